@@ -1,0 +1,217 @@
+//! The figures behind the claims of speed: one command, a Markdown table of ratios.
+//!
+//! `cargo bench --bench suite` (or with `-- --short` for the form that CI runs, which fails
+//! only when a ratio is grossly off; `-- --latency MS` sets the time of a request, 20 if not
+//! said). Everything is measured as whole processes, interleaved, medians; the journal is fully
+//! durable on the disk of the temporary folder (`TMPDIR`), which the table names. Only ratios
+//! say something: times on a shared machine do not.
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    reason = "a benchmark reads the clock, prints its table, and stops at the first surprise"
+)]
+
+#[path = "suite/baseline.rs"]
+mod baseline;
+#[path = "suite/calls.rs"]
+mod calls;
+#[path = "suite/growth.rs"]
+mod growth;
+#[path = "suite/server.rs"]
+mod server;
+#[path = "suite/whole.rs"]
+mod whole;
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use wait4::Wait4 as _;
+
+/// One process measured.
+#[derive(Clone, Copy)]
+struct Figures {
+    wall: Duration,
+    cpu: Duration,
+    peak_kib: u64,
+}
+
+/// A line of the table.
+struct Row {
+    what: String,
+    measured: String,
+    target: String,
+    /// How far the target is missed: 1 is just met.
+    off: Option<f64>,
+}
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let Some(mode) = arguments.first().and_then(|word| word.strip_prefix("baseline:")) {
+        return baseline::run(mode, &arguments[1..]);
+    }
+    let short = arguments.iter().any(|word| word == "--short");
+    let rounds = if short { 7 } else { 25 };
+    let mut rows = Vec::new();
+    startup(rounds, &mut rows);
+    whole::whole(rounds, &mut rows);
+    whole::slow(if short { 3 } else { 9 }, latency(&arguments), &mut rows);
+    growth::steps(short, &mut rows);
+    growth::files(short, &mut rows);
+    growth::history(short, &mut rows);
+    growth::redactor(&mut rows);
+    sizes(&mut rows);
+    println!("State on {}.\n", disk());
+    println!("| what | measured | target | |\n| --- | --- | --- | --- |");
+    for row in &rows {
+        let verdict = match row.off {
+            None => "",
+            Some(off) if off <= 1.0 => "ok",
+            Some(off) if off <= 2.0 => "short",
+            Some(_) => "FAR OFF",
+        };
+        println!("| {} | {} | {} | {verdict} |", row.what, row.measured, row.target);
+    }
+    let far = rows.iter().filter(|row| row.off.is_some_and(|off| off > 2.0)).count();
+    if short && far > 0 {
+        println!("{far} ratios are more than twice their target");
+        std::process::exit(1);
+    }
+}
+
+fn program() -> &'static str {
+    env!("CARGO_BIN_EXE_runbook")
+}
+
+fn own() -> String {
+    std::env::current_exe().unwrap().display().to_string()
+}
+
+/// Runs a command to its end, quietly.
+fn measure(command: &mut Command) -> Figures {
+    let began = Instant::now();
+    let mut child =
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let used = child.wait4().unwrap();
+    assert!(used.status.success(), "{command:?} failed");
+    let cpu = used.rusage.utime + used.rusage.stime;
+    Figures { wall: began.elapsed(), cpu, peak_kib: used.rusage.maxrss / 1024 }
+}
+
+/// Measures commands in turn, A B C A B C …; the medians.
+fn interleaved(rounds: usize, commands: &mut [&mut dyn FnMut() -> Figures]) -> Vec<Figures> {
+    let mut all: Vec<Vec<Figures>> = commands.iter().map(|_| Vec::new()).collect();
+    for round in 0..=rounds {
+        for (one, figures) in commands.iter_mut().zip(&mut all) {
+            let measured = one();
+            // the first round only warms up
+            if round > 0 {
+                figures.push(measured);
+            }
+        }
+    }
+    all.iter().map(|figures| median(figures)).collect()
+}
+
+fn median(figures: &[Figures]) -> Figures {
+    let middle = |mut values: Vec<u128>| {
+        values.sort_unstable();
+        values[values.len() / 2]
+    };
+    let nanos = |pick: fn(&Figures) -> Duration| {
+        let value = middle(figures.iter().map(|one| pick(one).as_nanos()).collect());
+        Duration::from_nanos(u64::try_from(value).unwrap())
+    };
+    let peak = middle(figures.iter().map(|one| u128::from(one.peak_kib)).collect());
+    Figures {
+        wall: nanos(|one| one.wall),
+        cpu: nanos(|one| one.cpu),
+        peak_kib: u64::try_from(peak).unwrap(),
+    }
+}
+
+fn ratio(a: Duration, b: Duration) -> f64 {
+    a.as_secs_f64() / b.as_secs_f64()
+}
+
+fn ms(duration: Duration) -> String {
+    format!("{:.2} ms", duration.as_secs_f64() * 1000.0)
+}
+
+fn row(rows: &mut Vec<Row>, what: &str, measured: String, target: &str, off: Option<f64>) {
+    rows.push(Row { what: what.to_owned(), measured, target: target.to_owned(), off });
+}
+
+/// A command with a home of its own.
+fn at_home(home: &Path, words: &[&str]) -> Command {
+    let mut command = Command::new(program());
+    command.args(words).current_dir(home).env("HOME", home);
+    command.env("XDG_STATE_HOME", home.join("state")).env("XDG_CONFIG_HOME", home.join("config"));
+    command.env("AUTHENTIK_TOKEN", server::TOKEN);
+    command
+}
+
+fn startup(rounds: usize, rows: &mut Vec<Row>) {
+    let home = tempfile::tempdir().unwrap();
+    let mut empty = || measure(Command::new(own()).arg("baseline:empty"));
+    let mut version = || measure(&mut at_home(home.path(), &["--version"]));
+    let mut list = || measure(&mut at_home(home.path(), &["list"]));
+    let mut check = || measure(&mut at_home(home.path(), &["check", "add-oidc"]));
+    let found = interleaved(rounds * 2, &mut [&mut empty, &mut version, &mut list, &mut check]);
+    let base = found[0].wall;
+    for (figures, what, target) in [
+        (found[1], "`--version`", 1.3),
+        (found[2], "`list`", 4.0),
+        (found[3], "`check add-oidc`", 4.0),
+    ] {
+        let times = ratio(figures.wall, base);
+        let measured =
+            format!("{} = {times:.2}× an empty program ({})", ms(figures.wall), ms(base));
+        row(rows, what, measured, &format!("≤ {target}×"), Some(times / target));
+    }
+}
+
+fn has(program: &str) -> bool {
+    Command::new(program)
+        .arg("--version")
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok()
+}
+
+/// The time of a request, in milliseconds.
+fn latency(arguments: &[String]) -> u64 {
+    let at = arguments.iter().position(|word| word == "--latency");
+    at.and_then(|at| arguments.get(at + 1)?.parse().ok()).unwrap_or(20)
+}
+
+/// The file system under the temporary folder: syncs cost nothing on some.
+fn disk() -> String {
+    let folder = std::env::temp_dir();
+    let mounts = std::fs::read_to_string("/proc/mounts").unwrap_or_default();
+    let mounts = mounts.lines().filter_map(|line| {
+        let mut words = line.split(' ').skip(1);
+        let (place, kind) = (words.next()?, words.next()?);
+        folder.starts_with(place).then_some((place.len(), kind.to_owned()))
+    });
+    match mounts.max() {
+        Some((_, kind)) if kind == "tmpfs" => "tmpfs: set `TMPDIR` to a real disk".to_owned(),
+        Some((_, kind)) => kind,
+        None => "an unknown file system".to_owned(),
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a few thousand")]
+fn mib(kib: u64) -> f64 {
+    kib as f64 / 1024.0
+}
+
+fn sizes(rows: &mut Vec<Row>) {
+    let bytes = std::fs::metadata(program()).unwrap().len();
+    #[expect(clippy::cast_precision_loss, reason = "a few million")]
+    let mib = bytes as f64 / 1024.0 / 1024.0;
+    row(rows, "the binary", format!("{mib:.1} MiB"), "≤ 12 MiB", Some(mib / 12.0));
+    row(rows, "1,000 runs in one process", "not built yet".to_owned(), "≥ 2,500 a second", None);
+}

@@ -1,0 +1,35 @@
+//! Embeds everything below `runbooks/` into the binary, as a list of paths and texts.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::{env, fs, io};
+
+fn main() -> io::Result<()> {
+    println!("cargo::rerun-if-changed=runbooks");
+    let mut files = Vec::new();
+    collect(Path::new("runbooks"), &mut files)?;
+    files.sort();
+    let root = env::current_dir()?;
+    let mut list = String::from("&[\n");
+    for file in &files {
+        let name = file.strip_prefix("runbooks").unwrap_or(file).display().to_string();
+        let path = root.join(file).display().to_string();
+        writeln!(list, "    ({name:?}, include_str!({path:?})),").map_err(io::Error::other)?;
+    }
+    list.push_str("]\n");
+    #[expect(clippy::disallowed_methods, reason = "cargo tells a build script its folder this way")]
+    let out = env::var_os("OUT_DIR").map(PathBuf::from).ok_or(io::ErrorKind::NotFound)?;
+    fs::write(out.join("bundled.rs"), list)
+}
+
+fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            collect(&path, files)?;
+        } else if path.extension().is_some_and(|ending| ending == "toml") {
+            files.push(path);
+        }
+    }
+    Ok(())
+}

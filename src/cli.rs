@@ -1,0 +1,148 @@
+//! The command line: one file a command, each from its arguments to an exit code.
+
+mod check;
+mod completions;
+mod explain;
+mod fake;
+mod forget;
+mod inputs;
+mod key;
+mod kinds;
+mod list;
+mod load;
+mod log;
+mod new;
+mod out;
+mod plan;
+mod rehearse;
+mod resume;
+mod run;
+mod runs;
+mod schema;
+mod session;
+mod show;
+mod state;
+mod test;
+mod trust;
+mod undo;
+
+use clap::{CommandFactory as _, Parser, Subcommand, ValueEnum};
+
+use crate::exit::Exit;
+use crate::world::World;
+
+/// Run procedures written as TOML runbooks, step by step, with durable state
+#[derive(Debug, Parser)]
+#[command(name = "runbook", version, max_term_width = 100, after_help = EXITS)]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXITS: &str = "Exit codes: 0 done, 1 a step or gate failed, 2 usage, 3 the runbook is invalid, \
+4 waiting for a person, 5 in doubt, 130 interrupted, 70 a bug of ours.";
+
+/// What every command understands.
+#[derive(Debug, Clone, clap::Args)]
+struct Global {
+    /// How progress is shown: `human` and `plain` on stderr, `jsonl` as events on stdout
+    #[arg(long, global = true, value_enum, value_name = "FORMAT")]
+    output: Option<Output>,
+    /// Show each request and the head of its answer, masked
+    #[arg(short, long, global = true)]
+    verbose: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Output {
+    /// For a person at a terminal
+    Human,
+    /// One line a step
+    Plain,
+    /// One event a line, on stdout
+    Jsonl,
+    /// One document on stdout, for `check`
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Run(run::Args),
+    Resume(resume::Args),
+    Undo(undo::Args),
+    Plan(plan::Args),
+    Rehearse(rehearse::Args),
+    New(new::Args),
+    List(list::Args),
+    Show(show::Args),
+    Check(check::Args),
+    Explain(explain::Args),
+    Test(test::Args),
+    Runs(runs::Args),
+    Log(log::Args),
+    Forget(forget::Args),
+    Key(key::Args),
+    Fake(fake::Args),
+    Kinds(kinds::Args),
+    Schema(schema::Args),
+    Completions(completions::Args),
+}
+
+/// The whole program: reads the arguments, runs the command, says how it ended.
+pub fn main() -> Exit {
+    install_panic_hook();
+    clap_complete::CompleteEnv::with_factory(Cli::command).complete();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return usage(&error),
+    };
+    let world = World::real();
+    let crash_at = world.var(crate::crash::VARIABLE).and_then(|at| at.parse().ok());
+    crate::crash::arm(crash_at.unwrap_or(0));
+    let global = &cli.global;
+    if global.output == Some(Output::Json) && !matches!(cli.command, Command::Check(_)) {
+        out::error("`--output json` is for `check`; a run's events come with `--output jsonl`");
+        return Exit::Usage;
+    }
+    match cli.command {
+        Command::Run(args) => run::run(&args, global, world),
+        Command::Resume(args) => resume::run(&args, global, world),
+        Command::Undo(args) => undo::run(&args, global, world),
+        Command::Plan(args) => plan::run(&args, global, world),
+        Command::Rehearse(args) => rehearse::run(&args, global, world),
+        Command::New(args) => new::run(&args, global, world),
+        Command::List(args) => list::run(&args, global, &world),
+        Command::Show(args) => show::run(&args, &world),
+        Command::Check(args) => check::run(&args, global, &world),
+        Command::Explain(args) => explain::run(&args, &world),
+        Command::Test(args) => test::run(&args, &world),
+        Command::Runs(args) => runs::run(&args, global, &world),
+        Command::Log(args) => log::run(&args, global, &world),
+        Command::Forget(args) => forget::run(&args, &world),
+        Command::Key(args) => key::run(&args, &world),
+        Command::Fake(args) => fake::run(&args, &world),
+        Command::Kinds(args) => kinds::run(&args, &world),
+        Command::Schema(args) => schema::run(&args),
+        Command::Completions(args) => completions::run(&args),
+    }
+}
+
+fn usage(error: &clap::Error) -> Exit {
+    let _ = error.print();
+    if error.use_stderr() { Exit::Usage } else { Exit::Done }
+}
+
+/// A panic is a bug of ours: it says so, without values that might be secret.
+fn install_panic_hook() {
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic
+            .location()
+            .map_or_else(String::new, |at| format!(" at {}:{}", at.file(), at.line()));
+        out::error(&format!("internal error{place}: this is a bug of `runbook`, not of yours"));
+        out::hint("what was done so far is in the journal; `runbook resume` goes on from there");
+        #[expect(clippy::exit, reason = "the documented exit code of a bug")]
+        std::process::exit(i32::from(Exit::Bug.code()));
+    }));
+}

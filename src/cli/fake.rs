@@ -1,0 +1,88 @@
+//! `fake`: serves the fake of a service by itself, for other programs to talk to.
+
+use super::{load, out};
+use crate::exit::Exit;
+use crate::fake::{Fake, Served};
+use crate::source::Source;
+use crate::value::Json;
+use crate::world::World;
+
+/// Serve the fake of a runbook's service on loopback
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The runbook's name or path, or the path of a `fake.toml`
+    name: String,
+    /// The port; any free one if not said
+    #[arg(long, default_value_t = 0)]
+    port: u16,
+    /// Start in one of its other states
+    #[arg(long, value_name = "STATE")]
+    state: Vec<String>,
+}
+
+pub(super) fn run(args: &Args, world: &World) -> Exit {
+    match start(args, world) {
+        Ok(exit) | Err(exit) => exit,
+    }
+}
+
+fn start(args: &Args, world: &World) -> Result<Exit, Exit> {
+    let source = source(&args.name, world)?;
+    let (served, values) = serve(&source, &args.state, args.port, "$DIR", world)?;
+    super::session::block_on(async {
+        // The address is what other programs wait for: the one line on stdout.
+        out::print(&format!("{}\n", served.url()));
+        out::say(&format!("serving {} until interrupted; its inputs:", source.path));
+        for (name, value) in &values {
+            out::say(&format!("  {name} = {value}"));
+        }
+        std::future::pending::<()>().await;
+    });
+    served.stop();
+    Ok(Exit::Done)
+}
+
+/// A fake's file: beside the runbook of this name, or itself.
+fn source(name: &str, world: &World) -> Result<Source, Exit> {
+    let found = load::find(name, world)?;
+    if name.ends_with("fake.toml") {
+        return Ok(found.source);
+    }
+    found.fake.ok_or_else(|| {
+        out::error(&format!("there is no fake beside {}", found.source.path));
+        Exit::Usage
+    })
+}
+
+/// Parses and serves a fake; also gives its values for the runbook's inputs.
+pub(super) fn serve(
+    source: &Source,
+    states: &[String],
+    port: u16,
+    folder: &str,
+    world: &World,
+) -> Result<(Served, Vec<(String, Json)>), Exit> {
+    let fake = Fake::parse(source).map_err(|mistakes| {
+        load::show(source, &mistakes, world);
+        Exit::Invalid
+    })?;
+    let state = fake.state(states).map_err(|unknown| {
+        out::error(&format!("the fake has no state `{unknown}`"));
+        let known: Vec<&str> = fake.states().collect();
+        out::hint(&format!("it has {}", crate::reader::list(&known)));
+        Exit::Usage
+    })?;
+    // The inputs hold the address, so they are asked for before the fake is given away.
+    let template = fake.inputs("$URL", folder);
+    let served = crate::fake::serve(fake, &state, port).map_err(|error| {
+        out::error(&format!("cannot serve on port {port}: {error}"));
+        Exit::Failed
+    })?;
+    let url = served.url();
+    let fill = |value: Json| match value {
+        Json::String(text) => Json::String(text.replace("$URL", &url)),
+        other => other,
+    };
+    let values = template.into_iter().map(|(name, value)| (name, fill(value))).collect();
+    Ok((served, values))
+}

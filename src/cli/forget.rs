@@ -1,0 +1,39 @@
+//! `forget`: takes runs out of the history for good.
+
+use super::{out, runs, state};
+use crate::exit::Exit;
+use crate::world::World;
+
+/// Take runs out of the history for good
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The runs
+    #[arg(required_unless_present = "older_than")]
+    runs: Vec<String>,
+    /// All runs begun longer ago than this: `90 days`
+    #[arg(long, value_name = "TIME", value_parser = runs::duration, conflicts_with = "runs")]
+    older_than: Option<std::time::Duration>,
+}
+
+pub(super) fn run(args: &Args, world: &World) -> Exit {
+    match forget(args, world) {
+        Ok(exit) | Err(exit) => exit,
+    }
+}
+
+fn forget(args: &Args, world: &World) -> Result<Exit, Exit> {
+    let Some(mut store) = state::existing(world)? else {
+        out::say("nothing was ever run here");
+        return Ok(Exit::Done);
+    };
+    let gone = if let Some(time) = args.older_than {
+        store.forget_older_than(runs::ago(world, time))
+    } else {
+        let found = args.runs.iter().map(|run| state::find(&store, run));
+        let found = found.collect::<Result<Vec<_>, _>>()?;
+        store.forget(&found)
+    };
+    let gone = gone.map_err(|error| state::refused(&error))?;
+    out::say(&format!("{gone} {} forgotten", if gone == 1 { "run" } else { "runs" }));
+    Ok(Exit::Done)
+}

@@ -1,0 +1,181 @@
+//! The flags that give inputs, shared by `run`, `plan` and `rehearse`.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use super::out;
+use crate::exit::Exit;
+use crate::reader::to_json;
+use crate::runbook::settle::{Given, Refused, Settled, settle};
+use crate::runbook::{From, Runbook};
+use crate::scope::Scope;
+use crate::terminal::Terminal;
+use crate::value::Json;
+use crate::world::World;
+
+#[derive(Debug, Clone, clap::Args)]
+pub(super) struct Flags {
+    /// Give an input; a secret is better given in the environment or in a file
+    #[arg(short, long = "input", value_name = "NAME=VALUE", value_parser = pair)]
+    pub(super) input: Vec<(String, String)>,
+    /// Take inputs from a TOML or JSON file
+    #[arg(long, value_name = "FILE")]
+    inputs: Vec<PathBuf>,
+    /// Take a named set of inputs from the runbook
+    #[arg(short, long, value_name = "NAME")]
+    preset: Option<String>,
+    /// Take defaults and confirmations as given; the record says so
+    #[arg(short, long)]
+    pub(super) yes: bool,
+    /// Trust a runbook from elsewhere that runs commands or writes files
+    #[arg(long)]
+    pub(super) trust: bool,
+}
+
+/// `NAME=VALUE`.
+pub(super) fn pair(text: &str) -> Result<(String, String), String> {
+    text.split_once('=')
+        .map(|(name, value)| (name.trim().to_owned(), value.to_owned()))
+        .ok_or_else(|| "write it as NAME=VALUE".to_owned())
+}
+
+impl Flags {
+    /// Everything given before anybody is asked.
+    pub(super) fn given(&self, runbook: &Runbook, world: &World) -> Result<Given, Exit> {
+        self.warn(runbook);
+        let mut files = Vec::new();
+        for path in &self.inputs {
+            files.push((path.display().to_string(), map(path, &world.cwd.join(path))?));
+        }
+        Ok(Given {
+            flags: self.input.clone(),
+            files,
+            preset: self.preset.clone(),
+            site: site(runbook, world)?,
+            fake: None,
+            yes: self.yes,
+            redactor: out::redactor(),
+        })
+    }
+
+    fn warn(&self, runbook: &Runbook) {
+        for (name, _) in &self.input {
+            if runbook.inputs.iter().any(|input| input.secret && input.name == *name) {
+                out::warning(&format!(
+                    "`--input {name}=…` shows a secret to everybody on this machine who looks at its processes"
+                ));
+                out::hint("give it in the environment, or in a file with `--inputs FILE`");
+            }
+        }
+    }
+}
+
+/// Settles the inputs, or says what is wrong or missing.
+pub(super) fn settled(
+    runbook: &Runbook,
+    given: &Given,
+    world: &World,
+    terminal: &dyn Terminal,
+) -> Result<Vec<Settled>, Exit> {
+    let settled = settle(runbook, given, world, terminal);
+    if let Ok(settled) = &settled {
+        open_files(runbook, settled, world);
+    }
+    settled.map_err(|refused| match refused {
+        Refused::Wrong(messages) => {
+            for message in &messages {
+                out::error(message);
+            }
+            out::hint("nothing was run");
+            Exit::Usage
+        }
+        Refused::Missing(missing) => {
+            out::error(&format!("`{}` needs {} more:", runbook.name, count(missing.len())));
+            let width = missing.iter().map(|one| one.name.len()).max().unwrap_or(0);
+            for one in &missing {
+                out::say(&format!("  {:width$}  {}", one.name, one.about));
+            }
+            let supplies: Vec<&str> = missing.iter().map(|one| one.supply.as_str()).collect();
+            out::hint(&format!("give {}", supplies.join(", ")));
+            Exit::Usage
+        }
+        Refused::Interrupted => {
+            out::say("interrupted: nothing was run");
+            Exit::Interrupted
+        }
+    })
+}
+
+/// Warns of files with secrets that others may read.
+fn open_files(runbook: &Runbook, settled: &[Settled], world: &World) {
+    let scope = Scope::default();
+    for one in settled {
+        scope.set(&one.name, one.value.clone());
+    }
+    let mut seen = Vec::new();
+    for from in runbook.inputs.iter().filter(|input| input.secret).flat_map(|input| &input.from) {
+        let (From::Dotenv { file, .. } | From::File(file)) = from else { continue };
+        let Ok(path) = file.render_text(&scope) else { continue };
+        let mode =
+            std::fs::metadata(world.expand_home(&path)).map(|meta| meta.permissions().mode());
+        if mode.is_ok_and(|mode| mode & 0o077 != 0) && !seen.contains(&path) {
+            out::warning(&format!("others may read `{path}`, and secrets are in it"));
+            out::hint(&format!("`chmod 600 '{path}'` mends it"));
+            seen.push(path);
+        }
+    }
+}
+
+fn count(inputs: usize) -> String {
+    if inputs == 1 { "one input".to_owned() } else { format!("{inputs} inputs") }
+}
+
+/// A table of values from a TOML or JSON file.
+fn map(shown: &Path, path: &Path) -> Result<serde_json::Map<String, Json>, Exit> {
+    let wrong = |why: String| {
+        out::error(&format!("cannot take inputs from {}: {why}", shown.display()));
+        Exit::Usage
+    };
+    let text = std::fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
+    let json = if path.extension().is_some_and(|ending| ending == "json") {
+        serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))?
+    } else {
+        toml_json(&text).map_err(wrong)?
+    };
+    match json {
+        Json::Object(map) => Ok(map),
+        _ => Err(wrong("it holds no table".to_owned())),
+    }
+}
+
+fn toml_json(text: &str) -> Result<Json, String> {
+    let table = toml::de::DeTable::parse(text).map_err(|error| error.message().to_owned())?;
+    let span = table.span();
+    Ok(to_json(&toml::Spanned::new(span, toml::de::DeValue::Table(table.into_inner()))))
+}
+
+type Site = Option<(String, serde_json::Map<String, Json>)>;
+
+/// The person's site file: its top is for all runbooks, a table named like one is for that one.
+fn site(runbook: &Runbook, world: &World) -> Result<Site, Exit> {
+    let path = world.config_dir().join("inputs.toml");
+    if !path.exists() {
+        return Ok(None);
+    }
+    let mut all = map(&path, &path)?;
+    let own = all.remove(&runbook.name);
+    if let Some(Json::Object(own)) = own {
+        all.extend(own);
+    }
+    Ok(Some((path.display().to_string(), all)))
+}
+
+/// Where each input came from, as a table.
+pub(super) fn explain(settled: &[Settled]) -> String {
+    let name = settled.iter().map(|one| one.name.len()).max().unwrap_or(0);
+    let origin = settled.iter().map(|one| one.origin.len()).max().unwrap_or(0);
+    let row = |one: &Settled| {
+        format!("{:name$}  {:origin$}  {}\n", one.name, one.origin, one.value.shown())
+    };
+    settled.iter().map(row).collect::<Vec<_>>().concat()
+}

@@ -1,0 +1,94 @@
+//! `key`: the key that seals secrets: which it is, a new one, and old ones that may go.
+
+use super::{out, state};
+use crate::exit::Exit;
+use crate::journal::event::{Event, Stored, StoredMap};
+use crate::journal::seal::{Key, sealed_by};
+use crate::journal::store::{RunFilter, Store};
+use crate::world::World;
+
+/// Change the key that seals secrets in the history
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum What {
+    /// Show where the key is and what it is called
+    Show,
+    /// Use a new key from here on; what older ones sealed still opens
+    Rotate,
+    /// Take out old keys that no run in the history needs
+    Prune,
+}
+
+pub(super) fn run(args: &Args, world: &World) -> Exit {
+    let done = match args.what {
+        What::Show => show(world),
+        What::Rotate => rotate(world),
+        What::Prune => prune(world),
+    };
+    done.map_or_else(|exit| exit, |()| Exit::Done)
+}
+
+fn show(world: &World) -> Result<(), Exit> {
+    let (path, _) = state::key_file(world);
+    let key = Key::load(&path).map_err(|error| state::no_key(&error))?;
+    out::print(&format!("{}  {}\n", key.name(), path.display()));
+    for name in key.retired() {
+        out::print(&format!("{name}  retired, opens what it sealed\n"));
+    }
+    Ok(())
+}
+
+fn rotate(world: &World) -> Result<(), Exit> {
+    let (path, _) = state::key_file(world);
+    let key = Key::rotate(&path).map_err(|error| state::no_key(&error))?;
+    out::say(&format!("`{}` seals from here on; what was sealed before still opens", key.name()));
+    out::hint(
+        "if the old key may be known to others, `runbook forget` the runs it sealed, then `runbook key prune`",
+    );
+    Ok(())
+}
+
+fn prune(world: &World) -> Result<(), Exit> {
+    let needed = match state::existing(world)? {
+        Some(store) => needed(&store).map_err(|error| state::refused(&error))?,
+        None => Vec::new(),
+    };
+    let (path, _) = state::key_file(world);
+    let gone = Key::prune(&path, &needed).map_err(|error| state::no_key(&error))?;
+    out::say(&format!("{gone} old {} taken out", if gone == 1 { "key" } else { "keys" }));
+    Ok(())
+}
+
+/// The names of all keys that sealed something in the history.
+fn needed(store: &Store) -> Result<Vec<String>, crate::journal::store::StoreError> {
+    let mut names = Vec::new();
+    for run in store.runs(&RunFilter::default())? {
+        for entry in store.entries(&run.run)? {
+            names.extend(sealed(&entry.event).iter().filter_map(|text| sealed_by(text)));
+        }
+        names.sort_unstable();
+        names.dedup();
+    }
+    Ok(names)
+}
+
+/// Every sealed text in an event.
+fn sealed(event: &Event) -> Vec<&str> {
+    let maps: Vec<&StoredMap> = match event {
+        Event::Started { inputs, .. } | Event::Resumed { inputs, .. } => vec![inputs],
+        Event::Done { saved, private, .. } => vec![saved, private],
+        _ => Vec::new(),
+    };
+    let values = maps.into_iter().flat_map(StoredMap::values);
+    values
+        .filter_map(|value| match value {
+            Stored::Sealed(text) => Some(text.as_str()),
+            Stored::Plain(_) => None,
+        })
+        .collect()
+}

@@ -1,0 +1,58 @@
+//! From a name to a checked runbook, or to messages and an exit code.
+
+use super::out;
+use crate::diag::{self, Diag};
+use crate::exit::Exit;
+use crate::library::{self, Found, NotFound};
+use crate::runbook::{Find, Runbook};
+use crate::source::Source;
+use crate::world::World;
+
+/// Finds and checks a runbook.
+pub(super) fn load(name: &str, world: &World) -> Result<(Found, Runbook), Exit> {
+    let found = find(name, world)?;
+    let runbook = parse(&found.source, &|name, from| library::used(name, from, world), world)?;
+    Ok((found, runbook))
+}
+
+/// Finds a runbook's file.
+pub(super) fn find(name: &str, world: &World) -> Result<Found, Exit> {
+    library::find(name, world).map_err(|missing| {
+        match missing {
+            NotFound::Nowhere(names) => {
+                out::error(&format!("there is no runbook `{name}`"));
+                match diag::closest(name, names.iter().map(String::as_str)) {
+                    Some(near) => out::hint(&format!("did you mean `{near}`?")),
+                    None => out::hint("`runbook list` shows those there are"),
+                }
+            }
+            NotFound::Unreadable(path, error) => {
+                out::error(&format!("cannot read {}: {error}", path.display()));
+            }
+        }
+        Exit::Usage
+    })
+}
+
+/// Checks a runbook's text; mistakes are shown at their places.
+pub(super) fn parse(source: &Source, find: Find<'_>, world: &World) -> Result<Runbook, Exit> {
+    match Runbook::parse(source, find) {
+        // What only looks wrong is for `check` to show.
+        Ok((runbook, _)) => Ok(runbook),
+        Err(mistakes) => {
+            show(source, &mistakes, world);
+            let count = mistakes.len();
+            let noun = if count == 1 { "mistake" } else { "mistakes" };
+            out::say(&format!("{}: {count} {noun}, nothing was run", source.path));
+            Err(Exit::Invalid)
+        }
+    }
+}
+
+/// Shows diagnostics on stderr.
+pub(super) fn show(source: &Source, diags: &[Diag], world: &World) {
+    if !diags.is_empty() {
+        out::block(&diag::render(source, diags, world.color()));
+        out::say("");
+    }
+}

@@ -1,0 +1,54 @@
+//! `log`: what happened in one run.
+
+use super::{Global, out, runs, state};
+use crate::exit::Exit;
+use crate::journal::event::{Entry, Event, Stored};
+use crate::journal::seal::Key;
+use crate::report;
+use crate::world::World;
+
+/// Show what happened in a run
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The run
+    run: String,
+}
+
+pub(super) fn run(args: &Args, global: &Global, world: &World) -> Exit {
+    match show(args, global, world) {
+        Ok(exit) | Err(exit) => exit,
+    }
+}
+
+/// Teaches the redactor the run's secrets, if the key is there: an old note may hold one.
+fn learn(entries: &[Entry], run: &str, world: &World) {
+    let Ok(key) = Key::load(&state::key_file(world).0) else { return };
+    let all = entries.iter().flat_map(|entry| match &entry.event {
+        Event::Started { inputs, .. } | Event::Resumed { inputs, .. } => vec![("input", inputs)],
+        Event::Done { step, saved, .. } => vec![(step.as_str(), saved)],
+        _ => Vec::new(),
+    });
+    for (place, name, stored) in
+        all.flat_map(|(place, map)| map.iter().map(move |(name, stored)| (place, name, stored)))
+    {
+        if let Stored::Sealed(text) = stored
+            && let Ok(json) = key.open(&format!("{run}/{place}/{name}"), text)
+        {
+            // one that cannot be replaced was warned of in its run
+            let _ = out::redactor().add_json(&json);
+        }
+    }
+}
+
+fn show(args: &Args, global: &Global, world: &World) -> Result<Exit, Exit> {
+    let Some(store) = state::existing(world)? else {
+        out::error("nothing was ever run here");
+        return Err(Exit::Usage);
+    };
+    let run = state::find(&store, &args.run)?;
+    let entries = store.entries(&run).map_err(|error| state::refused(&error))?;
+    learn(&entries, &run, world);
+    let (format, options) = runs::options(global, world);
+    report::log(&entries, format, &options, &mut out::redactor().writer(std::io::stdout()));
+    Ok(Exit::Done)
+}

@@ -1,0 +1,270 @@
+//! `new`: a runbook for another service, with a fake and tests, that works at once.
+
+mod text;
+
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use clap::Parser as _;
+
+use super::{Cli, Command, Global, load, out, rehearse};
+use crate::exit::Exit;
+use crate::library;
+use crate::runbook::lint::lint;
+use crate::source::Source;
+use crate::terminal::{NoAnswer, Nobody, Person, Question, Terminal};
+use crate::world::World;
+use text::{Auth, Service};
+
+/// Write a new runbook with a fake and tests, and rehearse it
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Its name: lower-case letters, digits, dashes
+    name: String,
+    /// The service's base address
+    #[arg(long, value_name = "URL")]
+    base: Option<String>,
+    /// How a call proves who makes it: `none`, `bearer`, `basic`, or `header:NAME`
+    #[arg(long, value_name = "HOW")]
+    auth: Option<String>,
+    /// The first call: a path below the base, or `POST` and a path
+    #[arg(long, value_name = "CALL")]
+    first: Option<String>,
+    /// The folder to write to; `runbooks/NAME` if not said
+    #[arg(long, value_name = "FOLDER")]
+    folder: Option<PathBuf>,
+}
+
+const METHODS: &[&str] = &["GET", "POST", "PUT", "PATCH", "DELETE"];
+
+pub(super) fn run(args: &Args, global: &Global, world: World) -> Exit {
+    match new(args, global, world) {
+        Ok(exit) | Err(exit) => exit,
+    }
+}
+
+fn new(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
+    let service = service(args, &world)?;
+    let folder = args.folder.clone().unwrap_or_else(|| Path::new("runbooks").join(&args.name));
+    let path = folder.join(format!("{}.toml", args.name));
+    let files = [
+        (path.clone(), service.runbook()),
+        (folder.join("fake.toml"), service.fake()),
+        (folder.join(format!("{}.test.toml", args.name)), service.tests()),
+    ];
+    write(&files, &world)?;
+    for (path, _) in &files {
+        out::say(&format!("written  {}", path.display()));
+    }
+    let source = Source::new(path.display().to_string(), files[0].1.as_str());
+    let runbook = load::parse(&source, &|name, from| library::used(name, from, &world), &world)?;
+    load::show(&source, &lint(&runbook), &world);
+    let exit = rehearsed(&path, global, world)?;
+    if exit == Exit::Done {
+        // In the usual place it is found by its name.
+        let found = args.folder.as_ref().map_or(args.name.clone(), |_| path.display().to_string());
+        out::say("");
+        out::say(&format!("next: say in {} what it is to do, then", path.display()));
+        for command in ["check", "rehearse", "test", "run"] {
+            out::say(&format!("      runbook {command} {found}"));
+        }
+    }
+    Ok(exit)
+}
+
+/// A rehearsal of what was written, as if it had been typed.
+fn rehearsed(path: &Path, global: &Global, world: World) -> Result<Exit, Exit> {
+    let words = ["runbook".into(), "rehearse".into(), path.as_os_str().to_owned()];
+    match Cli::try_parse_from::<_, std::ffi::OsString>(words).map(|cli| cli.command) {
+        Ok(Command::Rehearse(args)) => Ok(rehearse::run(&args, global, world)),
+        _ => Err(Exit::Bug),
+    }
+}
+
+fn write(files: &[(PathBuf, String)], world: &World) -> Result<(), Exit> {
+    if let Some((path, _)) = files.iter().find(|(path, _)| world.cwd.join(path).exists()) {
+        out::error(&format!("{} is there already, nothing was written", path.display()));
+        out::hint("choose another name, or another folder with `--folder`");
+        return Err(Exit::Usage);
+    }
+    for (path, text) in files {
+        let full = world.cwd.join(path);
+        let made = full.parent().map_or(Ok(()), std::fs::create_dir_all);
+        made.and_then(|()| {
+            let mut file = std::fs::File::create_new(&full)?;
+            std::io::Write::write_all(&mut file, text.as_bytes())
+        })
+        .map_err(|error| {
+            out::error(&format!("cannot write {}: {error}", path.display()));
+            Exit::Failed
+        })?;
+    }
+    Ok(())
+}
+
+fn service(args: &Args, world: &World) -> Result<Service, Exit> {
+    let there = world.stdin_tty && world.stderr_tty;
+    let terminal: &dyn Terminal = if there { &Person } else { &Nobody };
+    let name = valid(&args.name, "NAME", name_of)?;
+    let ask = |given: &Option<String>, flag: &str, question: Question| match given {
+        Some(given) => Ok(given.clone()),
+        None => asked(terminal, flag, &question),
+    };
+    let plain = |ask: &str, default: Option<&str>, choices: &[&str]| Question {
+        ask: ask.to_owned(),
+        default: default.map(str::to_owned),
+        choices: choices.iter().map(|choice| (*choice).to_owned()).collect(),
+        ..Question::default()
+    };
+    let base = ask(&args.base, "--base", plain("Base address of the service", None, &[]))?;
+    let base = valid(&base, "--base", base_of)?;
+    let choices = ["bearer", "basic", "header", "none"];
+    let how = plain("How does a call prove who makes it?", Some("bearer"), &choices);
+    let mut auth = ask(&args.auth, "--auth", how)?;
+    if auth == "header" && args.auth.is_none() {
+        let header = plain("The header's name", Some("x-api-key"), &[]);
+        auth = format!("header:{}", asked(terminal, "--auth", &header)?);
+    }
+    let auth = valid(&auth, "--auth", auth_of)?;
+    let first = plain("The first call: a path, or a method and a path", None, &[]);
+    let first = ask(&args.first, "--first", first)?;
+    let (method, path) = valid(&first, "--first", call_of)?;
+    Ok(Service { name, base, auth, method, path })
+}
+
+fn asked(terminal: &dyn Terminal, flag: &str, question: &Question) -> Result<String, Exit> {
+    let some = |answer: &str| {
+        if answer.trim().is_empty() { Err("a value is needed".to_owned()) } else { Ok(()) }
+    };
+    terminal.ask(question, Rc::new(some)).map_err(|none| match none {
+        NoAnswer::Interrupted => Exit::Interrupted,
+        NoAnswer::NoTerminal => {
+            out::error(&format!("{flag} is needed: nobody is there to be asked"));
+            Exit::Usage
+        }
+        NoAnswer::Broken(why) => {
+            out::error(&format!("the terminal failed: {why}"));
+            Exit::Failed
+        }
+    })
+}
+
+fn valid<T>(text: &str, flag: &str, take: impl Fn(&str) -> Result<T, String>) -> Result<T, Exit> {
+    take(text.trim()).map_err(|wrong| {
+        out::error(&format!("{flag} `{text}`: {wrong}"));
+        Exit::Usage
+    })
+}
+
+fn name_of(text: &str) -> Result<String, String> {
+    let good = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    if !text.starts_with(|c: char| c.is_ascii_lowercase()) || !text.chars().all(good) {
+        return Err("use lower-case letters, digits and dashes, as in `add-user`".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+fn base_of(text: &str) -> Result<url::Url, String> {
+    let url = url::Url::parse(text).map_err(|error| error.to_string())?;
+    if !matches!(url.scheme(), "http" | "https")
+        || url.query().is_some()
+        || url.fragment().is_some()
+    {
+        return Err("write an address such as https://api.example.com/v1".to_owned());
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("leave the account out, and say `--auth basic`".to_owned());
+    }
+    Ok(url)
+}
+
+fn auth_of(text: &str) -> Result<Auth, String> {
+    let header = |name: &str| {
+        let good = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+        if name.is_empty() || !name.chars().all(good) {
+            return Err("name the header, as in `header:x-api-key`".to_owned());
+        }
+        Ok(Auth::Header(name.to_lowercase()))
+    };
+    match text.split_once(':') {
+        None if text == "none" => Ok(Auth::None),
+        None if text == "bearer" => Ok(Auth::Bearer),
+        None if text == "basic" => Ok(Auth::Basic),
+        None if text == "header" => header("x-api-key"),
+        Some(("header", name)) => header(name.trim()),
+        _ => Err("one of `none`, `bearer`, `basic`, `header:NAME`".to_owned()),
+    }
+}
+
+fn call_of(text: &str) -> Result<(&'static str, String), String> {
+    let (method, path) = match text.split_once(' ') {
+        Some((method, path)) => (method.to_uppercase(), path.trim()),
+        None => ("GET".to_owned(), text),
+    };
+    let method = METHODS.iter().find(|known| **known == method);
+    let method = method.ok_or_else(|| format!("the method is one of {}", METHODS.join(", ")))?;
+    let good = |c: char| c.is_ascii_graphic() && !"\"'\\{}#".contains(c);
+    if path.contains("://") || !path.chars().all(good) {
+        return Err("write a path below the base, as in `users/me`".to_owned());
+    }
+    Ok((method, path.trim_start_matches('/').to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fake::Fake;
+    use crate::runbook::Runbook;
+    use crate::testing;
+
+    #[test]
+    fn whatever_is_answered_the_files_check_clean() {
+        for auth in ["none", "bearer", "basic", "header:X-Key"] {
+            for method in METHODS {
+                for path in ["users", "/users/?page=1", ""] {
+                    let service = Service {
+                        name: "add-user".to_owned(),
+                        base: base_of("https://api.example.com/v1/").unwrap(),
+                        auth: auth_of(auth).unwrap(),
+                        method,
+                        path: call_of(&format!("{method} {path}")).unwrap().1,
+                    };
+                    let source = |text: String| Source::new("x.toml", text);
+                    let told = |diags: Vec<crate::diag::Diag>, text: &str| {
+                        panic!("{method} {auth}: {}\n{text}", diags[0].title)
+                    };
+                    let text = service.runbook();
+                    match Runbook::parse(&source(text.clone()), &|_, _| Err(String::new())) {
+                        Ok((runbook, _)) => {
+                            let found = lint(&runbook);
+                            if !found.is_empty() {
+                                told(found, &text);
+                            }
+                        }
+                        Err(diags) => told(diags, &text),
+                    }
+                    if let Err(diags) = Fake::parse(&source(service.fake())) {
+                        told(diags, &service.fake());
+                    }
+                    if let Err(diags) = testing::parse(&source(service.tests())) {
+                        told(diags, &service.tests());
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_would_break_the_file_is_refused() {
+        for call in ["users/\"x", "GET users me", "FETCH users", "https://a.b/c", "a{b}"] {
+            assert!(call_of(call).is_err(), "{call}");
+        }
+        for base in ["api.example.com", "ftp://a.b", "https://u:p@a.b", "https://a.b/?c"] {
+            assert!(base_of(base).is_err(), "{base}");
+        }
+        for name in ["", "Add", "a b", "../a", "-a"] {
+            assert!(name_of(name).is_err(), "{name}");
+        }
+        assert!(auth_of("header:").is_err() && auth_of("magic").is_err());
+    }
+}

@@ -1,0 +1,48 @@
+//! `plan`: what a run would do, without doing it.
+
+use super::inputs::{self, Flags};
+use super::run::{begin, done, started};
+use super::session::{Direction, Session, walk};
+use super::{Global, load, out, trust};
+use crate::engine::Options;
+use crate::exit::Exit;
+use crate::journal::Memory;
+use crate::journal::event::PLAN;
+use crate::journal::seal::Key;
+use crate::world::World;
+
+/// Show what a run would do: reads are done, changes only shown
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The runbook's name, or the path of its file
+    name: String,
+    #[command(flatten)]
+    flags: Flags,
+}
+
+pub(super) fn run(args: &Args, global: &Global, world: World) -> Exit {
+    done(plan(args, global, world))
+}
+
+fn plan(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
+    let (_, runbook) = load::load(&args.name, &world)?;
+    let session = Session::new(global, world);
+    trust::require(
+        &runbook,
+        trust::Use::Plan,
+        args.flags.trust,
+        &session.world,
+        &*session.terminal(),
+    )?;
+    let given = args.flags.given(&runbook, &session.world)?;
+    let settled = inputs::settled(&runbook, &given, &session.world, &*session.terminal())?;
+    let services = session.services();
+    let key = Key::random().map_err(|error| {
+        out::error(&error.to_string());
+        Exit::Failed
+    })?;
+    let recorder = session.recorder(PLAN, 0, Box::new(Memory));
+    let history = begin(&recorder, started(&runbook, &settled, PLAN, &key, false)?)?;
+    let options = Options::default();
+    Ok(walk(&runbook, &services, &recorder, &key, history, options, Direction::Nowhere))
+}

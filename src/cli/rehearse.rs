@@ -1,0 +1,81 @@
+//! `rehearse`: a run against the fake of its service: no server, no risk.
+
+use super::inputs::{self, Flags};
+use super::run::{LOOPBACK, WalkFlags, begin, done, started};
+use super::session::{Direction, Session, walk};
+use super::{Global, fake, load, out, trust};
+use crate::exit::Exit;
+use crate::journal::Memory;
+use crate::journal::event::REHEARSAL;
+use crate::journal::seal::Key;
+use crate::world::World;
+
+/// Run a runbook against a fake of its service; nothing real is changed
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The runbook's name, or the path of its file
+    name: String,
+    /// Start the fake in one of its other states
+    #[arg(long, value_name = "STATE")]
+    state: Vec<String>,
+    #[command(flatten)]
+    flags: Flags,
+    #[command(flatten)]
+    walk: WalkFlags,
+}
+
+pub(super) fn run(args: &Args, global: &Global, world: World) -> Exit {
+    done(rehearse(args, global, world))
+}
+
+fn rehearse(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
+    let (found, runbook) = load::load(&args.name, &world)?;
+    args.walk.check(&runbook)?;
+    let Some(source) = found.fake else {
+        out::error(&format!("there is no fake beside {}", found.source.path));
+        out::hint("write a `fake.toml` there; see docs/fake.md");
+        return Err(Exit::Usage);
+    };
+    let folder =
+        tempfile::Builder::new().prefix("runbook-rehearsal-").tempdir().map_err(|error| {
+            out::error(&format!("cannot make a temporary folder: {error}"));
+            Exit::Failed
+        })?;
+    let (served, values) =
+        fake::serve(&source, &args.state, 0, &folder.path().display().to_string(), &world)?;
+    let session = Session::new(global, world);
+    trust::require(
+        &runbook,
+        trust::Use::Rehearse,
+        args.flags.trust,
+        &session.world,
+        &*session.terminal(),
+    )?;
+    let mut given = args.flags.given(&runbook, &session.world)?;
+    given.site = None;
+    given.fake = Some(values.into_iter().collect());
+    let settled = inputs::settled(&runbook, &given, &session.world, &crate::terminal::Nobody)?;
+    let mut services = session.services();
+    services.yes = args.flags.yes;
+    services.answers = args.walk.answers.iter().cloned().collect();
+    services.hosts = Some(LOOPBACK.to_owned());
+    services.folder = Some(folder.path().to_path_buf());
+    services.fake = Some(served.url());
+    let key = Key::random().map_err(|error| {
+        out::error(&error.to_string());
+        Exit::Failed
+    })?;
+    let recorder = session.recorder(REHEARSAL, 0, Box::new(Memory));
+    let history = begin(&recorder, started(&runbook, &settled, REHEARSAL, &key, true)?)?;
+    let exit = walk(
+        &runbook,
+        &services,
+        &recorder,
+        &key,
+        history,
+        args.walk.options(),
+        Direction::Forwards,
+    );
+    served.stop();
+    Ok(exit)
+}

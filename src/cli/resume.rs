@@ -1,0 +1,315 @@
+//! `resume`: the same walk over a longer journal.
+
+mod updated;
+
+use std::collections::BTreeMap;
+
+use super::run::{Kept, WalkFlags, done, known, lock};
+use super::session::{Direction, Session, walk};
+use super::{Global, inputs, load, out, state, trust};
+use crate::engine::{Durable, Recorder};
+use crate::exit::Exit;
+use crate::journal::event::{Decision, Entry, Event, How, Outcome, Stored, StoredMap};
+use crate::journal::seal::Key;
+use crate::journal::store::Store;
+use crate::plan::{History, Status};
+use crate::runbook::settle::renewed;
+use crate::runbook::{Runbook, StepDef, digest};
+use crate::scope::Scope;
+use crate::source::Source;
+use crate::value::{Json, Labeled};
+use crate::world::World;
+
+/// Go on with a run that stopped
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The run; the newest unfinished one if not said
+    run: Option<String>,
+    #[command(flatten)]
+    walk: WalkFlags,
+    /// Take confirmations and defaults as given; the record says so
+    #[arg(short, long)]
+    yes: bool,
+    /// Do a step again although it may have happened
+    #[arg(long, value_name = "STEP")]
+    redo: Vec<String>,
+    /// Count a step as done: it happened, or you did it by hand
+    #[arg(long, value_name = "STEP")]
+    done: Vec<String>,
+    /// With `--done`: a value the step would have saved
+    #[arg(long, value_name = "NAME=VALUE", value_parser = inputs::pair, requires = "done")]
+    save: Vec<(String, String)>,
+    /// Use the file as it is now; finished steps that changed need `--rerun` or `--keep`
+    #[arg(long)]
+    updated: bool,
+    /// With `--updated`: trust the file as it is now
+    #[arg(long, requires = "updated")]
+    trust: bool,
+    /// With `--updated`: perform this step again, or for the first time
+    #[arg(long, value_name = "STEP", requires = "updated")]
+    rerun: Vec<String>,
+    /// With `--updated`: leave this step as it is
+    #[arg(long, value_name = "STEP", requires = "updated")]
+    keep: Vec<String>,
+}
+
+pub(super) fn run(args: &Args, global: &Global, world: World) -> Exit {
+    done(resume(args, global, world))
+}
+
+/// A run taken up again: what the journal says, and the definition it ran.
+pub(super) struct Taken {
+    pub(super) store: Store,
+    pub(super) entries: Vec<Entry>,
+    pub(super) history: History,
+    pub(super) runbook: Runbook,
+    pub(super) key: Key,
+}
+
+/// Reads a run, and its definition's text, from the journal.
+pub(super) fn take(store: Store, run: &str, world: &World) -> Result<Taken, Exit> {
+    let entries = store.entries(run).map_err(|error| state::refused(&error))?;
+    let history = History::fold(&entries);
+    let text = store.text(&history.text).map_err(|error| state::refused(&error))?;
+    let Some(text) = text else {
+        out::error(&format!("the journal has lost the definition of run `{run}`"));
+        out::hint(
+            "`runbook log` still shows what happened; `resume --updated` is no help without it",
+        );
+        return Err(Exit::Failed);
+    };
+    let source = Source::new(history.path.clone(), text);
+    let find = |name: &str, _: &Source| {
+        let text = history.uses.get(name).and_then(|digest| store.text(digest).ok().flatten());
+        let text = text.ok_or_else(|| format!("the journal has lost the runbook `{name}`"))?;
+        Ok(Source::new(name, text))
+    };
+    let runbook = load::parse(&source, &find, world)?;
+    let key = state::key(world)?;
+    Ok(Taken { store, entries, history, runbook, key })
+}
+
+fn resume(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
+    let Some(store) = state::existing(&world)? else {
+        out::error("there is no run to go on with: nothing was ever run here");
+        return Err(Exit::Usage);
+    };
+    let run = match &args.run {
+        Some(run) => state::find(&store, run)?,
+        None => state::newest_unfinished(&store)?,
+    };
+    let _lock = lock(&world, &run)?;
+    let Taken { store, entries, mut history, mut runbook, key } = take(store, &run, &world)?;
+    if let Some(exit) = over(&run, &history) {
+        return Ok(exit);
+    }
+    let mut texts = Vec::new();
+    let mut first = Vec::new();
+    if args.updated {
+        let new = updated::runbook(&history, &runbook, &world)?;
+        first = updated::decide(&history, &new, &run, &key, &args.rerun, &args.keep)?;
+        texts = super::run::texts(&new);
+        runbook = new;
+    }
+    args.walk.check(&runbook)?;
+    args.redo.iter().chain(&args.done).try_for_each(|step| known(&runbook, step))?;
+    let session = Session::new(global, world);
+    if args.updated {
+        let terminal = session.terminal();
+        trust::require(&runbook, trust::Use::Run, args.trust, &session.world, &*terminal)?;
+    }
+    let mut services = session.services();
+    services.yes = args.yes;
+    services.hosts = history.rehearsal.then(|| super::run::LOOPBACK.to_owned());
+    services.folder = super::run::rehearsal_folder(history.rehearsal, &session.world);
+    services.fake = super::run::rehearsal_fake(history.rehearsal, &session.world);
+    services.answers = args.walk.answers.iter().cloned().collect();
+    session.report.borrow_mut().past(&entries);
+    let recorder = session.recorder(&run, history.last_seq, Box::new(Kept { store, texts }));
+    let resumed = resumed(args.updated, &runbook, &history, &run, &key, &session.world)?;
+    let decided = decisions(args, &runbook, &history, &run, &key)?;
+    for event in std::iter::once(resumed).chain(first).chain(decided) {
+        history.take(&event);
+        say(&recorder, event)?;
+    }
+    Ok(walk(
+        &runbook,
+        &services,
+        &recorder,
+        &key,
+        history,
+        args.walk.options(),
+        Direction::Forwards,
+    ))
+}
+
+/// Runs that cannot go on.
+fn over(run: &str, history: &History) -> Option<Exit> {
+    if history.undoing() {
+        out::error(&format!("run `{run}` was taken back, wholly or in part"));
+        out::hint(&format!(
+            "`runbook undo {run}` goes on with that; `runbook run {}` begins anew",
+            history.runbook
+        ));
+        return Some(Exit::Usage);
+    }
+    if history.outcome == Some(Outcome::Done) {
+        out::say(&format!("run `{run}` is done already: nothing is left to do"));
+        return Some(Exit::Done);
+    }
+    None
+}
+
+pub(super) fn say(recorder: &Recorder, event: Event) -> Result<(), Exit> {
+    recorder.say(event, Durable::Soon).map_err(|error| {
+        out::error(&error.message);
+        out::hint(&error.hint);
+        Exit::Failed
+    })
+}
+
+fn resumed(
+    updated: bool,
+    runbook: &Runbook,
+    history: &History,
+    run: &str,
+    key: &Key,
+    world: &World,
+) -> Result<Event, Exit> {
+    let known = Scope::default();
+    for (name, stored) in &history.inputs {
+        known.set(name, open(key, &format!("{run}/input/{name}"), stored)?);
+    }
+    let mut inputs = StoredMap::new();
+    for (name, value) in renewed(runbook, &known, world) {
+        out::say(&format!("note: input `{name}` has a new value by now: it is used from here on"));
+        inputs.insert(name.clone(), seal(key, &format!("{run}/input/{name}"), &value)?);
+    }
+    let text = updated.then(|| digest(&runbook.source.text));
+    let steps = if updated { runbook.step_refs() } else { Vec::new() };
+    let uses = if updated { super::run::uses(runbook) } else { BTreeMap::new() };
+    Ok(Event::Resumed { text, uses, steps, inputs })
+}
+
+fn open(key: &Key, label: &str, stored: &Stored) -> Result<Labeled, Exit> {
+    match stored {
+        Stored::Plain(json) => Ok(Labeled::plain(json.clone())),
+        Stored::Sealed(text) => {
+            key.open(label, text).map(Labeled::secret).map_err(|error| state::unreadable(&error))
+        }
+    }
+}
+
+fn seal(key: &Key, label: &str, value: &Labeled) -> Result<Stored, Exit> {
+    if !value.secret {
+        return Ok(Stored::Plain(value.json.clone()));
+    }
+    key.seal(label, &value.json).map(Stored::Sealed).map_err(|error| {
+        out::error(&error.to_string());
+        Exit::Failed
+    })
+}
+
+/// What the flags say about single steps.
+fn decisions(
+    args: &Args,
+    runbook: &Runbook,
+    history: &History,
+    run: &str,
+    key: &Key,
+) -> Result<Vec<Event>, Exit> {
+    let mut events = Vec::new();
+    for step in &args.redo {
+        if !matches!(history.status(step), Status::InDoubt { .. } | Status::Done(_)) {
+            // Forced, it would not even be asked whether it is there already.
+            out::warning(&format!("step `{step}` is not in doubt: `--redo` changes nothing"));
+            continue;
+        }
+        events.push(Event::Decided { step: step.clone(), decision: Decision::Redo });
+    }
+    unsaved(args, runbook)?;
+    for id in &args.done {
+        let Some(step) = runbook.step(id) else { continue };
+        if matches!(history.status(id), Status::Done(done) if !done.gates_failed) {
+            out::warning(&format!("step `{id}` is done already: `--done` changes nothing"));
+            continue;
+        }
+        let saved = by_hand(step, &args.save, runbook, history, run, key)?;
+        let (how, private, summary) = match history.status(id) {
+            // The run did it; only its gates did not hold. It can still be taken back.
+            Status::Done(done) => (done.how, done.private.clone(), "left as it is, as decided"),
+            _ => (How::ByHand, BTreeMap::new(), "done by hand"),
+        };
+        let (step, summary) = (id.clone(), summary.to_owned());
+        events.push(Event::Done { step, how, saved, summary, took_ms: 0, private });
+    }
+    Ok(events)
+}
+
+/// Refuses a value that none of the steps done by hand would have saved.
+fn unsaved(args: &Args, runbook: &Runbook) -> Result<(), Exit> {
+    let steps = args.done.iter().filter_map(|id| runbook.step(id));
+    let names: Vec<&str> =
+        steps.flat_map(|step| step.saves.iter().map(|save| save.name.as_str())).collect();
+    for (name, _) in &args.save {
+        if !names.contains(&name.as_str()) {
+            out::error(&format!("no step named with `--done` saves `{name}`"));
+            match crate::diag::closest(name, names.iter().copied()) {
+                Some(near) => out::hint(&format!("did you mean `{near}`?")),
+                None if names.is_empty() => out::hint("leave out `--save`: they save nothing"),
+                None => out::hint(&format!("they save {}", crate::reader::list(&names))),
+            }
+            return Err(Exit::Usage);
+        }
+    }
+    Ok(())
+}
+
+/// The values a step done by hand would have saved; those that later steps read must be given.
+fn by_hand(
+    step: &StepDef,
+    given: &[(String, String)],
+    runbook: &Runbook,
+    history: &History,
+    run: &str,
+    key: &Key,
+) -> Result<StoredMap, Exit> {
+    // A step that is done but for its gates has saved its values already.
+    let mut saved = match history.status(&step.id) {
+        Status::Done(done) => done.saved.clone(),
+        _ => StoredMap::new(),
+    };
+    let mut missing = Vec::new();
+    for save in &step.saves {
+        match given.iter().find(|(name, _)| *name == save.name) {
+            Some((_, text)) => {
+                let json = serde_json::from_str(text).unwrap_or_else(|_| Json::from(text.as_str()));
+                let value = Labeled { json, secret: save.secret };
+                saved.insert(
+                    save.name.clone(),
+                    seal(key, &format!("{run}/{}/{}", step.id, save.name), &value)?,
+                );
+            }
+            None if saved.contains_key(&save.name) => {}
+            None if read_later(&save.name, step, runbook) => missing.push(save.name.as_str()),
+            None => {}
+        }
+    }
+    if missing.is_empty() {
+        return Ok(saved);
+    }
+    out::error(&format!(
+        "step `{}` would have saved what later steps need: {}",
+        step.id,
+        crate::reader::list(&missing)
+    ));
+    let flags: Vec<String> = missing.iter().map(|name| format!("--save {name}=VALUE")).collect();
+    out::hint(&format!("`runbook resume {run} --done {} {}`", step.id, flags.join(" ")));
+    Err(Exit::Usage)
+}
+
+fn read_later(name: &str, step: &StepDef, runbook: &Runbook) -> bool {
+    let later = runbook.steps.iter().skip_while(|known| known.id != step.id).skip(1);
+    step.gates.iter().any(|gate| gate.that().reads().iter().any(|read| read.name == name))
+        || later.into_iter().any(|step| step.reads.iter().any(|read| read == name))
+}

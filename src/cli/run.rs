@@ -1,0 +1,250 @@
+//! `run`: settles the inputs, then walks a new run.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use super::inputs::{self, Flags};
+use super::session::{Direction, Session, walk};
+use super::{Global, load, out, state, trust};
+use crate::engine::{Durable, Options};
+use crate::exit::Exit;
+use crate::journal::event::{Entry, Event, Stored};
+use crate::journal::seal::Key;
+use crate::journal::store::{self, Holder, LockError, Store};
+use crate::journal::{Journal, JournalError};
+use crate::plan::History;
+use crate::runbook::settle::Settled;
+use crate::runbook::{Runbook, digest};
+use crate::world::World;
+
+/// Names the folder of a rehearsal that is a run of its own, as in `test --crash`.
+pub(super) const FOLDER: &str = "RUNBOOK_REHEARSAL_DIR";
+
+/// The folder below which such a rehearsal writes its files.
+pub(super) fn rehearsal_folder(rehearsal: bool, world: &World) -> Option<PathBuf> {
+    world.var(FOLDER).filter(|_| rehearsal).map(PathBuf::from)
+}
+
+/// Names the address of the fake of such a rehearsal.
+const FAKE: &str = "RUNBOOK_REHEARSAL_FAKE";
+
+/// The address of the fake of such a rehearsal.
+pub(super) fn rehearsal_fake(rehearsal: bool, world: &World) -> Option<String> {
+    world.var(FAKE).filter(|_| rehearsal).map(str::to_owned)
+}
+
+/// What every name resolves to in a rehearsal.
+pub(super) const LOOPBACK: &str = "127.0.0.1";
+
+/// Run a runbook
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The runbook's name, or the path of its file
+    name: String,
+    #[command(flatten)]
+    flags: Flags,
+    #[command(flatten)]
+    walk: WalkFlags,
+    /// Show where each input's value comes from, and stop
+    #[arg(long)]
+    explain: bool,
+    /// The service is a fake: what `test --crash` runs
+    #[arg(long, hide = true)]
+    rehearsal: bool,
+}
+
+/// What `run` and `resume` both understand.
+#[derive(Debug, Clone, clap::Args)]
+pub(super) struct WalkFlags {
+    /// Use what is there already, exactly as wanted, without asking
+    #[arg(long)]
+    pub(super) adopt: bool,
+    /// Ask before every step that changes something
+    #[arg(long)]
+    pub(super) step: bool,
+    /// Stop before this step; `resume` goes on
+    #[arg(long, value_name = "STEP")]
+    pub(super) until: Option<String>,
+    /// Answer a prompt beforehand
+    #[arg(long = "answer", value_name = "STEP=VALUE", value_parser = inputs::pair)]
+    pub(super) answers: Vec<(String, String)>,
+}
+
+impl WalkFlags {
+    pub(super) fn options(&self) -> Options {
+        Options { adopt: self.adopt, until: self.until.clone(), step: self.step }
+    }
+
+    /// Refuses the name of a step that is not there.
+    pub(super) fn check(&self, runbook: &Runbook) -> Result<(), Exit> {
+        let answers = self.answers.iter().map(|(step, _)| step);
+        self.until.iter().chain(answers).try_for_each(|step| known(runbook, step))
+    }
+}
+
+/// Refuses the name of a step that is not there.
+pub(super) fn known(runbook: &Runbook, step: &str) -> Result<(), Exit> {
+    if runbook.step(step).is_some() {
+        return Ok(());
+    }
+    out::error(&format!("`{}` has no step `{step}`", runbook.name));
+    let ids: Vec<&str> = runbook.steps.iter().map(|step| step.id.as_str()).collect();
+    match crate::diag::closest(step, ids.iter().copied()) {
+        Some(near) => out::hint(&format!("did you mean `{near}`?")),
+        None => out::hint(&format!("its steps: {}", crate::reader::list(&ids))),
+    }
+    Err(Exit::Usage)
+}
+
+pub(super) fn run(args: &Args, global: &Global, world: World) -> Exit {
+    done(start(args, global, world))
+}
+
+/// The one exit code, however it was reached.
+pub(super) fn done(result: Result<Exit, Exit>) -> Exit {
+    result.unwrap_or_else(|exit| exit)
+}
+
+fn start(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
+    let (_, runbook) = load::load(&args.name, &world)?;
+    args.walk.check(&runbook)?;
+    let session = Session::new(global, world);
+    if !args.explain {
+        trust::require(
+            &runbook,
+            trust::Use::Run,
+            args.flags.trust,
+            &session.world,
+            &*session.terminal(),
+        )?;
+    }
+    let given = args.flags.given(&runbook, &session.world)?;
+    let settled = inputs::settled(&runbook, &given, &session.world, &*session.terminal())?;
+    if args.explain {
+        out::print(&inputs::explain(&settled));
+        return Ok(Exit::Done);
+    }
+    let mut services = session.services();
+    services.yes = args.flags.yes;
+    services.hosts = args.rehearsal.then(|| LOOPBACK.to_owned());
+    services.folder = rehearsal_folder(args.rehearsal, &session.world);
+    services.fake = rehearsal_fake(args.rehearsal, &session.world);
+    services.answers = args.walk.answers.iter().cloned().collect();
+    let key = state::key(&session.world)?;
+    let mut store = state::store(&session.world)?;
+    let run = store.new_run_id().map_err(|error| state::refused(&error))?;
+    let _lock = lock(&session.world, &run)?;
+    let journal = Box::new(Kept { store, texts: texts(&runbook) });
+    let recorder = session.recorder(&run, 0, journal);
+    let started = started(&runbook, &settled, &run, &key, args.rehearsal)?;
+    let history = begin(&recorder, started)?;
+    Ok(walk(
+        &runbook,
+        &services,
+        &recorder,
+        &key,
+        history,
+        args.walk.options(),
+        Direction::Forwards,
+    ))
+}
+
+/// Says the first event; it need not be on disk before anything else is.
+pub(super) fn begin(recorder: &crate::engine::Recorder, started: Event) -> Result<History, Exit> {
+    let entry = Entry { run: recorder.run().to_owned(), seq: 1, at_ms: 0, event: started };
+    let history = History::fold(std::slice::from_ref(&entry));
+    // The run is there to be resumed from its first moment; a power cut before anything was
+    // changed may lose it, and nothing with it.
+    match recorder.say(entry.event, Durable::Written) {
+        Ok(()) => Ok(history),
+        Err(error) => {
+            out::error(&error.message);
+            out::hint(&error.hint);
+            Err(Exit::Failed)
+        }
+    }
+}
+
+/// The event a run begins with.
+pub(super) fn started(
+    runbook: &Runbook,
+    settled: &[Settled],
+    run: &str,
+    key: &Key,
+    rehearsal: bool,
+) -> Result<Event, Exit> {
+    let mut stored = BTreeMap::new();
+    for one in settled {
+        let value = if one.value.secret {
+            let label = format!("{run}/input/{}", one.name);
+            Stored::Sealed(key.seal(&label, &one.value.json).map_err(|error| {
+                out::error(&error.to_string());
+                Exit::Failed
+            })?)
+        } else {
+            Stored::Plain(one.value.json.clone())
+        };
+        stored.insert(one.name.clone(), value);
+    }
+    Ok(Event::Started {
+        runbook: runbook.name.clone(),
+        title: runbook.title.clone(),
+        path: runbook.source.path.to_string(),
+        text: digest(&runbook.source.text),
+        uses: uses(runbook),
+        steps: runbook.step_refs(),
+        inputs: stored,
+        rehearsal,
+    })
+}
+
+/// The runbooks a definition uses, by name, as digests.
+pub(super) fn uses(runbook: &Runbook) -> BTreeMap<String, String> {
+    runbook.used.iter().map(|(name, source)| (name.clone(), digest(&source.text))).collect()
+}
+
+/// The texts a definition is made of.
+pub(super) fn texts(runbook: &Runbook) -> Vec<String> {
+    let used = runbook.used.iter().map(|(_, source)| source.text.to_string());
+    std::iter::once(runbook.source.text.to_string()).chain(used).collect()
+}
+
+/// Takes the one hand a run may be in.
+pub(super) fn lock(world: &World, run: &str) -> Result<store::RunLock, Exit> {
+    let holder = Holder::here(world.clock.now_ms());
+    store::lock(&world.state_dir(), run, &holder).map_err(|error| match &error {
+        LockError::Held { since_ms, .. } => {
+            out::error(&format!("run `{run}`: {error}, since {}", since(*since_ms)));
+            out::hint("wait until it ends; what it does is not done twice");
+            Exit::Failed
+        }
+        LockError::Failed(error) => state::refused(error),
+    })
+}
+
+fn since(ms: i64) -> String {
+    let Ok(at) = jiff::Timestamp::from_millisecond(ms) else { return "an unknown time".to_owned() };
+    at.to_zoned_datetime(jiff::tz::TimeZone::system()).strftime("%F %T").to_string()
+}
+
+/// The journal on disk; the definition's texts go with the first entries.
+pub(super) struct Kept {
+    pub(super) store: Store,
+    pub(super) texts: Vec<String>,
+}
+
+impl Journal for Kept {
+    fn append(&mut self, entries: &[Entry], sync: bool) -> Result<(), JournalError> {
+        let digests: Vec<String> = self.texts.iter().map(|text| digest(text)).collect();
+        let text =
+            digests.iter().zip(&self.texts).map(|(digest, text)| (digest.as_str(), text.as_str()));
+        let done = if sync {
+            self.store.append_with_text(entries, text)
+        } else {
+            self.store.append_unsynced(entries, text)
+        };
+        done.map_err(|error| JournalError { message: error.to_string(), hint: error.hint() })?;
+        self.texts.clear();
+        Ok(())
+    }
+}

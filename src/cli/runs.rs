@@ -1,0 +1,139 @@
+//! `runs`: the history, newest first.
+
+use super::session::output;
+use super::{Global, Output, out, state};
+use crate::exit::Exit;
+use crate::journal::event::Outcome;
+use crate::journal::store::{RunFilter, RunState};
+use crate::reader::parse_duration;
+use crate::report::{self, Format, RunRow};
+use crate::world::World;
+
+/// List the runs there were, newest first
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Only runs of this runbook
+    #[arg(long, value_name = "NAME")]
+    runbook: Option<String>,
+    /// Only runs in this state
+    #[arg(long, value_enum)]
+    state: Option<State>,
+    /// Only runs begun within this time: `2h`, `7 days`
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    within: Option<std::time::Duration>,
+    /// At most this many
+    #[arg(long, default_value_t = 50)]
+    limit: usize,
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum State {
+    /// Every step done
+    Done,
+    /// A step or gate failed
+    Failed,
+    /// Needs a person's answer
+    Waiting,
+    /// A step may or may not have happened
+    Doubt,
+    /// Interrupted by the person
+    Interrupted,
+    /// Stopped where it should
+    Stopped,
+    /// Taken back
+    Undone,
+    /// Running, or died without a word
+    Running,
+}
+
+impl State {
+    fn state(self) -> RunState {
+        match self {
+            Self::Done => RunState::Ended(Outcome::Done),
+            Self::Failed => RunState::Ended(Outcome::Failed),
+            Self::Waiting => RunState::Ended(Outcome::Waiting),
+            Self::Doubt => RunState::Ended(Outcome::InDoubt),
+            Self::Interrupted => RunState::Ended(Outcome::Interrupted),
+            Self::Stopped => RunState::Ended(Outcome::Stopped),
+            Self::Undone => RunState::Ended(Outcome::Undone),
+            Self::Running => RunState::Open,
+        }
+    }
+}
+
+/// A duration as people write it.
+pub(super) fn duration(text: &str) -> Result<std::time::Duration, String> {
+    parse_duration(text).ok_or_else(|| "write a time such as `2h` or `7 days`".to_owned())
+}
+
+pub(super) fn run(args: &Args, global: &Global, world: &World) -> Exit {
+    match list(args, global, world) {
+        Ok(exit) | Err(exit) => exit,
+    }
+}
+
+fn list(args: &Args, global: &Global, world: &World) -> Result<Exit, Exit> {
+    let Some(store) = state::existing(world)? else {
+        out::say("nothing was ever run here");
+        return Ok(Exit::Done);
+    };
+    let since = args.within.map(|time| ago(world, time));
+    let filter = RunFilter {
+        runbook: args.runbook.clone(),
+        state: args.state.map(State::state),
+        since_ms: since,
+        limit: Some(args.limit),
+        ..RunFilter::default()
+    };
+    let found = store.runs(&filter).map_err(|error| state::refused(&error))?;
+    let rows: Vec<RunRow> = found
+        .into_iter()
+        .map(|run| RunRow {
+            state: word(run.outcome).to_owned(),
+            took_ms: run.ended_ms.and_then(|ended| u64::try_from(ended - run.started_ms).ok()),
+            run: run.run,
+            runbook: run.runbook,
+            started_ms: run.started_ms,
+            last_step: run.last_step.unwrap_or_default(),
+        })
+        .collect();
+    let (format, options) = options(global, world);
+    report::runs(&rows, format, &options, &mut out::redactor().writer(std::io::stdout()));
+    Ok(Exit::Done)
+}
+
+/// The moment a time ago, in milliseconds since the Unix epoch.
+pub(super) fn ago(world: &World, time: std::time::Duration) -> i64 {
+    world.clock.now_ms() - i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
+}
+
+fn word(outcome: Option<Outcome>) -> &'static str {
+    match outcome {
+        Some(Outcome::Done) => "done",
+        Some(Outcome::Failed) => "failed",
+        Some(Outcome::Waiting) => "waiting",
+        Some(Outcome::InDoubt) => "doubt",
+        Some(Outcome::Interrupted) => "interrupted",
+        Some(Outcome::Stopped) => "stopped",
+        Some(Outcome::Undone) => "undone",
+        Some(Outcome::Planned) => "planned",
+        None => "running",
+    }
+}
+
+/// How history is shown: on stdout, so colours only if that is a terminal.
+pub(super) fn options(global: &Global, world: &World) -> (Format, report::Options) {
+    let format = match output(global, world) {
+        Output::Human => Format::Human,
+        Output::Plain => Format::Plain,
+        Output::Jsonl | Output::Json => Format::Jsonl,
+    };
+    let options = report::Options {
+        verbose: global.verbose,
+        color: world.stdout_tty && world.color(),
+        width: world.width(),
+        zone: jiff::tz::TimeZone::system(),
+        ..report::Options::default()
+    };
+    (format, options)
+}

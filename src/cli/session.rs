@@ -1,0 +1,211 @@
+//! One walk from the command line: services, report, journal, engine, exit code.
+
+use std::cell::RefCell;
+use std::future::Future;
+use std::rc::Rc;
+
+use super::{Global, Output, out, state};
+use crate::engine::{Broken, Engine, Options, Recorder, SharedReport};
+use crate::exit::Exit;
+use crate::journal::Journal;
+use crate::journal::event::Outcome;
+use crate::journal::seal::Key;
+use crate::plan::History;
+use crate::redact;
+use crate::report::{self, Report};
+use crate::runbook::Runbook;
+use crate::step::Services;
+use crate::terminal::{NoAnswer, Nobody, Person, Question, Terminal, Validator};
+use crate::world::World;
+
+/// What a walk needs besides its runbook.
+pub(super) struct Session {
+    /// Shared with every writer.
+    pub(super) redactor: redact::Shared,
+    /// Where events are shown.
+    pub(super) report: SharedReport,
+    /// Clock, environment, folders.
+    pub(super) world: World,
+}
+
+impl Session {
+    pub(super) fn new(global: &Global, world: World) -> Self {
+        let redactor = out::redactor();
+        let report: Box<dyn Report> = report(global, &world, &redactor);
+        Self { redactor, report: Rc::new(RefCell::new(report)), world }
+    }
+
+    /// The services of a run.
+    pub(super) fn services(&self) -> Services {
+        Services::new(self.world.clone(), self.terminal(), self.redactor.clone())
+    }
+
+    /// The person, if there is one; the report keeps still while they are asked.
+    pub(super) fn terminal(&self) -> Box<dyn Terminal> {
+        if self.world.stdin_tty && self.world.stderr_tty {
+            let (width, color) = (self.world.width(), self.world.color());
+            Box::new(Quiet { report: self.report.clone(), width, color })
+        } else {
+            Box::new(Nobody)
+        }
+    }
+
+    /// A recorder for a run.
+    pub(super) fn recorder(&self, run: &str, last: u64, journal: Box<dyn Journal>) -> Recorder {
+        let (clock, report) = (self.world.clock.clone(), self.report.clone());
+        Recorder::new(run.to_owned(), last, clock, journal, report, self.redactor.clone())
+    }
+}
+
+/// The person, with the report keeping still while they are asked.
+struct Quiet {
+    report: SharedReport,
+    width: usize,
+    color: bool,
+}
+
+impl Terminal for Quiet {
+    fn ask(&self, question: &Question, valid: Validator) -> Result<String, NoAnswer> {
+        let mut answer = Err(NoAnswer::Interrupted);
+        self.report.borrow_mut().suspend(&mut || {
+            out::block(&report::markdown(&question.help, self.width, self.color));
+            answer = Person.ask(question, valid.clone());
+        });
+        answer
+    }
+
+    fn present(&self) -> bool {
+        true
+    }
+
+    fn still(&self, still: bool) {
+        self.report.borrow_mut().still(still);
+    }
+}
+
+fn report(global: &Global, world: &World, redactor: &redact::Shared) -> Box<dyn Report> {
+    let options = report::Options {
+        verbose: global.verbose,
+        color: world.color(),
+        width: world.width(),
+        ..report::Options::default()
+    };
+    let stderr = || Box::new(redactor.writer(std::io::stderr()));
+    match output(global, world) {
+        Output::Human => report::terminal(stderr(), options),
+        Output::Plain => report::plain(stderr(), options),
+        Output::Jsonl | Output::Json => {
+            report::jsonl(Box::new(redactor.writer(std::io::stdout())), &options)
+        }
+    }
+}
+
+/// The format asked for, or the one that fits: plain without a terminal.
+pub(super) fn output(global: &Global, world: &World) -> Output {
+    global.output.unwrap_or(if world.stderr_tty { Output::Human } else { Output::Plain })
+}
+
+/// Whether to walk forwards or to take back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Direction {
+    Forwards,
+    Backwards,
+    /// Nothing is changed: only shown.
+    Nowhere,
+}
+
+/// Walks until something stops it, and says how the process should end.
+pub(super) fn walk(
+    runbook: &Runbook,
+    services: &Services,
+    recorder: &Recorder,
+    key: &Key,
+    history: History,
+    options: Options,
+    direction: Direction,
+) -> Exit {
+    let engine = Engine::new(runbook, services, recorder, key, history, options);
+    let work = async {
+        match direction {
+            Direction::Forwards => engine.walk().await,
+            Direction::Backwards => engine.take_back().await,
+            Direction::Nowhere => engine.preview().await,
+        }
+    };
+    let outcome = match block_on(work) {
+        Some(Ok(outcome)) => Ok(outcome),
+        Some(Err(broken)) => Err(broken),
+        None => engine.end(Outcome::Interrupted).map(|()| Outcome::Interrupted),
+    };
+    recorder.finish();
+    match outcome {
+        Ok(outcome) => exit_of(outcome),
+        Err(broken) => broken_exit(&broken),
+    }
+}
+
+/// The exit code of a walk's outcome.
+fn exit_of(outcome: Outcome) -> Exit {
+    match outcome {
+        Outcome::Done | Outcome::Stopped | Outcome::Undone | Outcome::Planned => Exit::Done,
+        Outcome::Failed => Exit::Failed,
+        Outcome::Waiting => Exit::Waiting,
+        Outcome::InDoubt => Exit::InDoubt,
+        Outcome::Interrupted => Exit::Interrupted,
+    }
+}
+
+pub(super) fn broken_exit(broken: &Broken) -> Exit {
+    match broken {
+        Broken::Journal(error) => {
+            out::error(&format!("the journal cannot be written: {}", error.message));
+            out::hint(&error.hint);
+            out::hint(
+                "nothing more was done; what is in the journal is safe, `runbook resume` goes on from there",
+            );
+        }
+        Broken::History(message) => {
+            out::error(message);
+            out::hint("nothing more was done; `runbook log` shows what happened so far");
+        }
+        Broken::Sealed(message) => return state::unreadable(message),
+    }
+    Exit::Failed
+}
+
+/// Runs a future on this thread; none if the person interrupted it.
+pub(super) fn block_on<T>(work: impl Future<Output = T>) -> Option<T> {
+    let runtime = match tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .event_interval(7)
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            out::error(&format!("cannot start: {error}"));
+            return None;
+        }
+    };
+    runtime.block_on(async {
+        tokio::select! {
+            // In this order: signals are caught before any work begins.
+            biased;
+            () = interrupted() => None,
+            result = work => Some(result),
+        }
+    })
+}
+
+/// Ctrl-C, or a request to end.
+async fn interrupted() {
+    use tokio::signal::unix::{SignalKind, signal};
+    match signal(SignalKind::terminate()) {
+        Ok(mut terminate) => {
+            tokio::select! {
+                _ = tokio::signal::ctrl_c() => {}
+                _ = terminate.recv() => {}
+            }
+        }
+        Err(_) => drop(tokio::signal::ctrl_c().await),
+    }
+}

@@ -1,0 +1,105 @@
+//! The state folder: the journal and the key, opened when first needed.
+
+use std::path::PathBuf;
+
+use super::out;
+use crate::exit::Exit;
+use crate::journal::event::Outcome;
+use crate::journal::seal::{Key, KeyError};
+use crate::journal::store::{RunFilter, RunSummary, Store, StoreError};
+use crate::world::World;
+
+/// The journal, made if it is not there.
+pub(super) fn store(world: &World) -> Result<Store, Exit> {
+    let store = Store::open(&world.state_dir()).map_err(|error| refused(&error))?;
+    warn(&store);
+    Ok(store)
+}
+
+/// The journal, if there is one.
+pub(super) fn existing(world: &World) -> Result<Option<Store>, Exit> {
+    let store = Store::open_existing(&world.state_dir()).map_err(|error| refused(&error))?;
+    store.iter().for_each(warn);
+    Ok(store)
+}
+
+/// Says what is wrong with the journal.
+pub(super) fn refused(error: &StoreError) -> Exit {
+    out::error(&error.to_string());
+    out::hint(&error.hint());
+    Exit::Failed
+}
+
+/// Says what is too open about the state folder, with the command that mends it.
+fn warn(store: &Store) {
+    store.warnings().iter().for_each(|warning| out::warning(warning));
+}
+
+/// Names the key's file, in place of the one in the state folder.
+const KEY_FILE: &str = "RUNBOOK_KEY_FILE";
+
+/// Where the key is, and whether the person said so.
+pub(super) fn key_file(world: &World) -> (PathBuf, bool) {
+    match world.var(KEY_FILE).filter(|path| !path.is_empty()) {
+        Some(path) => (world.cwd.join(world.expand_home(path)), true),
+        None => (world.state_dir().join("key"), false),
+    }
+}
+
+/// The key that seals secrets, made at first use. One that the person names must be there.
+pub(super) fn key(world: &World) -> Result<Key, Exit> {
+    let (path, named) = key_file(world);
+    let key = if named { Key::load(&path) } else { Key::load_or_create(&path) };
+    key.map_err(|error| no_key(&error))
+}
+
+/// Says why there is no key.
+pub(super) fn no_key(error: &KeyError) -> Exit {
+    out::error(&error.to_string());
+    out::hint(&error.hint());
+    Exit::Failed
+}
+
+const KEY_HINT: &str = "name the right key in `RUNBOOK_KEY_FILE`, or put it back from a copy of the state \
+                        folder; without it a run's secrets cannot be read, and it must be \
+                        finished by hand";
+
+/// Says that a secret in the journal cannot be read.
+pub(super) fn unreadable(error: &impl std::fmt::Display) -> Exit {
+    out::error(&error.to_string());
+    out::hint(KEY_HINT);
+    Exit::Failed
+}
+
+/// A run by its name or the beginning of it.
+pub(super) fn find(store: &Store, run: &str) -> Result<String, Exit> {
+    store.find(run).map_err(|error| match error {
+        StoreError::UnknownRun { .. } | StoreError::Ambiguous { .. } => {
+            refused(&error);
+            Exit::Usage
+        }
+        other => refused(&other),
+    })
+}
+
+fn over(run: &RunSummary) -> bool {
+    matches!(run.outcome, Some(Outcome::Done | Outcome::Undone))
+}
+
+/// The newest run that is not done and not taken back.
+pub(super) fn newest_unfinished(store: &Store) -> Result<String, Exit> {
+    let all = store.runs(&RunFilter::default()).map_err(|error| refused(&error))?;
+    if let [newest, ..] = &all[..]
+        && all.iter().all(over)
+    {
+        // It may have been killed just after its last word: then this is the good news.
+        out::say(&format!("nothing is left to do: no run is unfinished, `{}` is over", newest.run));
+        return Err(Exit::Done);
+    }
+    let open = all.into_iter().find(|run| !over(run));
+    open.map(|run| run.run).ok_or_else(|| {
+        out::error("there is no run to go on with");
+        out::hint("`runbook runs` shows those there are");
+        Exit::Usage
+    })
+}

@@ -1,0 +1,199 @@
+//! `test`: the cases beside runbooks.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use super::{load, out};
+use crate::exit::Exit;
+use crate::library::{self, Found};
+use crate::testing::{self, Bench, Case, Difference};
+use crate::world::World;
+
+/// Run the tests beside runbooks: rehearsals with what must come out
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Names or paths of runbooks; all that have tests if none is named
+    names: Vec<String>,
+    /// Only cases whose name holds this
+    #[arg(long, value_name = "TEXT")]
+    filter: Option<String>,
+    /// Each case again with the process killed at every point, resumed: the same end
+    #[arg(long)]
+    crash: bool,
+    /// Write the results as `JUnit` XML
+    #[arg(long, value_name = "FILE")]
+    junit: Option<PathBuf>,
+}
+
+/// One case's result.
+struct Verdict {
+    runbook: String,
+    case: String,
+    wrong: Vec<String>,
+    points: u64,
+}
+
+pub(super) fn run(args: &Args, world: &World) -> Exit {
+    match test(args, world) {
+        Ok(exit) | Err(exit) => exit,
+    }
+}
+
+fn test(args: &Args, world: &World) -> Result<Exit, Exit> {
+    let mut verdicts = Vec::new();
+    for (name, found) in books(args, world)? {
+        let Some(source) = &found.tests else { continue };
+        let cases = testing::parse(source).map_err(|mistakes| {
+            load::show(source, &mistakes, world);
+            Exit::Invalid
+        })?;
+        let (_, runbook) = load::load(&name, world)?;
+        let Some(fake) = &found.fake else {
+            out::error(&format!("there is no fake beside {}", found.source.path));
+            return Err(Exit::Usage);
+        };
+        let bench = Bench { runbook: &runbook, fake, world };
+        let wanted =
+            |case: &&Case| args.filter.as_ref().is_none_or(|part| case.name.contains(part));
+        for case in cases.iter().filter(wanted) {
+            let verdict = verdict(args, &bench, case, &name);
+            tell(&verdict, args.crash);
+            verdicts.push(verdict);
+        }
+    }
+    if let Some(path) = &args.junit {
+        std::fs::write(path, junit(&verdicts)).map_err(|error| {
+            out::error(&format!("cannot write {}: {error}", path.display()));
+            Exit::Failed
+        })?;
+    }
+    Ok(summary(&verdicts, args.crash))
+}
+
+/// The runbooks to test, with the names their cases are run by.
+fn books(args: &Args, world: &World) -> Result<Vec<(String, Found)>, Exit> {
+    if args.names.is_empty() {
+        let all = library::all(world).into_iter().filter(|found| found.tests.is_some());
+        return Ok(all.map(|found| (found.source.path.to_string(), found)).collect());
+    }
+    let mut books = Vec::new();
+    for name in &args.names {
+        let found = load::find(name, world)?;
+        if found.tests.is_none() {
+            out::error(&format!("there are no tests beside {}", found.source.path));
+            out::hint("write them into a file of the same name that ends in `.test.toml`");
+            return Err(Exit::Usage);
+        }
+        books.push((found.source.path.to_string(), found));
+    }
+    Ok(books)
+}
+
+fn verdict(args: &Args, bench: &Bench<'_>, case: &Case, name: &str) -> Verdict {
+    let mut verdict = Verdict {
+        runbook: bench.runbook.name.clone(),
+        case: case.name.clone(),
+        wrong: Vec::new(),
+        points: 0,
+    };
+    match testing::run(bench, case) {
+        Ok(differences) => verdict.wrong.extend(differences.iter().map(told)),
+        Err(wrong) => verdict.wrong.push(wrong),
+    }
+    if args.crash
+        && verdict.wrong.is_empty()
+        && case.crash
+        && case.faults.is_empty()
+        && case.runs == 1
+    {
+        crash(bench, case, name, &mut verdict);
+    }
+    verdict
+}
+
+fn crash(bench: &Bench<'_>, case: &Case, name: &str, verdict: &mut Verdict) {
+    let program = std::env::current_exe().map_err(|error| error.to_string());
+    match program.and_then(|program| testing::crashes(bench, case, &program, name)) {
+        Ok(crashes) => {
+            verdict.points = crashes.points;
+            let wrong = crashes
+                .differences
+                .iter()
+                .map(|(at, one)| format!("killed at point {at}: {}", told(one)));
+            verdict.wrong.extend(wrong);
+        }
+        Err(wrong) => verdict.wrong.push(wrong),
+    }
+}
+
+fn told(difference: &Difference) -> String {
+    let Difference { what, wanted, got } = difference;
+    if wanted.contains('\n') || got.contains('\n') {
+        let side = |mark: char, text: &str| {
+            text.lines().fold(String::new(), |mut lines, line| {
+                let _ = write!(lines, "\n    {mark} {line}");
+                lines
+            })
+        };
+        return format!("{what} differs{}{}", side('-', wanted), side('+', got));
+    }
+    let same = wanted.chars().zip(got.chars()).take_while(|(wanted, got)| wanted == got).count();
+    format!("{what}: wanted {}, got {}", near(wanted, same), near(got, same))
+}
+
+/// A text, or of a long one what stands around its first difference.
+fn near(text: &str, same: usize) -> String {
+    const SHOWN: usize = 160;
+    if text.chars().count() <= SHOWN {
+        return text.to_owned();
+    }
+    let shown: String = text.chars().skip(same.saturating_sub(SHOWN / 2)).take(SHOWN).collect();
+    format!("…{shown}…")
+}
+
+fn tell(verdict: &Verdict, crash: bool) {
+    let word = if verdict.wrong.is_empty() { "ok  " } else { "fail" };
+    let points = if crash { format!(" ({} kills)", verdict.points) } else { String::new() };
+    out::print(&format!("{word}  {}: {}{points}\n", verdict.runbook, verdict.case));
+    for wrong in &verdict.wrong {
+        out::print(&format!("      {wrong}\n"));
+    }
+}
+
+fn summary(verdicts: &[Verdict], crash: bool) -> Exit {
+    let failed = verdicts.iter().filter(|verdict| !verdict.wrong.is_empty()).count();
+    let passed = verdicts.len() - failed;
+    let points: u64 = verdicts.iter().map(|verdict| verdict.points).sum();
+    let kills = if crash { format!(", {points} kills") } else { String::new() };
+    out::print(&format!("{passed} passed, {failed} failed{kills}\n"));
+    if failed == 0 { Exit::Done } else { Exit::Failed }
+}
+
+/// The results in the shape that CI servers read.
+fn junit(verdicts: &[Verdict]) -> String {
+    let failed = verdicts.iter().filter(|verdict| !verdict.wrong.is_empty()).count();
+    let mut xml = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
+    let _ = writeln!(xml, "<testsuites tests=\"{}\" failures=\"{failed}\">", verdicts.len());
+    let _ = writeln!(
+        xml,
+        "  <testsuite name=\"runbook\" tests=\"{}\" failures=\"{failed}\">",
+        verdicts.len()
+    );
+    for verdict in verdicts {
+        let (class, name) = (escaped(&verdict.runbook), escaped(&verdict.case));
+        let _ = write!(xml, "    <testcase classname=\"{class}\" name=\"{name}\"");
+        if verdict.wrong.is_empty() {
+            xml.push_str("/>\n");
+        } else {
+            let wrong = escaped(&verdict.wrong.join("\n"));
+            let _ = writeln!(xml, ">\n      <failure>{wrong}</failure>\n    </testcase>");
+        }
+    }
+    xml.push_str("  </testsuite>\n</testsuites>\n");
+    xml
+}
+
+fn escaped(text: &str) -> String {
+    let text = crate::printable::printable(text);
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}

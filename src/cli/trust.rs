@@ -1,0 +1,102 @@
+//! Trust: a runbook from elsewhere that runs commands or writes files is shown once first.
+//!
+//! What came with the program is trusted. Anything else is trusted by its content: a digest
+//! of its text, remembered in the state folder, so that an edit is asked about again.
+
+use std::fs::{DirBuilder, OpenOptions};
+use std::io::Write as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use super::out;
+use crate::exit::Exit;
+use crate::library;
+use crate::runbook::effects::effects;
+use crate::runbook::{Runbook, digest};
+use crate::terminal::{Question, Terminal};
+use crate::world::World;
+
+/// The file's name in the state folder: a digest and a path a line.
+const FILE: &str = "trusted";
+
+/// What is about to be done with a runbook.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Use {
+    /// Its steps are performed.
+    Run,
+    /// Only its reads are.
+    Plan,
+    /// Its commands are only told to a fake.
+    Rehearse,
+}
+
+/// Goes on only with a runbook that is trusted.
+pub(super) fn require(
+    runbook: &Runbook,
+    usage: Use,
+    given: bool,
+    world: &World,
+    terminal: &dyn Terminal,
+) -> Result<(), Exit> {
+    let found = effects(runbook);
+    let touches = match usage {
+        Use::Run => found.needs_trust(),
+        Use::Plan => found.runs_when_planned,
+        Use::Rehearse => !found.files.is_empty(),
+    };
+    let name = &runbook.name;
+    // those it uses count as parts of it
+    let used = runbook.used.iter().map(|(_, source)| &*source.text);
+    let texts: Vec<&str> = std::iter::once(&*runbook.source.text).chain(used).collect();
+    if !touches || texts.iter().all(|text| library::came_with(text)) {
+        return Ok(());
+    }
+    let (file, mark) = (world.state_dir().join(FILE), digest(&texts.join("\0")));
+    if known(&file, &mark) {
+        return Ok(());
+    }
+    if !given {
+        out::say(&format!("`{name}` ({}) did not come with this program:", runbook.source.path));
+        out::say(found.listing().trim_end());
+        if !terminal.present() {
+            out::error(
+                "a runbook from elsewhere that runs commands or writes files must be trusted first",
+            );
+            out::hint("read it, then add `--trust`; it is remembered until the file changes");
+            return Err(Exit::Usage);
+        }
+        if !asked(terminal) {
+            out::say("nothing was run");
+            return Err(Exit::Interrupted);
+        }
+    }
+    remember(&file, &mark, &runbook.source.path).map_err(|error| {
+        out::error(&format!("cannot write {}: {error}", file.display()));
+        out::hint("mend the cause, then run it again: nothing was done");
+        Exit::Failed
+    })
+}
+
+fn asked(terminal: &dyn Terminal) -> bool {
+    let question = Question {
+        ask: "Trust this file, as it is now?".to_owned(),
+        choices: vec!["no".to_owned(), "yes".to_owned()],
+        ..Question::default()
+    };
+    terminal.ask(&question, std::rc::Rc::new(|_| Ok(()))).as_deref() == Ok("yes")
+}
+
+fn known(file: &Path, mark: &str) -> bool {
+    let text = std::fs::read_to_string(file).unwrap_or_default();
+    text.lines().any(|line| line.split_whitespace().next() == Some(mark))
+}
+
+fn remember(file: &PathBuf, mark: &str, path: &str) -> std::io::Result<()> {
+    if let Some(folder) = file.parent() {
+        DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    }
+    let mut file = OpenOptions::new().append(true).create(true).mode(0o600).open(file)?;
+    // one write, so that two processes do not mix their lines
+    file.write_all(format!("{mark}  {}\n", path.replace(char::is_control, " ")).as_bytes())?;
+    file.sync_all()
+}

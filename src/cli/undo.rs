@@ -1,0 +1,178 @@
+//! `undo`: takes back what a run did, newest first.
+
+use std::collections::BTreeMap;
+
+use super::resume::{Taken, say, take};
+use super::run::{Kept, done, lock};
+use super::session::{Direction, Session, broken_exit, walk};
+use super::{Global, out, state};
+use crate::engine::undo::{Back, Way};
+use crate::engine::{Engine, Options, Recorder};
+use crate::exit::Exit;
+use crate::journal::Memory;
+use crate::journal::event::{Decision, Event, StoredMap};
+use crate::plan::{History, Status};
+use crate::terminal::Question;
+use crate::world::World;
+
+/// Take back what a run did, newest first
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The run
+    run: String,
+    /// Only show what would be taken back
+    #[arg(long)]
+    plan: bool,
+    /// Do not ask before beginning
+    #[arg(short, long)]
+    yes: bool,
+    /// Take a step back again although that may have happened
+    #[arg(long, value_name = "STEP")]
+    redo: Vec<String>,
+    /// Count a step as taken back: it happened, or you did it by hand
+    #[arg(long, value_name = "STEP")]
+    done: Vec<String>,
+}
+
+pub(super) fn run(args: &Args, global: &Global, world: World) -> Exit {
+    done(undo(args, global, world))
+}
+
+fn undo(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
+    let Some(store) = state::existing(&world)? else {
+        out::error("there is no run to take back: nothing was ever run here");
+        return Err(Exit::Usage);
+    };
+    let run = state::find(&store, &args.run)?;
+    let _lock = lock(&world, &run)?;
+    let Taken { store, entries, mut history, runbook, key } = take(store, &run, &world)?;
+    let session = Session::new(global, world);
+    let mut services = session.services();
+    services.yes = args.yes;
+    let quiet = session.recorder(&run, history.last_seq, Box::new(Memory));
+    let engine =
+        Engine::new(&runbook, &services, &quiet, &key, history.clone(), Options::default());
+    let backs = engine.backwards().map_err(|broken| broken_exit(&broken))?;
+    args.redo.iter().chain(&args.done).try_for_each(|step| touched(&backs, &run, step))?;
+    let left = left(&backs, &gone(&engine));
+    drop(engine);
+    drop(quiet);
+    if args.plan {
+        return Ok(if left { Exit::Done } else { nothing(&run) });
+    }
+    if !left {
+        return Ok(nothing(&run));
+    }
+    confirm(args, &session)?;
+    session.report.borrow_mut().past(&entries);
+    let recorder =
+        session.recorder(&run, history.last_seq, Box::new(Kept { store, texts: Vec::new() }));
+    begin(args, &recorder, &mut history)?;
+    Ok(walk(
+        &runbook,
+        &services,
+        &recorder,
+        &key,
+        history,
+        Options::default(),
+        Direction::Backwards,
+    ))
+}
+
+fn begin(args: &Args, recorder: &Recorder, history: &mut History) -> Result<(), Exit> {
+    let resumed = Event::Resumed {
+        text: None,
+        uses: BTreeMap::new(),
+        steps: Vec::new(),
+        inputs: StoredMap::new(),
+    };
+    let redo = args
+        .redo
+        .iter()
+        .map(|step| Event::Decided { step: step.clone(), decision: Decision::Redo });
+    let by_hand = args.done.iter().map(|step| Event::Undone {
+        step: step.clone(),
+        summary: "taken back by hand".to_owned(),
+        took_ms: 0,
+    });
+    for event in std::iter::once(resumed).chain(redo).chain(by_hand) {
+        history.take(&event);
+        say(recorder, event)?;
+    }
+    Ok(())
+}
+
+/// Refuses the name of a step that there is nothing to take back of.
+fn touched(backs: &[Back], run: &str, step: &str) -> Result<(), Exit> {
+    if backs.iter().any(|back| back.id == step) {
+        return Ok(());
+    }
+    out::error(&format!("run `{run}` has changed nothing by a step `{step}`"));
+    let ids: Vec<&str> = backs.iter().map(|back| back.id.as_str()).collect();
+    match crate::diag::closest(step, ids.iter().copied()) {
+        Some(near) => out::hint(&format!("did you mean `{near}`?")),
+        None => out::hint(&format!("`runbook undo {run} --plan` lists those that did")),
+    }
+    Err(Exit::Usage)
+}
+
+/// Shows what will be taken back, and first of all what cannot be; whether anything can.
+fn left(backs: &[Back], gone: &[String]) -> bool {
+    let width = backs.iter().map(|back| back.id.len()).max().unwrap_or(0);
+    let stays = |back: &&Back| matches!(back.way, Way::None | Way::NotOurs);
+    for back in backs.iter().filter(stays) {
+        let why = if back.way == Way::None {
+            "has no undo: what it did stays"
+        } else {
+            "was not done by this run: it stays"
+        };
+        out::say(&format!("stays {:width$}  {why}", back.id));
+    }
+    for id in gone {
+        out::say(&format!("stays {id:width$}  is gone from the file: what it did stays"));
+    }
+    let mut any = false;
+    for back in backs.iter().filter(|back| matches!(back.way, Way::Author | Way::Kind)) {
+        any = true;
+        out::say(&format!("back  {:width$}  {}", back.id, back.what));
+    }
+    any
+}
+
+/// Finished steps that an edit removed; one that was renamed has its digest under another id.
+fn gone(engine: &Engine<'_>) -> Vec<String> {
+    let history = engine.history.borrow();
+    let digest = |id: &str| match history.status(id) {
+        Status::Done(done) => Some(done.digest.clone()),
+        _ => None,
+    };
+    // Of `create[3]` and `outer/create` it is the step in this file that counts.
+    let own = |id: &str| id.split(['[', '/']).next().unwrap_or(id).to_owned();
+    let here = |id: &&String| engine.runbook.step(&own(id)).is_some();
+    let kept: Vec<_> = history.order.iter().filter(here).map(|id| digest(id)).collect();
+    let gone = history.order.iter().filter(|id| !here(id) && !kept.contains(&digest(id)));
+    gone.cloned().collect()
+}
+
+fn nothing(run: &str) -> Exit {
+    out::say(&format!("nothing of run `{run}` is left that can be taken back"));
+    Exit::Done
+}
+
+fn confirm(args: &Args, session: &Session) -> Result<(), Exit> {
+    let terminal = session.terminal();
+    if args.yes || !terminal.present() {
+        return Ok(());
+    }
+    let question = Question {
+        ask: "Take these back?".to_owned(),
+        choices: vec!["yes".to_owned(), "no".to_owned()],
+        ..Question::default()
+    };
+    if let Ok("yes") = terminal.ask(&question, std::rc::Rc::new(|_| Ok(()))).as_deref() {
+        Ok(())
+    } else {
+        out::say("nothing was taken back");
+        Err(Exit::Interrupted)
+    }
+}

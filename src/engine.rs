@@ -1,0 +1,347 @@
+//! The walk: performs what is left of a plan, one step after another, and says what happens.
+//!
+//! The only writer of the journal. A step whose outcome is in the journal is not performed
+//! but read; resume is the same walk with a longer journal. Consecutive reads that need
+//! nothing of each other run at once; their events keep the order of the file.
+
+mod adopt;
+mod attempt;
+mod each;
+mod effect;
+mod frame;
+mod nested;
+pub mod preview;
+mod recorder;
+pub mod undo;
+
+use std::cell::RefCell;
+use std::collections::{HashMap, HashSet};
+use std::rc::Rc;
+
+use futures_util::stream::{FuturesOrdered, StreamExt as _};
+
+use crate::journal::JournalError;
+use crate::journal::event::{Effect, Event, Failure, How, Outcome, Skip};
+use crate::journal::seal::Key;
+use crate::plan::{History, Status};
+use crate::runbook::{Runbook, Save, StepDef};
+use crate::scope::Scope;
+use crate::step::{Answer, Services, Trouble, judge};
+use crate::value::Labeled;
+pub use frame::Frame;
+use frame::Unit;
+pub use recorder::{Durable, Recorder, SharedReport};
+
+/// How many reads run at once.
+const AT_ONCE: usize = 8;
+
+/// What the person wants of this walk.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// What is found to be there, exactly as wanted, is taken over without asking.
+    pub adopt: bool,
+    /// Stop before this step.
+    pub until: Option<String>,
+    /// Ask before every effect.
+    pub step: bool,
+}
+
+/// One walk over one run.
+pub struct Engine<'a> {
+    /// The definition.
+    pub runbook: &'a Runbook,
+    /// What the steps share.
+    pub services: &'a Services,
+    /// What happened so far.
+    pub history: RefCell<History>,
+    /// The way out.
+    pub recorder: &'a Recorder,
+    /// Opens and seals secrets.
+    pub key: &'a Key,
+    /// What the person wants.
+    pub options: Options,
+}
+
+/// Why a walk could not even say how it ended.
+#[derive(Debug)]
+pub enum Broken {
+    /// The journal cannot be written: nothing more may be done.
+    Journal(JournalError),
+    /// The journal does not fit the definition.
+    History(String),
+    /// A secret in the journal cannot be read, or none be written.
+    Sealed(String),
+}
+
+impl From<JournalError> for Broken {
+    fn from(error: JournalError) -> Self {
+        Self::Journal(error)
+    }
+}
+
+/// Whether the walk goes on.
+type Flow = Result<Option<Outcome>, Broken>;
+
+impl<'a> Engine<'a> {
+    /// A walk over a run that has this history.
+    pub fn new(
+        runbook: &'a Runbook,
+        services: &'a Services,
+        recorder: &'a Recorder,
+        key: &'a Key,
+        history: History,
+        options: Options,
+    ) -> Self {
+        Self { runbook, services, history: RefCell::new(history), recorder, key, options }
+    }
+
+    /// Walks to the end, or to whatever stops it.
+    pub async fn walk(&self) -> Result<Outcome, Broken> {
+        self.warn()?;
+        let frame = self.own_frame()?;
+        let stopped = self.frame_steps(&frame).await?;
+        if stopped == Some(Outcome::Failed) {
+            self.always(&frame).await?;
+        }
+        let outcome = stopped.unwrap_or(Outcome::Done);
+        self.end(outcome)?;
+        Ok(outcome)
+    }
+
+    /// Says at each walk where its author has certificates not checked.
+    fn warn(&self) -> Result<(), Broken> {
+        for connection in self.runbook.connections.iter().filter(|known| known.insecure) {
+            let name = &connection.name;
+            let message = format!(
+                "connection `{name}` is `insecure`: certificates are not checked, anybody between may read and change what is sent"
+            );
+            self.recorder.say(Event::Warned { message }, Durable::Soon)?;
+        }
+        Ok(())
+    }
+
+    /// Says how the walk ended.
+    pub fn end(&self, outcome: Outcome) -> Result<(), Broken> {
+        let took_ms = self.recorder.walk_ms();
+        Ok(self.recorder.say(Event::Ended { outcome, took_ms }, Durable::Now)?)
+    }
+
+    /// Walks a frame; nothing if its end was reached.
+    async fn frame_steps(&self, frame: &Frame<'a>) -> Flow {
+        let mut at = 0;
+        while let Some(step) = frame.runbook.steps.get(at) {
+            let unit = frame.unit(step);
+            if self.options.until.as_ref() == Some(&unit.id) {
+                return Ok(Some(Outcome::Stopped));
+            }
+            if self.settled(&unit) {
+                at += 1;
+                continue;
+            }
+            let batch = self.batch(frame, at);
+            let flow = if batch > 1 {
+                self.reads(frame, &frame.runbook.steps[at..at + batch]).await?
+            } else {
+                self.one(&unit).await?
+            };
+            if flow.is_some() {
+                return Ok(flow);
+            }
+            at += batch;
+        }
+        Ok(None)
+    }
+
+    /// After a failure: the steps that are to be done in any case. They have names of their
+    /// own in the journal, as the run that is resumed will do them again.
+    async fn always(&self, frame: &Frame<'a>) -> Result<(), Broken> {
+        let number = self.recorder.last();
+        for step in frame.runbook.steps.iter().filter(|step| step.always) {
+            let mut unit = frame.unit(step);
+            let unbound = step.reads.iter().any(|name| {
+                !frame.scope.has(name) && !step.saves.iter().any(|save| save.name == *name)
+            });
+            if self.settled(&unit) || unbound {
+                continue;
+            }
+            unit.id = format!("{}@{number}", unit.id);
+            unit.scope = Rc::new(Scope::below(&frame.scope));
+            self.one(&unit).await?;
+        }
+        Ok(())
+    }
+
+    /// Whether nothing is left to do for a step.
+    fn settled(&self, unit: &Unit<'_>) -> bool {
+        match self.history.borrow().status(&unit.id) {
+            Status::Skipped(_) => true,
+            Status::Done(done) => !done.gates_failed,
+            _ => false,
+        }
+    }
+
+    /// How many steps from here on may run at once.
+    fn batch(&self, frame: &Frame<'a>, at: usize) -> usize {
+        let mut saved: HashSet<&str> = HashSet::new();
+        let mut count = 0;
+        for step in &frame.runbook.steps[at..] {
+            let unit = frame.unit(step);
+            let alone = step.effect > Effect::Read
+                || step.action.alone()
+                || step.action.nested().is_some()
+                || step.for_each.is_some()
+                || self.options.until.as_ref() == Some(&unit.id)
+                || *self.history.borrow().status(&unit.id) != Status::Pending
+                || step.reads.iter().any(|name| saved.contains(name.as_str()));
+            if alone {
+                break;
+            }
+            saved.extend(step.saves.iter().map(|save| save.name.as_str()));
+            count += 1;
+        }
+        count.max(1)
+    }
+
+    /// Reads that need nothing of each other, at once; outcomes in the order of the file.
+    async fn reads(&self, frame: &Frame<'a>, steps: &'a [StepDef]) -> Flow {
+        let mut waiting = steps.iter().map(|step| frame.unit(step));
+        let mut running = FuturesOrdered::new();
+        running.extend(waiting.by_ref().take(AT_ONCE).map(|unit| self.wanted_read(unit)));
+        while let Some(read) = running.next().await {
+            running.extend(waiting.next().map(|unit| self.wanted_read(unit)));
+            if let Some(outcome) = self.conclude(read?)? {
+                return Ok(Some(outcome));
+            }
+        }
+        Ok(None)
+    }
+
+    /// One step, whatever it is.
+    async fn one(&self, unit: &Unit<'a>) -> Flow {
+        if let Some(nested) = unit.step.action.nested() {
+            return self.nested(unit, nested).await;
+        }
+        match &unit.step.for_each {
+            Some(each) => self.each(unit, each).await,
+            None => self.single(unit).await,
+        }
+    }
+
+    /// A read with its `when`, and the time at which it began.
+    async fn wanted_read<'u>(&self, unit: Unit<'u>) -> Result<Read<'u>, Broken> {
+        let began = self.recorder.now_ms();
+        let got = match Self::wanted(&unit) {
+            Ok(true) => {
+                self.begin(&unit)?;
+                self.read(&unit).await.map(Some)
+            }
+            Ok(false) => Ok(None),
+            Err(trouble) => Err(trouble),
+        };
+        Ok(Read { unit, began, got })
+    }
+
+    /// Whether a step's `when` holds.
+    fn wanted(unit: &Unit<'_>) -> Result<bool, Trouble> {
+        let held = unit.step.when.as_ref().map(|when| when.holds(&*unit.scope)).transpose();
+        let held =
+            held.map_err(|error| Trouble::failed(format!("`when` cannot be judged: {}", error.0)))?;
+        Ok(held.unwrap_or(true))
+    }
+
+    fn skip(&self, unit: &Unit<'_>) -> Flow {
+        self.tell(Event::Skipped { step: unit.id.clone(), why: Skip::When }, Durable::Soon)?;
+        Ok(None)
+    }
+
+    /// The line that says a step has begun.
+    fn begin(&self, unit: &Unit<'_>) -> Result<(), Broken> {
+        let none = HashMap::new();
+        let cx = self.cx(unit, false, &none, &|_| ());
+        let reveal = unit.step.reveal;
+        let title = match unit.step.title.as_ref().map(|title| cx.shown(title, reveal)) {
+            Some(Ok(title)) => title,
+            _ => unit.id.clone(),
+        };
+        let _lifted = reveal.then(|| self.services.redactor.lift());
+        if unit.step.action.asks() && self.services.terminal.present() {
+            // The person may think for hours: until then nothing must be lost.
+            self.recorder.hand_over()?;
+        }
+        Ok(self.recorder.say(Event::Began { step: unit.id.clone(), title }, Durable::Never)?)
+    }
+
+    /// The outcome of a read: its gates are judged before it counts as done.
+    fn conclude(&self, read: Read<'_>) -> Flow {
+        let Read { unit, began, got } = read;
+        let got = match got {
+            Ok(Some(got)) => got,
+            Ok(None) => return self.skip(&unit),
+            Err(trouble) => return self.fail(&unit, began, trouble),
+        };
+        if let Err(failure) = judge(&unit.step.gates, &unit.scope) {
+            return self.fail(&unit, began, Trouble::Failed(failure, crate::step::Again::No));
+        }
+        // What a person said is not asked twice, so it must not be lost.
+        let asked = unit.step.action.asks() && !self.services.yes;
+        let durable = if asked { Durable::Now } else { Durable::Soon };
+        self.done(&unit, began, got, None, durable)?;
+        Ok(None)
+    }
+
+    /// Says an event, and takes it into the history.
+    fn tell(&self, event: Event, durable: Durable) -> Result<(), Broken> {
+        self.history.borrow_mut().take(&event);
+        Ok(self.recorder.say(event, durable)?)
+    }
+
+    fn fail(&self, unit: &Unit<'_>, began: u64, trouble: Trouble) -> Flow {
+        let took_ms = self.recorder.now_ms() - began;
+        match trouble {
+            Trouble::Interrupted => Ok(Some(Outcome::Interrupted)),
+            Trouble::Waiting(ask) => {
+                self.tell(Event::Asked { step: unit.id.clone(), ask }, Durable::Soon)?;
+                Ok(Some(Outcome::Waiting))
+            }
+            Trouble::Failed(failure, _) if unit.step.optional && !failure.doubt => {
+                self.tolerate(unit, began, &failure)
+            }
+            Trouble::Failed(failure, _) => self.failed(unit, failure, took_ms),
+        }
+    }
+
+    fn failed(&self, unit: &Unit<'_>, mut failure: Failure, took_ms: u64) -> Flow {
+        let step = unit.step;
+        let fitting = step.hints.iter().filter(|hint| hint.fits(&failure));
+        let texts: Vec<String> = fitting.map(|hint| hint.text.clone()).collect();
+        failure.hints.extend(texts);
+        let asks = failure.doubt && step.already.is_none() && step.effect == Effect::Once;
+        self.tell(Event::Failed { step: unit.id.clone(), failure, took_ms }, Durable::Soon)?;
+        if !asks {
+            return Ok(Some(Outcome::Failed));
+        }
+        let (step, what) = (unit.id.clone(), self.what(unit));
+        self.tell(Event::Doubt { step, what, differs: Vec::new() }, Durable::Soon)?;
+        Ok(Some(Outcome::InDoubt))
+    }
+
+    /// A failure that the author allows: the run goes on, with nulls.
+    fn tolerate(&self, unit: &Unit<'_>, began: u64, failure: &Failure) -> Flow {
+        let null = |save: &Save| (save.name.clone(), Labeled::plain(serde_json::Value::Null));
+        let saved: Vec<_> = unit.step.saves.iter().map(null).collect();
+        for (name, value) in &saved {
+            self.know(&unit.scope, name, value.clone());
+        }
+        let answer = Answer { summary: failure.message.clone(), ..Answer::default() };
+        let got = attempt::Got { answer, saved };
+        self.done(unit, began, got, Some(How::Tolerated), Durable::Soon)?;
+        Ok(None)
+    }
+}
+
+/// A read that has come back; nothing if its `when` does not hold.
+struct Read<'u> {
+    unit: Unit<'u>,
+    began: u64,
+    got: Result<Option<attempt::Got>, Trouble>,
+}

@@ -1,0 +1,209 @@
+//! Performing an action: attempts, retries, polling, and what is saved of the answer.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use super::frame::Unit;
+use super::{Broken, Durable, Engine};
+use crate::journal::event::{Effect, Event, How, StoredMap};
+use crate::jq;
+use crate::runbook::Until;
+use crate::step::connection::Retry;
+use crate::step::jq::{one, reads_secret};
+use crate::step::{Again, Answer, Cx, Trouble};
+use crate::value::Labeled;
+
+/// An answer, and what was saved of it.
+pub(super) struct Got {
+    pub(super) answer: Answer,
+    pub(super) saved: Vec<(String, Labeled)>,
+}
+
+/// How things stood before a step that is in doubt, opened.
+pub(super) type Before = HashMap<String, Labeled>;
+
+impl Engine<'_> {
+    /// A read: tried again as its retry says, polled as its `until` says.
+    pub(super) async fn read(&self, unit: &Unit<'_>) -> Result<Got, Trouble> {
+        let Some(until) = &unit.step.until else { return self.tried(unit, None).await };
+        let began = self.recorder.now_ms();
+        for attempt in 1.. {
+            let got = self.tried(unit, None).await;
+            let so_far = match &got {
+                Ok(_) if until.that.holds(&*unit.scope)? => return got,
+                Ok(_) => format!("waiting until {}", until.that.source().trim()),
+                // A failure has had its retries; polling is for answers that are not there yet.
+                Err(_) => return got,
+            };
+            let spent = Duration::from_millis(self.recorder.now_ms() - began);
+            if spent + until.every > until.limit {
+                return Err(given_up(until, got, &so_far));
+            }
+            self.pause(unit, attempt, so_far, until.every).await;
+        }
+        Err(Trouble::failed("polled too often"))
+    }
+
+    /// One action with its retries: a *once* step is repeated only if nothing was done.
+    pub(super) async fn tried(
+        &self,
+        unit: &Unit<'_>,
+        doubt: Option<&Before>,
+    ) -> Result<Got, Trouble> {
+        let retry = Self::retry(unit);
+        for attempt in 1.. {
+            let trouble = match self.once(unit, doubt).await {
+                Ok(got) => return Ok(got),
+                Err(trouble) => trouble,
+            };
+            let Trouble::Failed(failure, again) = &trouble else { return Err(trouble) };
+            let safe = match again {
+                Again::No => false,
+                Again::Safe => true,
+                Again::MaybeDone => unit.step.effect < Effect::Once,
+            };
+            if !safe || attempt > retry.times {
+                return Err(trouble);
+            }
+            self.pause(unit, attempt, failure.message.clone(), retry.wait(attempt)).await;
+        }
+        Err(Trouble::failed("tried too often"))
+    }
+
+    /// The step's own word on retrying, or its connection's.
+    fn retry(unit: &Unit<'_>) -> Retry {
+        let shared = || {
+            let name = unit.step.action.connection()?;
+            let found = unit.runbook.connections.iter().find(|known| known.name == name)?;
+            Some(found.retry)
+        };
+        unit.step.retry.or_else(shared).unwrap_or_default()
+    }
+
+    async fn pause(&self, unit: &Unit<'_>, attempt: u32, message: String, wait: Duration) {
+        let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+        let step = unit.id.clone();
+        // Losing a line about waiting loses nothing.
+        let event = Event::Retrying { step, attempt, message, wait_ms };
+        let _ = self.recorder.say(event, Durable::Written);
+        tokio::time::sleep(wait).await;
+    }
+
+    async fn once(&self, unit: &Unit<'_>, doubt: Option<&Before>) -> Result<Got, Trouble> {
+        let none = HashMap::new();
+        let trace = |line: String| {
+            let step = unit.id.clone();
+            let _ = self.recorder.say(Event::Trace { step, line }, Durable::Never);
+        };
+        let cx = self.cx(unit, doubt.is_some(), doubt.unwrap_or(&none), &trace);
+        let answer = unit.step.action.run(&cx).await?;
+        let saved =
+            self.save(&cx, unit, &answer).map_err(|trouble| unreadable(unit, &answer, trouble))?;
+        Ok(Got { answer, saved })
+    }
+
+    /// Runs the `save` programs over an answer and binds what they give.
+    pub(super) fn save(
+        &self,
+        cx: &Cx<'_>,
+        unit: &Unit<'_>,
+        answer: &Answer,
+    ) -> Result<Vec<(String, Labeled)>, Trouble> {
+        let mut kept = Vec::with_capacity(unit.step.saves.len());
+        for save in &unit.step.saves {
+            let value = match save.program {
+                None => answer.input.clone(),
+                Some(program) => one(cx, program, &answer.locals, answer.input.clone())
+                    .map_err(|trouble| at(trouble, &save.name))?,
+            };
+            let joined = save.program.is_some_and(|program| reads_secret(cx, program));
+            let json =
+                jq::to_json(&value).map_err(|error| Trouble::failed(cx.mask(&error.message)))?;
+            // A known secret inside an answer that came back: on disk it is only ever sealed.
+            let quotes = || self.services.redactor.knows(&json);
+            let secret = save.secret || !save.reveal && (answer.secret || joined || quotes());
+            let value = Labeled { json, secret };
+            self.know(&unit.scope, &save.name, value.clone());
+            kept.push((save.name.clone(), value));
+        }
+        Ok(kept)
+    }
+
+    /// Says that a step is done.
+    pub(super) fn done(
+        &self,
+        unit: &Unit<'_>,
+        began: u64,
+        got: Got,
+        how: Option<How>,
+        durable: Durable,
+    ) -> Result<(), Broken> {
+        let id = unit.id.clone();
+        if let Some(markdown) = got.answer.note {
+            let _lifted = got.answer.revealed.then(|| self.services.redactor.lift());
+            self.recorder.say(Event::Note { step: id.clone(), markdown }, Durable::Soon)?;
+        }
+        let saved =
+            self.stored_map(&id, got.saved.iter().map(|(name, value)| (name.as_str(), value)))?;
+        let place = format!("{id}.private");
+        let private =
+            self.stored_map(&place, got.answer.private.iter().map(|(name, value)| (*name, value)))?;
+        let own = if got.answer.unchanged { How::Unchanged } else { How::Performed };
+        let event = Event::Done {
+            step: id,
+            how: how.unwrap_or(own),
+            saved,
+            summary: self.services.redactor.mask(&got.answer.summary),
+            took_ms: self.recorder.now_ms() - began,
+            private,
+        };
+        self.tell(event, durable)
+    }
+
+    pub(super) fn stored_map<'v>(
+        &self,
+        place: &str,
+        values: impl Iterator<Item = (&'v str, &'v Labeled)>,
+    ) -> Result<StoredMap, Broken> {
+        values
+            .map(|(name, value)| Ok((name.to_owned(), self.stored(place, name, value)?)))
+            .collect()
+    }
+}
+
+fn given_up(until: &Until, got: Result<Got, Trouble>, so_far: &str) -> Trouble {
+    let limit = until.limit;
+    match got {
+        Err(trouble) => trouble,
+        Ok(_) => Trouble::failed(format!("gave up after {limit:?}: {so_far}")),
+    }
+}
+
+fn at(trouble: Trouble, name: &str) -> Trouble {
+    match trouble {
+        Trouble::Failed(failure, again) => {
+            let message = format!("cannot save `{name}`: {}", failure.message);
+            Trouble::Failed(crate::step::Failure { message, ..failure }, again)
+        }
+        other => other,
+    }
+}
+
+/// The answer came but cannot be read: after a change, that is doubt.
+fn unreadable(unit: &Unit<'_>, answer: &Answer, trouble: Trouble) -> Trouble {
+    match trouble {
+        Trouble::Failed(mut failure, _) => {
+            if !answer.evidence.is_empty() {
+                // The program's own words would only repeat the text, clipped.
+                if let Some((what, _)) = failure.message.split_once(": ") {
+                    failure.message = format!("{what}: the answer is not JSON");
+                }
+            }
+            failure.details.push(format!("the answer was {}", answer.summary));
+            failure.details.extend(answer.evidence.iter().cloned());
+            failure.doubt = unit.step.effect > Effect::Read;
+            Trouble::Failed(failure, Again::No)
+        }
+        other => other,
+    }
+}

@@ -1,0 +1,253 @@
+//! A step that changes something: asked whether it is there, intended, performed, recorded.
+//!
+//! The intent is on disk before the effect begins, the outcome of a *once* step before
+//! anything else happens. An intent without an outcome is in doubt: it is never repeated
+//! silently.
+
+use super::adopt::Found;
+use super::attempt::Got;
+use super::frame::Unit;
+use super::{Durable, Engine, Flow};
+use crate::journal::event::{Decision, Effect, Event, How, Outcome, Skip, StoredMap};
+use crate::plan::Status;
+use crate::step::{Again, Failure, Trouble, failure, judge};
+use crate::terminal::{NoAnswer, Question};
+
+impl Engine<'_> {
+    pub(super) async fn change(&self, unit: &Unit<'_>) -> Flow {
+        self.begin(unit)?;
+        let began = self.recorder.now_ms();
+        let status = self.history.borrow().status(&unit.id).clone();
+        match status {
+            Status::Forced => self.perform(unit, began, None).await,
+            Status::InDoubt { what, private } => self.doubtful(unit, began, what, private).await,
+            Status::Done(_) => self.recheck(unit, began).await,
+            Status::Pending | Status::Skipped(_) => self.fresh(unit, began).await,
+        }
+    }
+
+    /// Nothing has been done by this run; somebody else may have.
+    async fn fresh(&self, unit: &Unit<'_>, began: u64) -> Flow {
+        match self.look(unit).await {
+            Err(trouble) => self.fail(unit, began, trouble),
+            Ok(None | Some(Found::Nothing)) => match self.confirmed(unit, began)? {
+                Asked::Go => self.perform(unit, began, None).await,
+                Asked::Skip => Ok(None),
+                Asked::Stop(outcome) => Ok(Some(outcome)),
+            },
+            Ok(Some(Found::Same(object))) => {
+                if self.options.adopt
+                    || self.history.borrow().adopts(&unit.id)
+                    || self.use_it(unit)?
+                {
+                    self.adopt(unit, began, object, How::Unchanged)
+                } else {
+                    self.fail(unit, began, there_already())
+                }
+            }
+            Ok(Some(Found::Different(differs))) => {
+                let details = differs
+                    .iter()
+                    .map(|(name, found, wanted)| {
+                        format!("{name}: there it is {found}, this run wants {wanted}")
+                    })
+                    .collect();
+                let trouble =
+                    Trouble::detailed("what it makes is there already, but different", details)
+                        .hint("it is never taken over: change it there, or choose another name");
+                self.fail(unit, began, trouble)
+            }
+        }
+    }
+
+    /// An intent without an outcome: the world is asked, then the person.
+    async fn doubtful(&self, unit: &Unit<'_>, began: u64, what: String, before: StoredMap) -> Flow {
+        match self.look(unit).await {
+            Err(trouble) => self.fail_in_doubt(unit, began, trouble),
+            Ok(Some(Found::Nothing)) => self.perform(unit, began, Some(before)).await,
+            Ok(Some(Found::Same(object))) => self.adopt(unit, began, object, How::Adopted),
+            Ok(Some(Found::Different(differs))) => self.doubt(unit, what, differs),
+            Ok(None) if unit.step.effect == Effect::Repeatable => {
+                self.perform(unit, began, Some(before)).await
+            }
+            Ok(None) => self.doubt(unit, what, Vec::new()),
+        }
+    }
+
+    fn fail_in_doubt(&self, unit: &Unit<'_>, began: u64, trouble: Trouble) -> Flow {
+        let trouble = match trouble {
+            Trouble::Failed(mut failure, again) => {
+                failure.doubt = true;
+                Trouble::Failed(failure, again)
+            }
+            other => other,
+        };
+        self.fail(unit, began, trouble)
+    }
+
+    fn doubt(&self, unit: &Unit<'_>, what: String, differs: Vec<(String, String, String)>) -> Flow {
+        self.tell(Event::Doubt { step: unit.id.clone(), what, differs }, Durable::Soon)?;
+        Ok(Some(Outcome::InDoubt))
+    }
+
+    /// Done, but its gates did not hold: the world may have been mended since.
+    async fn recheck(&self, unit: &Unit<'_>, began: u64) -> Flow {
+        match self.look(unit).await {
+            Err(trouble) => self.fail(unit, began, trouble),
+            Ok(Some(Found::Same(object))) => self.adopt(unit, began, object, How::Adopted),
+            Ok(_) => match judge(&unit.step.gates, &unit.scope) {
+                Err(failure) => self.fail(unit, began, done_but(unit, failure)),
+                Ok(()) => Ok(None),
+            },
+        }
+    }
+
+    /// Intent, effect, outcome. After a doubt: with how things stood before the first attempt.
+    async fn perform(&self, unit: &Unit<'_>, began: u64, doubt: Option<StoredMap>) -> Flow {
+        let what = self.what(unit);
+        let in_doubt = doubt.as_ref().map(|kept| self.private(&unit.id, kept)).transpose()?;
+        let private = doubt.map_or_else(|| self.before(unit), Ok)?;
+        let (step, effect) = (unit.id.clone(), unit.step.effect);
+        self.tell(Event::Intent { step, effect, what, private }, Durable::Now)?;
+        let got = match self.tried(unit, in_doubt.as_ref()).await {
+            Ok(got) => got,
+            Err(trouble) => return self.fail(unit, began, trouble),
+        };
+        let durable = outcome_durable(unit);
+        self.finish_change(unit, began, got, None, durable)
+    }
+
+    /// How things stand before a step acts, as its intent keeps it.
+    fn before(&self, unit: &Unit<'_>) -> Result<StoredMap, super::Broken> {
+        let none = std::collections::HashMap::new();
+        let before = unit.step.action.before(&self.cx(unit, false, &none, &|_| ()));
+        let place = format!("{}.private", unit.id);
+        self.stored_map(&place, before.iter().map(|(name, value)| (*name, value)))
+    }
+
+    pub(super) fn finish_change(
+        &self,
+        unit: &Unit<'_>,
+        began: u64,
+        got: Got,
+        how: Option<How>,
+        durable: Durable,
+    ) -> Flow {
+        self.done(unit, began, got, how, durable)?;
+        match judge(&unit.step.gates, &unit.scope) {
+            Err(failure) => self.fail(unit, began, done_but(unit, failure)),
+            Ok(()) => Ok(None),
+        }
+    }
+
+    /// In a terminal: whether to use what is there.
+    fn use_it(&self, unit: &Unit<'_>) -> Result<bool, super::Broken> {
+        if !self.services.terminal.present() || self.services.yes {
+            return Ok(false);
+        }
+        let question = Question {
+            ask: format!("What step `{}` makes is there already, exactly as wanted", unit.id),
+            choices: vec![USE.to_owned(), STOP.to_owned()],
+            ..Question::default()
+        };
+        let taken = self.asked(&question) == Ok(USE.to_owned());
+        if taken {
+            let event = Event::Decided { step: unit.id.clone(), decision: Decision::Adopt };
+            self.tell(event, Durable::Soon)?;
+        }
+        Ok(taken)
+    }
+
+    fn asked(&self, question: &Question) -> Result<String, NoAnswer> {
+        let valid = std::rc::Rc::new(|answer: &str| {
+            if answer.trim().is_empty() { Err("a word or two, please".to_owned()) } else { Ok(()) }
+        });
+        self.services.terminal.ask(question, valid)
+    }
+
+    /// With `--step`: asks before the effect.
+    fn confirmed(&self, unit: &Unit<'_>, began: u64) -> Result<Asked, super::Broken> {
+        if !self.options.step {
+            return Ok(Asked::Go);
+        }
+        let choices = ["do it", "show it", "skip it", "stop"];
+        loop {
+            let question = Question {
+                ask: format!("{}: {}", unit.id, self.what(unit)),
+                choices: choices.map(str::to_owned).to_vec(),
+                ..Question::default()
+            };
+            match self.asked(&question).as_deref() {
+                Ok("do it") => return Ok(Asked::Go),
+                Ok("show it") => self.show(unit),
+                Ok("skip it") => return self.skipped_by_person(unit),
+                Ok(_) => return Ok(Asked::Stop(Outcome::Stopped)),
+                Err(NoAnswer::NoTerminal) => {
+                    let trouble =
+                        Trouble::failed("`--step` asks before every effect, and nobody is there");
+                    let outcome = self.fail(unit, began, trouble)?.unwrap_or(Outcome::Failed);
+                    return Ok(Asked::Stop(outcome));
+                }
+                Err(_) => return Ok(Asked::Stop(Outcome::Interrupted)),
+            }
+        }
+    }
+
+    fn show(&self, unit: &Unit<'_>) {
+        let none = std::collections::HashMap::new();
+        let cx = self.cx(unit, false, &none, &|_| ());
+        let lines = unit.step.action.preview(&cx).unwrap_or_default();
+        let markdown = format!("```\n{}\n{}\n```", self.what(unit), lines.join("\n"));
+        let _ = self.recorder.say(Event::Note { step: unit.id.clone(), markdown }, Durable::Never);
+    }
+
+    fn skipped_by_person(&self, unit: &Unit<'_>) -> Result<Asked, super::Broken> {
+        let question = Question { ask: "Why is it skipped?".to_owned(), ..Question::default() };
+        match self.asked(&question) {
+            Ok(reason) => {
+                let why = Skip::Person(reason);
+                self.tell(Event::Skipped { step: unit.id.clone(), why }, Durable::Now)?;
+                Ok(Asked::Skip)
+            }
+            Err(_) => Ok(Asked::Stop(Outcome::Interrupted)),
+        }
+    }
+}
+
+/// When an outcome must be on disk. A repeatable one may be lost: doing it again changes
+/// nothing. A *once* outcome that `already` can find again shares the sync of the next intent,
+/// or of the end; one that nothing can find again gets a sync of its own.
+fn outcome_durable(unit: &Unit<'_>) -> Durable {
+    match (unit.step.effect, &unit.step.already) {
+        (Effect::Once, None) => Durable::Now,
+        (Effect::Once, Some(_)) => Durable::Written,
+        _ => Durable::Soon,
+    }
+}
+
+const USE: &str = "use it";
+const STOP: &str = "stop, to change the name or look first";
+
+enum Asked {
+    Go,
+    Skip,
+    Stop(Outcome),
+}
+
+/// The effect is there, but a gate does not hold. Without `already` nothing would ever change
+/// that by itself.
+fn done_but(unit: &Unit<'_>, failure: Failure) -> Trouble {
+    let trouble = Trouble::Failed(failure, Again::No);
+    if unit.step.already.is_some() {
+        return trouble;
+    }
+    let id = &unit.id;
+    trouble.hint(format!(
+        "it is done, and what it gave is kept: go on with `--done {id}` to leave it so, or with `--redo {id}` to do it again"
+    ))
+}
+
+fn there_already() -> Trouble {
+    Trouble::Failed(failure("what it makes is there already, exactly as wanted"), Again::No)
+        .hint("to use it, go on with `--adopt`; else change the name")
+}

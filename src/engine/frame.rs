@@ -1,0 +1,181 @@
+//! What is being walked: a runbook with its names, and one performance of one of its steps.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use super::{Broken, Durable, Engine};
+use crate::journal::event::{Event, Stored, StoredMap};
+use crate::plan::Status;
+use crate::runbook::{Runbook, StepDef};
+use crate::scope::Scope;
+use crate::step::Cx;
+use crate::value::Labeled;
+
+/// A runbook being walked: the run's own, or one that a step uses.
+#[derive(Clone)]
+pub struct Frame<'a> {
+    /// The definition.
+    pub runbook: &'a Runbook,
+    /// The names known so far.
+    pub scope: Rc<Scope>,
+    /// What stands in front of its steps' ids in the journal: nothing, or `outer/`.
+    pub prefix: String,
+}
+
+/// One performance of a step: the step itself, or one item of its `for_each`.
+#[derive(Clone)]
+pub(super) struct Unit<'a> {
+    pub(super) step: &'a StepDef,
+    pub(super) runbook: &'a Runbook,
+    /// What the journal calls it: `create`, `create[3]`, `outer/create`.
+    pub(super) id: String,
+    pub(super) scope: Rc<Scope>,
+}
+
+impl<'a> Frame<'a> {
+    /// A step of it.
+    pub(super) fn unit(&self, step: &'a StepDef) -> Unit<'a> {
+        let id = format!("{}{}", self.prefix, step.id);
+        Unit { step, runbook: self.runbook, id, scope: Rc::clone(&self.scope) }
+    }
+}
+
+impl Unit<'_> {
+    /// One item of it: a scope of its own, a number in its name.
+    pub(super) fn item(&self, number: usize, name: &str, value: Labeled) -> Self {
+        let scope = Scope::below(&self.scope);
+        scope.set(name, value);
+        Self { id: format!("{}[{number}]", self.id), scope: Rc::new(scope), ..self.clone() }
+    }
+}
+
+impl<'a> Engine<'a> {
+    /// The frame of the run's own runbook: inputs, vars and saved values bound.
+    pub(super) fn own_frame(&self) -> Result<Frame<'a>, Broken> {
+        let scope = Rc::new(Scope::default());
+        let inputs = self.history.borrow().inputs.clone();
+        for (name, stored) in &inputs {
+            self.know(&scope, name, self.open("input", name, stored)?);
+        }
+        self.frame(self.runbook, scope, String::new())
+    }
+
+    /// A frame whose inputs are bound: adds vars and whatever the journal has saved.
+    pub(super) fn frame(
+        &self,
+        runbook: &'a Runbook,
+        scope: Rc<Scope>,
+        prefix: String,
+    ) -> Result<Frame<'a>, Broken> {
+        for var in &runbook.vars {
+            let json = var
+                .value
+                .render(&*scope)
+                .map_err(|error| Broken::History(format!("var `{}`: {}", var.name, error.0)))?;
+            let secret = scope.any_secret(var.value.reads());
+            self.know(&scope, &var.name, Labeled { json, secret });
+        }
+        let frame = Frame { runbook, scope, prefix };
+        for step in &runbook.steps {
+            self.remember(&frame.unit(step))?;
+        }
+        Ok(frame)
+    }
+
+    /// Binds what a finished step saved.
+    pub(super) fn remember(&self, unit: &Unit<'_>) -> Result<(), Broken> {
+        if let Status::Done(done) = self.history.borrow().status(&unit.id) {
+            for (name, stored) in &done.saved {
+                self.know(&unit.scope, name, self.open(&unit.id, name, stored)?);
+            }
+        }
+        Ok(())
+    }
+
+    /// Binds a name, and teaches the redactor its value if it is secret.
+    pub(super) fn know(&self, scope: &Scope, name: &str, value: Labeled) {
+        if value.secret {
+            let added = self.services.redactor.add_json(&value.json);
+            if added.passes() && !scope.has(name) {
+                let message = format!(
+                    "the secret `{name}` is {added}: it is masked where it is known to be one, \
+                     but not wherever else it may appear"
+                );
+                // Losing a warning loses nothing.
+                let _ = self.recorder.say(Event::Warned { message }, Durable::Never);
+            }
+        }
+        scope.set(name, value);
+    }
+
+    /// A value from the journal, opened.
+    pub(super) fn open(&self, place: &str, name: &str, stored: &Stored) -> Result<Labeled, Broken> {
+        match stored {
+            Stored::Plain(json) => Ok(Labeled::plain(json.clone())),
+            Stored::Sealed(text) => {
+                self.key.open(&self.recorder.label(place, name), text).map(Labeled::secret).map_err(
+                    |error| {
+                        let hint = error.hint();
+                        Broken::Sealed(format!("`{name}` of `{place}`: {error}; {hint}"))
+                    },
+                )
+            }
+        }
+    }
+
+    /// A value as the journal keeps it.
+    pub(super) fn stored(
+        &self,
+        place: &str,
+        name: &str,
+        value: &Labeled,
+    ) -> Result<Stored, Broken> {
+        if !value.secret {
+            return Ok(Stored::Plain(value.json.clone()));
+        }
+        let sealed = self.key.seal(&self.recorder.label(place, name), &value.json);
+        sealed.map(Stored::Sealed).map_err(|error| Broken::Sealed(error.to_string()))
+    }
+
+    /// What a step keeps for taking it back, opened.
+    pub(super) fn private(
+        &self,
+        id: &str,
+        kept: &StoredMap,
+    ) -> Result<HashMap<String, Labeled>, Broken> {
+        let place = format!("{id}.private");
+        kept.iter()
+            .map(|(name, stored)| Ok((name.clone(), self.open(&place, name, stored)?)))
+            .collect()
+    }
+
+    /// What a step sees.
+    pub(super) fn cx<'s>(
+        &'s self,
+        unit: &'s Unit<'_>,
+        in_doubt: bool,
+        private: &'s HashMap<String, Labeled>,
+        trace: &'s dyn Fn(String),
+    ) -> Cx<'s> {
+        Cx {
+            step: &unit.id,
+            about: &unit.step.about,
+            scope: &unit.scope,
+            services: self.services,
+            connections: &unit.runbook.connections,
+            programs: &unit.runbook.programs,
+            timeout: unit.step.timeout,
+            guarded: unit.step.saves.iter().any(|save| save.secret),
+            in_doubt,
+            private,
+            trace,
+        }
+    }
+
+    /// What a step is about to do, in one line; its id if that cannot be said.
+    pub(super) fn what(&self, unit: &Unit<'_>) -> String {
+        let none = HashMap::new();
+        let cx = self.cx(unit, false, &none, &|_| ());
+        unit.step.action.what(&cx).unwrap_or_else(|_| unit.id.clone())
+    }
+}

@@ -1,0 +1,126 @@
+//! `use`: another runbook as one step. Its steps have their own events, so it is resumed and
+//! taken back inside; what the step keeps is what its `save` reads of the inner values.
+
+use std::rc::Rc;
+
+use super::attempt::Got;
+use super::frame::{Frame, Unit};
+use super::{Broken, Durable, Engine, Flow};
+use crate::jq;
+use crate::runbook::Runbook;
+use crate::scope::Scope;
+use crate::step::jq::one;
+use crate::step::{Answer, Local, Nested, Trouble};
+use crate::value::{Json, Labeled};
+
+impl<'a> Engine<'a> {
+    /// Walks the inner runbook, then keeps what `save` reads of its values.
+    pub(super) fn nested<'s>(&'s self, unit: &'s Unit<'a>, nested: Nested<'a>) -> Local<'s, Flow> {
+        Box::pin(async move {
+            let began = self.recorder.now_ms();
+            match Self::wanted(unit) {
+                Ok(true) => {}
+                Ok(false) => return self.skip(unit),
+                Err(trouble) => return self.fail(unit, began, trouble),
+            }
+            self.begin(unit)?;
+            let frame = match self.inner_frame(unit, &nested)? {
+                Ok(frame) => frame,
+                Err(trouble) => return self.fail(unit, began, trouble),
+            };
+            if let Some(outcome) = self.frame_steps(&frame).await? {
+                return Ok(Some(outcome));
+            }
+            let saved = match self.kept(unit, &frame) {
+                Ok(saved) => saved,
+                Err(trouble) => return self.fail(unit, began, trouble),
+            };
+            let answer =
+                Answer { summary: format!("{} done", frame.runbook.name), ..Answer::default() };
+            self.done(unit, began, Got { answer, saved }, None, Durable::Soon)?;
+            Ok(None)
+        })
+    }
+
+    /// The inner runbook with its inputs bound: those given, and its own defaults.
+    pub(super) fn inner_frame(
+        &self,
+        unit: &Unit<'a>,
+        nested: &Nested<'a>,
+    ) -> Result<Result<Frame<'a>, Trouble>, Broken> {
+        let scope = Rc::new(Scope::default());
+        let Some(runbook) = nested.runbook.downcast_ref::<Runbook>() else {
+            return Err(Broken::History("a step uses what is no runbook".to_owned()));
+        };
+        for input in &runbook.inputs {
+            let given = nested.inputs.iter().find(|(name, _)| *name == input.name);
+            let value = match given {
+                Some((_, tree)) => tree.render(&*unit.scope).map(|json| {
+                    Some(Labeled {
+                        json,
+                        secret: input.secret || unit.scope.any_secret(tree.reads()),
+                    })
+                }),
+                None => input
+                    .default_value(&scope)
+                    .map(|json| json.map(|json| Labeled { json, secret: input.secret })),
+            };
+            match value {
+                Ok(Some(value)) => match input.typed.accept(&value.json) {
+                    Ok(json) => {
+                        let json = input.typed.settle(json, &self.services.world);
+                        self.know(&scope, &input.name, Labeled { json, ..value });
+                    }
+                    Err(wrong) => {
+                        let message =
+                            format!("input `{}` of `{}` {wrong}", input.name, runbook.name);
+                        return Ok(Err(Trouble::failed(message)));
+                    }
+                },
+                Ok(None) => {
+                    let message = format!("`{}` needs the input `{}`", runbook.name, input.name);
+                    return Ok(Err(Trouble::failed(message)));
+                }
+                Err(error) => return Ok(Err(error.into())),
+            }
+        }
+        self.frame(runbook, scope, format!("{}/", unit.id)).map(Ok)
+    }
+
+    /// Runs the step's `save` programs over all the inner values, as one object.
+    fn kept(&self, unit: &Unit<'_>, frame: &Frame<'_>) -> Result<Vec<(String, Labeled)>, Trouble> {
+        let values: Vec<(&str, Labeled)> = frame
+            .runbook
+            .steps
+            .iter()
+            .flat_map(|step| &step.saves)
+            .filter_map(|save| Some((save.name.as_str(), frame.scope.get(&save.name)?)))
+            .collect();
+        let object: Json =
+            values.iter().map(|(name, value)| ((*name).to_owned(), value.json.clone())).collect();
+        let input = jq::from_json(&object);
+        let none = std::collections::HashMap::new();
+        let cx = self.cx(unit, false, &none, &|_| ());
+        let mut kept = Vec::new();
+        for save in &unit.step.saves {
+            let Some(program) = save.program else { continue };
+            let json = jq::to_json(&one(&cx, program, &[], input.clone())?)
+                .map_err(|error| Trouble::failed(cx.mask(&error.message)))?;
+            let secret = save.secret || inner_secret(unit.runbook.programs.code(program), &values);
+            let value = Labeled { json, secret };
+            self.know(&unit.scope, &save.name, value.clone());
+            kept.push((save.name.clone(), value));
+        }
+        Ok(kept)
+    }
+}
+
+/// Whether a program over the inner values may give a secret: `.name` has that name's label,
+/// anything else is secret as soon as any value is.
+fn inner_secret(code: &str, values: &[(&str, Labeled)]) -> bool {
+    let path = code.trim().strip_prefix('.').unwrap_or("");
+    match values.iter().find(|(name, _)| *name == path) {
+        Some((_, value)) => value.secret,
+        None => values.iter().any(|(_, value)| value.secret),
+    }
+}

@@ -1,0 +1,144 @@
+//! `plan`: reads are really done and gates judged; what would change something is only shown.
+//!
+//! Once a change has been shown instead of made, the world is no longer the one the steps
+//! after it would see: they are shown, not performed.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+
+use super::adopt::Found;
+use super::frame::{Frame, Unit};
+use super::{Broken, Durable, Engine, Flow};
+use crate::journal::event::{Effect, Event, How, Outcome};
+use crate::step::{Cx, Local};
+use crate::value::Labeled;
+
+/// What is not known yet, and why.
+#[derive(Default)]
+struct Unknown {
+    /// A name and the step that will save it.
+    names: RefCell<Vec<(String, String)>>,
+    /// The first change shown instead of made.
+    change: RefCell<Option<String>>,
+}
+
+impl<'a> Engine<'a> {
+    /// Walks without changing anything.
+    pub async fn preview(&self) -> Result<Outcome, Broken> {
+        self.warn()?;
+        let unknown = Unknown::default();
+        let frame = self.own_frame()?;
+        let outcome = self.preview_frame(&frame, &unknown).await?.unwrap_or(Outcome::Planned);
+        self.end(outcome)?;
+        Ok(outcome)
+    }
+
+    fn preview_frame<'s>(&'s self, frame: &'s Frame<'a>, unknown: &'s Unknown) -> Local<'s, Flow> {
+        Box::pin(async move {
+            for step in &frame.runbook.steps {
+                let stop = self.preview_step(&frame.unit(step), unknown).await?;
+                if stop.is_some() {
+                    return Ok(stop);
+                }
+            }
+            Ok(None)
+        })
+    }
+
+    async fn preview_step(&self, unit: &Unit<'a>, unknown: &Unknown) -> Flow {
+        let mut remarks = unknown.missing(unit);
+        if !remarks.is_empty() {
+            return self.planned(unit, unknown, remarks);
+        }
+        match Self::wanted(unit) {
+            Ok(true) => {}
+            Ok(false) => return self.skip(unit),
+            Err(trouble) => return self.fail(unit, self.recorder.now_ms(), trouble),
+        }
+        if let Some(nested) = unit.step.action.nested() {
+            let inner = match self.inner_frame(unit, &nested)? {
+                Ok(frame) => frame,
+                Err(trouble) => return self.fail(unit, self.recorder.now_ms(), trouble),
+            };
+            let stop = self.preview_frame(&inner, &Unknown::default()).await?;
+            return if stop.is_some() { Ok(stop) } else { self.planned(unit, unknown, remarks) };
+        }
+        if let Some(each) = &unit.step.for_each {
+            match Self::items(unit, each) {
+                Ok(items) => remarks.push(format!("once for each of {} items", items.len())),
+                Err(trouble) => return self.fail(unit, self.recorder.now_ms(), trouble),
+            }
+            return self.planned(unit, unknown, remarks);
+        }
+        if unit.step.effect > Effect::Read {
+            return self.preview_change(unit, unknown).await;
+        }
+        if let Some(change) = &*unknown.change.borrow()
+            && unit.step.effect == Effect::Read
+        {
+            remarks.push(format!("to be read after `{change}` has changed things"));
+        }
+        if unit.step.action.alone() || !remarks.is_empty() {
+            return self.planned(unit, unknown, remarks);
+        }
+        self.conclude(self.wanted_read(unit.clone()).await?)
+    }
+
+    async fn preview_change(&self, unit: &Unit<'_>, unknown: &Unknown) -> Flow {
+        let began = self.recorder.now_ms();
+        match self.look(unit).await {
+            Err(trouble) => self.fail(unit, began, trouble),
+            Ok(Some(Found::Same(object))) => self.adopt(unit, began, object, How::Unchanged),
+            Ok(Some(Found::Different(differs))) => {
+                let told = differs
+                    .iter()
+                    .map(|(name, found, wanted)| {
+                        format!("is there already, but {name} is {found}, not {wanted}: a run would stop here")
+                    })
+                    .collect();
+                self.planned(unit, unknown, told)
+            }
+            Ok(_) => {
+                unknown.change.borrow_mut().get_or_insert_with(|| unit.id.clone());
+                self.planned(unit, unknown, Vec::new())
+            }
+        }
+    }
+
+    /// Shows what a step would do; its saves are names without values from here on.
+    fn planned(&self, unit: &Unit<'_>, unknown: &Unknown, remarks: Vec<String>) -> Flow {
+        for save in &unit.step.saves {
+            unknown.names.borrow_mut().push((save.name.clone(), unit.id.clone()));
+            unit.scope.set(&save.name, Labeled::plain(format!("<{}>", save.name)));
+        }
+        let shown_unit = match &unit.step.for_each {
+            Some(each) => unit.item(0, &each.name, Labeled::plain(format!("<{}>", each.name))),
+            None => unit.clone(),
+        };
+        let none = HashMap::new();
+        let cx = self.cx(&shown_unit, false, &none, &|_| ());
+        let (what, lines) = shown(unit, &cx);
+        let event = Event::Planned { step: unit.id.clone(), what, lines, remarks };
+        self.recorder.say(event, Durable::Never)?;
+        Ok(None)
+    }
+}
+
+impl Unknown {
+    fn missing(&self, unit: &Unit<'_>) -> Vec<String> {
+        let own: Vec<&str> = unit.step.saves.iter().map(|save| save.name.as_str()).collect();
+        self.names
+            .borrow()
+            .iter()
+            .filter(|(name, _)| unit.step.reads.contains(name) && !own.contains(&name.as_str()))
+            .map(|(name, from)| format!("`{name}` is not known yet: step `{from}` gives it"))
+            .collect()
+    }
+}
+
+fn shown(unit: &Unit<'_>, cx: &Cx<'_>) -> (String, Vec<String>) {
+    let action = &unit.step.action;
+    let what =
+        action.what(cx).unwrap_or_else(|_| format!("{} (cannot be shown yet)", unit.step.kind));
+    (what, action.preview(cx).unwrap_or_default())
+}

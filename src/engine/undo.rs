@@ -1,0 +1,293 @@
+//! Taking a run back: newest first, each step with its own intent and outcome.
+
+use std::collections::HashMap;
+
+use super::adopt::Found;
+use super::frame::{Frame, Unit};
+use super::{Broken, Durable, Engine};
+use crate::journal::event::{Effect, Event, How, Outcome, StoredMap};
+use crate::plan::{DoneStep, Status, Undo};
+use crate::step::{Again, Cx, Step, Trouble};
+
+/// One step of a run, as `undo` sees it.
+pub struct Back {
+    /// What the journal calls the step.
+    pub id: String,
+    /// What will be done about it.
+    pub way: Way,
+    /// That in one line.
+    pub what: String,
+}
+
+/// What `undo` does about a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// As its author says.
+    Author,
+    /// As its kind knows by itself.
+    Kind,
+    /// Nothing: it was there before this run.
+    NotOurs,
+    /// Nothing: there is no way.
+    None,
+    /// It is taken back already.
+    Done,
+}
+
+/// Whether a step in doubt is to be taken back.
+enum Resolved {
+    /// It happened, or doing it back is harmless.
+    Happened,
+    /// Nothing is left to do for it, or the walk ends.
+    Ended(Option<Outcome>),
+}
+
+impl<'a> Engine<'a> {
+    /// What the run changed, newest first, and how each is taken back.
+    pub fn backwards(&self) -> Result<Vec<Back>, Broken> {
+        let units = self.units()?;
+        Ok(units
+            .iter()
+            .map(|unit| Back {
+                id: unit.id.clone(),
+                way: self.way(unit),
+                what: self.back_what(unit),
+            })
+            .collect())
+    }
+
+    /// Takes back all that can be, newest first.
+    pub async fn take_back(&self) -> Result<Outcome, Broken> {
+        self.warn()?;
+        let outcome = self.backs().await?;
+        self.end(outcome)?;
+        Ok(outcome)
+    }
+
+    async fn backs(&self) -> Result<Outcome, Broken> {
+        for unit in self.units()? {
+            if matches!(self.way(&unit), Way::Author | Way::Kind)
+                && let Some(outcome) = self.back(&unit).await?
+            {
+                return Ok(outcome);
+            }
+        }
+        Ok(Outcome::Undone)
+    }
+
+    /// Every performance of a step that changed something, newest first.
+    fn units(&self) -> Result<Vec<Unit<'a>>, Broken> {
+        let frame = self.own_frame()?;
+        let mut all = Vec::new();
+        self.collect(&frame, &mut all)?;
+        let history = self.history.borrow();
+        let place = |unit: &Unit<'_>| {
+            // A step in doubt may have happened, after all that is done.
+            let place = history.order.iter().position(|done| *done == unit.id);
+            place.unwrap_or(usize::MAX)
+        };
+        all.sort_by_key(place);
+        all.reverse();
+        Ok(all)
+    }
+
+    /// The units of a frame that are done or in doubt, with those inside and each item.
+    fn collect(&self, frame: &Frame<'a>, all: &mut Vec<Unit<'a>>) -> Result<(), Broken> {
+        for step in &frame.runbook.steps {
+            let unit = frame.unit(step);
+            if let Some(nested) = step.action.nested() {
+                if let Ok(inner) = self.inner_frame(&unit, &nested)? {
+                    self.collect(&inner, all)?;
+                }
+                continue;
+            }
+            if step.effect <= Effect::Read {
+                continue;
+            }
+            let items = step.for_each.as_ref().map(|each| Self::items(&unit, each));
+            let units = match items {
+                Some(Ok(items)) => items,
+                Some(Err(_)) => continue,
+                None => vec![unit],
+            };
+            let touched = |unit: &Unit<'_>| {
+                let history = self.history.borrow();
+                matches!(history.status(&unit.id), Status::Done(_) | Status::InDoubt { .. })
+            };
+            for unit in units.into_iter().filter(touched) {
+                self.remember(&unit)?;
+                all.push(unit);
+            }
+        }
+        Ok(())
+    }
+
+    fn way(&self, unit: &Unit<'_>) -> Way {
+        let history = self.history.borrow();
+        if history.undo(&unit.id) == Some(Undo::Undone) {
+            return Way::Done;
+        }
+        if let Status::Done(DoneStep {
+            how: How::Unchanged | How::ByHand | How::Tolerated, ..
+        }) = history.status(&unit.id)
+        {
+            return Way::NotOurs;
+        }
+        let none = HashMap::new();
+        let by_kind =
+            || unit.step.action.take_back(&self.cx(unit, false, &none, &|_| ())).is_some();
+        if unit.step.undo.is_some() {
+            Way::Author
+        } else if by_kind() {
+            Way::Kind
+        } else {
+            Way::None
+        }
+    }
+
+    /// What will be done to take a step back, in one line.
+    fn back_what(&self, unit: &Unit<'_>) -> String {
+        let none = HashMap::new();
+        let cx = self.cx(unit, false, &none, &|_| ());
+        let what = match &unit.step.undo {
+            Some(undo) => undo.what(&cx),
+            None => unit.step.action.what(&cx),
+        };
+        what.unwrap_or_else(|_| match self.history.borrow().status(&unit.id) {
+            Status::InDoubt { what, .. } => format!("{what}, if it happened"),
+            _ => unit.id.clone(),
+        })
+    }
+
+    async fn back(&self, unit: &Unit<'_>) -> Result<Option<Outcome>, Broken> {
+        let began = self.recorder.now_ms();
+        let doubtful = matches!(self.history.borrow().status(&unit.id), Status::InDoubt { .. });
+        if doubtful && let Resolved::Ended(outcome) = self.resolve(unit, began).await? {
+            return Ok(outcome);
+        }
+        let kept = match self.history.borrow().status(&unit.id) {
+            Status::Done(DoneStep { private, .. }) | Status::InDoubt { private, .. } => {
+                private.clone()
+            }
+            _ => StoredMap::new(),
+        };
+        let private = self.private(&unit.id, &kept)?;
+        let trace = |line: String| {
+            let event = Event::Trace { step: unit.id.clone(), line };
+            let _ = self.recorder.say(event, Durable::Never);
+        };
+        let in_doubt = self.history.borrow().undo(&unit.id) == Some(Undo::InDoubt);
+        let cx = self.cx(unit, in_doubt, &private, &trace);
+        let effect = unit.step.undo.as_ref().map_or(Effect::Repeatable, |undo| undo.effect());
+        let what = self.back_what(unit);
+        if in_doubt && effect == Effect::Once {
+            return self.back_in_doubt(unit, &what);
+        }
+        self.tell(Event::UndoIntent { step: unit.id.clone(), effect, what }, Durable::Now)?;
+        self.begin(unit)?;
+        match act(unit, &cx).await {
+            Ok(summary) => self.undone(unit, began, summary, effect),
+            Err(trouble) => self.back_failed(unit, trouble),
+        }
+    }
+
+    /// Whether a step in doubt happened; if it did not, there is nothing to take back.
+    async fn resolve(&self, unit: &Unit<'_>, began: u64) -> Result<Resolved, Broken> {
+        match self.look(unit).await {
+            Ok(Some(Found::Nothing)) => self
+                .undone(unit, began, "had not happened".to_owned(), Effect::Read)
+                .map(Resolved::Ended),
+            Ok(Some(Found::Same(object))) => Ok(self
+                .adopt(unit, began, object, How::Adopted)?
+                .map_or(Resolved::Happened, |outcome| Resolved::Ended(Some(outcome)))),
+            Ok(Some(Found::Different(differs))) => self.doubtful_back(unit, differs),
+            Ok(None) if unit.step.effect == Effect::Repeatable => Ok(Resolved::Happened),
+            Ok(None) => self.doubtful_back(unit, Vec::new()),
+            Err(trouble) => self.back_failed(unit, trouble).map(Resolved::Ended),
+        }
+    }
+
+    fn doubtful_back(
+        &self,
+        unit: &Unit<'_>,
+        differs: Vec<(String, String, String)>,
+    ) -> Result<Resolved, Broken> {
+        let what = self.what(unit);
+        self.tell(Event::Doubt { step: unit.id.clone(), what, differs }, Durable::Soon)?;
+        Ok(Resolved::Ended(Some(Outcome::InDoubt)))
+    }
+
+    fn back_in_doubt(&self, unit: &Unit<'_>, what: &str) -> Result<Option<Outcome>, Broken> {
+        let (step, what) = (unit.id.clone(), format!("taking it back: {what}"));
+        self.recorder.say(Event::Doubt { step, what, differs: Vec::new() }, Durable::Soon)?;
+        Ok(Some(Outcome::InDoubt))
+    }
+
+    fn undone(
+        &self,
+        unit: &Unit<'_>,
+        began: u64,
+        summary: String,
+        effect: Effect,
+    ) -> Result<Option<Outcome>, Broken> {
+        let took_ms = self.recorder.now_ms() - began;
+        let durable = if effect == Effect::Once { Durable::Now } else { Durable::Soon };
+        self.tell(Event::Undone { step: unit.id.clone(), summary, took_ms }, durable)?;
+        Ok(None)
+    }
+
+    fn back_failed(&self, unit: &Unit<'_>, trouble: Trouble) -> Result<Option<Outcome>, Broken> {
+        let step = unit.id.clone();
+        match trouble {
+            Trouble::Failed(failure, _) => {
+                let once =
+                    unit.step.undo.as_ref().is_some_and(|undo| undo.effect() == Effect::Once);
+                let asks = failure.doubt && once;
+                self.tell(Event::UndoFailed { step, failure }, Durable::Soon)?;
+                if asks {
+                    return self.back_in_doubt(unit, &self.back_what(unit));
+                }
+                Ok(Some(Outcome::Failed))
+            }
+            Trouble::Waiting(ask) => {
+                self.tell(Event::Asked { step, ask }, Durable::Soon)?;
+                Ok(Some(Outcome::Waiting))
+            }
+            Trouble::Interrupted => Ok(Some(Outcome::Interrupted)),
+        }
+    }
+}
+
+async fn act(unit: &Unit<'_>, cx: &Cx<'_>) -> Result<String, Trouble> {
+    let Some(undo) = &unit.step.undo else {
+        return match unit.step.action.take_back(cx) {
+            Some(back) => back.await,
+            None => Err(Trouble::failed("there is no way to take this back")),
+        };
+    };
+    repeat(undo.as_ref(), cx).await
+}
+
+/// An undo is tried again as its connection says, if that is safe.
+async fn repeat(undo: &dyn Step, cx: &Cx<'_>) -> Result<String, Trouble> {
+    let retry = undo
+        .connection()
+        .and_then(|name| cx.connections.iter().find(|known| known.name == name))
+        .map(|connection| connection.retry)
+        .unwrap_or_default();
+    for attempt in 1.. {
+        match undo.run(cx).await {
+            Ok(answer) => return Ok(answer.summary),
+            Err(Trouble::Failed(failure, again)) => {
+                let safe = again == Again::Safe
+                    || again == Again::MaybeDone && undo.effect() < Effect::Once;
+                if !safe || attempt > retry.times {
+                    return Err(Trouble::Failed(failure, again));
+                }
+            }
+            Err(other) => return Err(other),
+        }
+        tokio::time::sleep(retry.wait(attempt)).await;
+    }
+    Err(Trouble::failed("tried too often"))
+}

@@ -1,0 +1,115 @@
+//! The rehearsal server: a service that a `fake.toml` describes, on loopback.
+//!
+//! A route is a jq function from `{request, state}` to `{status, headers, body, state}`, so that
+//! a rehearsal takes the real way over HTTP. Invariant: requests are answered one at a time and
+//! only from the request and the state (no clock, no chance), so the same calls always get
+//! the same answers. A command is asked for in the same way and answered with what it would have
+//! printed. The engine does not know whether it speaks to a fake.
+
+mod answer;
+mod command;
+pub mod parse;
+mod serve;
+
+use crate::jq::{ProgramId, Programs};
+use crate::value::Json;
+
+pub use serve::{Asked, Fault, Faults, Served, serve};
+
+/// A service for rehearsal, parsed and checked.
+#[derive(Debug)]
+pub struct Fake {
+    /// What the service is, in Markdown.
+    pub about: String,
+    inputs: Vec<(String, Json)>,
+    state: Json,
+    states: Vec<(String, Json)>,
+    programs: Programs,
+    routes: Vec<Route>,
+    commands: Vec<Command>,
+    otherwise: Option<ProgramId>,
+}
+
+/// Where a rehearsal's commands are sent instead of being run, below the server's address.
+pub const COMMANDS: &str = "/.runbook/command";
+
+/// One command: which command lines, and what answers them.
+#[derive(Debug)]
+struct Command {
+    on: String,
+    /// The words a command line begins with.
+    words: Vec<Word>,
+    program: ProgramId,
+}
+
+/// A word of a command line.
+#[derive(Debug)]
+enum Word {
+    /// Whatever stands there.
+    Any,
+    /// Exactly this.
+    Text(String),
+}
+
+/// One route: which requests, and what answers them.
+#[derive(Debug)]
+struct Route {
+    on: String,
+    /// None for any method.
+    method: Option<String>,
+    path: Vec<Segment>,
+    program: ProgramId,
+}
+
+/// A part of a path between two slashes.
+#[derive(Debug, PartialEq, Eq)]
+enum Segment {
+    /// Exactly this text.
+    Text(String),
+    /// Any text that is not empty, under this name.
+    Param(String),
+}
+
+impl Fake {
+    /// The names of the variants of the state that a rehearsal may start in.
+    pub fn states(&self) -> impl Iterator<Item = &str> {
+        self.states.iter().map(|(name, _)| name.as_str())
+    }
+
+    /// The state to start in: the plain one with these variants laid over it, one after the other.
+    /// Fails with the first name that is no variant.
+    pub fn state(&self, variants: &[String]) -> Result<Json, String> {
+        let mut state = self.state.clone();
+        for variant in variants {
+            let found = self.states.iter().find(|(name, _)| name == variant);
+            let (_, changes) = found.ok_or_else(|| variant.clone())?;
+            merge(&mut state, changes);
+        }
+        Ok(state)
+    }
+
+    /// What a rehearsal answers a runbook's inputs with. In texts `$URL` stands for the
+    /// server's address (no slash at its end) and `$DIR` for a folder for the rehearsal's files.
+    pub fn inputs(&self, url: &str, dir: &str) -> Vec<(String, Json)> {
+        let fill = |value: &Json| match value {
+            Json::String(text) => Json::String(text.replace("$URL", url).replace("$DIR", dir)),
+            other => other.clone(),
+        };
+        self.inputs.iter().map(|(name, value)| (name.clone(), fill(value))).collect()
+    }
+}
+
+/// Lays changes over a value: objects key by key, anything else as a whole.
+fn merge(value: &mut Json, changes: &Json) {
+    match (value, changes) {
+        (Json::Object(value), Json::Object(changes)) => {
+            for (key, change) in changes {
+                merge(value.entry(key.clone()).or_insert(Json::Null), change);
+            }
+        }
+        (value, changes) => *value = changes.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

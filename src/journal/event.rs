@@ -1,0 +1,401 @@
+//! Events: the only thing the engine says, to the journal and to every report.
+//!
+//! Each variant says what it means on resume. A secret is in an event only sealed.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::value::Json;
+
+/// A value as an event carries it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stored {
+    /// Anyone may see it.
+    Plain(Json),
+    /// Sealed with the journal's key; only the engine opens it.
+    Sealed(String),
+}
+
+/// Names and values, as an event carries them.
+pub type StoredMap = BTreeMap<String, Stored>;
+
+/// What a step may do to the world, and so what a crash in it means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Effect {
+    /// No input, no output: computed from values already held.
+    Pure,
+    /// Reads the world; may be done again at will.
+    Read,
+    /// Changes the world, but doing it twice is the same as doing it once.
+    Repeatable,
+    /// Changes the world; doing it twice is not the same.
+    Once,
+}
+
+/// How a step came to be done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum How {
+    /// The engine performed it.
+    Performed,
+    /// Its effect was found to be there already and was taken over.
+    Adopted,
+    /// The person said they had done it by hand.
+    ByHand,
+    /// It was there already, exactly as wanted: nothing was changed.
+    Unchanged,
+    /// It failed, which its author allows: what it would have saved is null.
+    Tolerated,
+}
+
+/// Why a step was not performed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Skip {
+    /// Its `when` is false.
+    When,
+    /// The person skipped it, and said why.
+    Person(String),
+}
+
+/// Why a step stopped the run. Texts are masked; values of secrets never stand here.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Failure {
+    /// What failed, one line: lower case, no full stop.
+    pub message: String,
+    /// More lines: the body's own message, what was compared, …
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub details: Vec<String>,
+    /// The author's hints, and ours.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hints: Vec<String>,
+    /// Whether the effect may have happened all the same.
+    #[serde(default)]
+    pub doubt: bool,
+}
+
+/// How a walk ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// Every step is done or skipped.
+    Done,
+    /// A step or a gate failed.
+    Failed,
+    /// A person's answer is needed.
+    Waiting,
+    /// A step may or may not have happened.
+    InDoubt,
+    /// The person interrupted it.
+    Interrupted,
+    /// It stopped where the person said it should.
+    Stopped,
+    /// What the run did was taken back.
+    Undone,
+    /// It was only shown what a run would do.
+    Planned,
+}
+
+/// The name of a run that is only shown, and never in a journal.
+pub const PLAN: &str = "plan";
+
+/// The name of a run against a fake, and never in a journal.
+pub const REHEARSAL: &str = "rehearsal";
+
+/// What a person decided about one step of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Decision {
+    /// Do it again although it may have happened.
+    Redo,
+    /// Do it again because its definition changed.
+    Rerun,
+    /// Leave it as done although its definition changed.
+    Keep,
+    /// Take over what was found.
+    Adopt,
+}
+
+/// One step as the definition of a run has it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StepRef {
+    /// The step's id.
+    pub id: String,
+    /// Its title.
+    pub title: String,
+    /// A digest of its definition.
+    pub digest: String,
+}
+
+/// One thing that happened in a run. `step` is a step's id.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event {
+    /// A run began. On resume: gives the definition and all inputs.
+    Started {
+        /// The runbook's name.
+        runbook: String,
+        /// Its title.
+        title: String,
+        /// Where the file was.
+        path: String,
+        /// The digest under which the store keeps the definition's text.
+        text: String,
+        /// The runbooks it uses: names as written, and the digests of their texts.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        uses: BTreeMap<String, String>,
+        /// The steps, in the order of the file.
+        steps: Vec<StepRef>,
+        /// All inputs, settled.
+        inputs: StoredMap,
+        /// Whether the run talks to a fake: nothing real is changed.
+        rehearsal: bool,
+    },
+    /// A walk over an existing run began. On resume: a new definition if `text` is there.
+    Resumed {
+        /// The digest of the definition taken over by `--updated`.
+        text: Option<String>,
+        /// The runbooks that definition uses.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        uses: BTreeMap<String, String>,
+        /// That definition's steps; empty when the definition is the run's own.
+        steps: Vec<StepRef>,
+        /// Secret inputs whose sources give another value by now: a new token, say.
+        #[serde(default, skip_serializing_if = "StoredMap::is_empty")]
+        inputs: StoredMap,
+    },
+    /// A step began. Means nothing on resume; reports show it.
+    Began {
+        /// The step.
+        step: String,
+        /// Its title, rendered.
+        title: String,
+    },
+    /// A step is about to change the world. On resume, without an outcome: in doubt.
+    Intent {
+        /// The step.
+        step: String,
+        /// What a crash after this means.
+        effect: Effect,
+        /// What is about to be done, masked: `POST https://…`.
+        what: String,
+        /// How things stood before, where only that can tell later what this run changed.
+        #[serde(default, skip_serializing_if = "StoredMap::is_empty")]
+        private: StoredMap,
+    },
+    /// An attempt failed and will be tried again. Means nothing on resume.
+    Retrying {
+        /// The step.
+        step: String,
+        /// The attempt that failed, from 1.
+        attempt: u32,
+        /// What failed.
+        message: String,
+        /// Milliseconds until the next attempt.
+        wait_ms: u64,
+    },
+    /// A step is done. On resume: read, not performed.
+    Done {
+        /// The step.
+        step: String,
+        /// How.
+        how: How,
+        /// What it saved.
+        saved: StoredMap,
+        /// A few words for the person: `201 Created`, `2 lines added`.
+        summary: String,
+        /// Milliseconds it took.
+        took_ms: u64,
+        /// What `undo` needs to know and nobody else: a block's text, say.
+        #[serde(default, skip_serializing_if = "StoredMap::is_empty")]
+        private: StoredMap,
+    },
+    /// A step was skipped. On resume: stays skipped.
+    Skipped {
+        /// The step.
+        step: String,
+        /// Why.
+        why: Skip,
+    },
+    /// A note for the person. On resume: shown already.
+    Note {
+        /// The step.
+        step: String,
+        /// The note, Markdown, secrets masked.
+        markdown: String,
+    },
+    /// A step failed. On resume: tried again; in doubt if the failure says so.
+    Failed {
+        /// The step.
+        step: String,
+        /// Why.
+        failure: Failure,
+        /// Milliseconds it took.
+        took_ms: u64,
+    },
+    /// A step needs a person's answer. On resume: asked again, unless answered.
+    Asked {
+        /// The step.
+        step: String,
+        /// The question.
+        ask: String,
+    },
+    /// A step may or may not have happened and nothing can tell. On resume: still so.
+    Doubt {
+        /// The step.
+        step: String,
+        /// What was about to be done, and what is known.
+        what: String,
+        /// Fields that differ from what this run would have made: name, found, wanted.
+        differs: Vec<(String, String, String)>,
+    },
+    /// A person decided about a step. On resume: applies once, to that step.
+    Decided {
+        /// The step.
+        step: String,
+        /// What.
+        decision: Decision,
+    },
+    /// Taking a step back begins. On resume of the undo, without an outcome: in doubt.
+    UndoIntent {
+        /// The step.
+        step: String,
+        /// What a crash after this means.
+        effect: Effect,
+        /// What is about to be done, masked.
+        what: String,
+    },
+    /// A step was taken back. On resume of the undo: read, not performed.
+    Undone {
+        /// The step.
+        step: String,
+        /// A few words for the person.
+        summary: String,
+        /// Milliseconds it took.
+        took_ms: u64,
+    },
+    /// Taking a step back failed. On resume of the undo: tried again.
+    UndoFailed {
+        /// The step.
+        step: String,
+        /// Why.
+        failure: Failure,
+    },
+    /// What a step would do, for `plan`. Never in the journal.
+    Planned {
+        /// The step.
+        step: String,
+        /// What it would do, masked: `POST https://…`.
+        what: String,
+        /// What it would send or write, masked.
+        lines: Vec<String>,
+        /// Remarks: what is not known yet, what is there already.
+        remarks: Vec<String>,
+    },
+    /// Something the person should know, masked. Means nothing on resume.
+    Warned {
+        /// What, and what to do about it.
+        message: String,
+    },
+    /// One HTTP request or command, for `-v`. Never in the journal.
+    Trace {
+        /// The step.
+        step: String,
+        /// One line, masked.
+        line: String,
+    },
+    /// The walk ended. On resume: the run's state, until a new walk begins.
+    Ended {
+        /// How.
+        outcome: Outcome,
+        /// Milliseconds the walk took.
+        took_ms: u64,
+    },
+}
+
+impl Event {
+    /// The step it is about, if it is about one.
+    pub fn step(&self) -> Option<&str> {
+        match self {
+            Self::Started { .. }
+            | Self::Resumed { .. }
+            | Self::Warned { .. }
+            | Self::Ended { .. } => None,
+            Self::Began { step, .. }
+            | Self::Intent { step, .. }
+            | Self::Retrying { step, .. }
+            | Self::Done { step, .. }
+            | Self::Skipped { step, .. }
+            | Self::Note { step, .. }
+            | Self::Failed { step, .. }
+            | Self::Asked { step, .. }
+            | Self::Doubt { step, .. }
+            | Self::Decided { step, .. }
+            | Self::UndoIntent { step, .. }
+            | Self::Undone { step, .. }
+            | Self::UndoFailed { step, .. }
+            | Self::Planned { step, .. }
+            | Self::Trace { step, .. } => Some(step),
+        }
+    }
+}
+
+impl Event {
+    /// The same with every text about what happened masked. Titles and notes are not among
+    /// them: an author may let a secret show there, so they are masked where they are made.
+    #[must_use]
+    pub fn masked(mut self, mask: &dyn Fn(&str) -> String) -> Self {
+        let each = |texts: &mut Vec<String>| texts.iter_mut().for_each(|text| *text = mask(text));
+        match &mut self {
+            Self::Failed { failure, .. } | Self::UndoFailed { failure, .. } => {
+                failure.message = mask(&failure.message);
+                each(&mut failure.details);
+                each(&mut failure.hints);
+            }
+            Self::Intent { what: text, .. }
+            | Self::UndoIntent { what: text, .. }
+            | Self::Retrying { message: text, .. }
+            | Self::Done { summary: text, .. }
+            | Self::Undone { summary: text, .. }
+            | Self::Asked { ask: text, .. }
+            | Self::Skipped { why: Skip::Person(text), .. }
+            | Self::Warned { message: text }
+            | Self::Trace { line: text, .. } => *text = mask(text),
+            Self::Doubt { what, differs, .. } => {
+                *what = mask(what);
+                for (_, found, wanted) in differs {
+                    (*found, *wanted) = (mask(found), mask(wanted));
+                }
+            }
+            Self::Planned { what, lines, remarks, .. } => {
+                *what = mask(what);
+                each(lines);
+                each(remarks);
+            }
+            Self::Started { .. }
+            | Self::Resumed { .. }
+            | Self::Began { .. }
+            | Self::Skipped { .. }
+            | Self::Note { .. }
+            | Self::Decided { .. }
+            | Self::Ended { .. } => {}
+        }
+        self
+    }
+}
+
+/// An event with its place in the journal.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Entry {
+    /// The run.
+    pub run: String,
+    /// Its number within the run, from 1.
+    pub seq: u64,
+    /// When, in milliseconds since the Unix epoch.
+    pub at_ms: i64,
+    /// What.
+    pub event: Event,
+}

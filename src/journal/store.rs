@@ -1,0 +1,409 @@
+//! The store: the journal on disk, an `SQLite` file that many processes append to.
+//!
+//! What [`Store::append`] was given is durable when it returns, in one sync. What is
+//! read back is what was written, or a [`StoreError`] that says what is wrong: every
+//! run's events are a hash chain whose end stands in the run's own row, the log's
+//! frames are checked before `SQLite` drops any (`wal`), and a mark says how far the
+//! journal had come (`mark`). This module knows events only as far as it must
+//! to list runs.
+
+mod error;
+mod forget;
+mod head;
+mod lock;
+mod mark;
+mod query;
+mod schema;
+mod wal;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::fs::DirBuilder;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, TransactionBehavior};
+use sha2::{Digest, Sha256};
+
+use crate::journal::event::{Entry, Event};
+
+pub use error::StoreError;
+pub use lock::{Holder, LockError, RunLock, lock};
+pub use query::{RunFilter, RunState, RunSummary};
+
+use head::Head;
+use mark::Mark;
+use schema::Format;
+
+/// How long a writer waits for the others; each holds the file for one append.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Pages in the log from which on it is folded into the database: in a long run by the
+/// append that crosses it, …
+///
+/// Folding takes two syncs and beginning the log anew a third, so it must be rare: a run of
+/// twenty appends writes about 55 pages and never comes here.
+const LONG_LOG: u32 = 1000;
+
+/// … and at the end of a process, from this many bytes, where nobody waits for it.
+///
+/// The first process to open the journal reads the log whole, twice: this bounds that time
+/// (well under a millisecond). It happens to every third run or so.
+const LOG_AT_CLOSE: u64 = 1 << 19;
+
+/// The journal on disk.
+#[derive(Debug)]
+pub struct Store {
+    db: Connection,
+    dir: PathBuf,
+    file: PathBuf,
+    mark: Mark,
+}
+
+impl Store {
+    /// Opens `DIR/journal.db`, creating folder and file for their owner alone.
+    pub fn open(dir: &Path) -> Result<Self, StoreError> {
+        make_dir(dir)?;
+        Self::open_as(dir, &schema::CURRENT)
+    }
+
+    /// As [`Store::open`], but `None` when nothing has been stored yet; creates nothing then.
+    pub fn open_existing(dir: &Path) -> Result<Option<Self>, StoreError> {
+        let file = dir.join(schema::FILE);
+        if exists(&file)? || mark::exists(dir)? || exists(&wal::path(&file))? {
+            Self::open_as(dir, &schema::CURRENT).map(Some)
+        } else {
+            Ok(None)
+        }
+    }
+
+    fn open_as(dir: &Path, format: &Format) -> Result<Self, StoreError> {
+        let file = dir.join(schema::FILE);
+        if size(&file)? == 0 {
+            begin(dir, &file, format)?;
+        }
+        wal::check(&file)?;
+        let db = connect(&file).map_err(|error| error.at(&file))?;
+        let mut store = Self { db, dir: dir.to_owned(), mark: Mark::new(dir), file };
+        format.settle(&mut store.db, dir).map_err(|error| error.at(&store.file))?;
+        store.check_mark().map_err(|error| error.at(&store.file))?;
+        Ok(store)
+    }
+
+    /// Appends events in one transaction and one sync. Those of a run continue its numbers
+    /// without a gap, or the error is [`StoreError::Conflict`] and nothing is stored.
+    pub fn append(&mut self, entries: &[Entry]) -> Result<(), StoreError> {
+        self.append_with_text(entries, None)
+    }
+
+    /// As [`Store::append`], with texts of definitions: pairs of the SHA-256 in lower-case
+    /// hexadecimal and the text. A text that is there already is not stored again.
+    pub fn append_with_text<'t>(
+        &mut self,
+        entries: &[Entry],
+        texts: impl IntoIterator<Item = (&'t str, &'t str)>,
+    ) -> Result<(), StoreError> {
+        let reached = self.write_all(entries, texts)?;
+        if let Some(head) = reached {
+            self.mark.set(head.no, head.seq);
+        }
+        Ok(())
+    }
+
+    /// The text with this digest; `None` when it is not there.
+    pub fn text(&self, digest: &str) -> Result<Option<String>, StoreError> {
+        let text = self.read(|db| {
+            let mut query = db.prepare_cached("SELECT text FROM texts WHERE digest = ?1")?;
+            Ok(query.query_row([digest], |row| row.get::<_, String>(0)).optional()?)
+        })?;
+        match text {
+            Some(text) if digest_of(&text) != digest => {
+                Err(StoreError::damaged(format!("the definition `{digest}` was changed"))
+                    .at(&self.file))
+            }
+            text => Ok(text),
+        }
+    }
+
+    /// All events of a run in order, each proven to be what was appended.
+    ///
+    /// A run that is not there is [`StoreError::UnknownRun`], never an empty history.
+    pub fn entries(&self, run: &str) -> Result<Vec<Entry>, StoreError> {
+        self.read(|db| query::entries(db, run))
+    }
+
+    /// Takes the next free name for a run: `r1`, `r2`, … No other process gets the same.
+    ///
+    /// Costs no sync: the name is durable with the first event of its run.
+    pub fn new_run_id(&mut self) -> Result<String, StoreError> {
+        self.unsynced(|store| store.write(next_name))
+    }
+
+    /// As [`Store::append_with_text`], without the sync: a killed process loses nothing, a
+    /// power cut may lose it. The next append that syncs makes it durable too.
+    pub fn append_unsynced<'t>(
+        &mut self,
+        entries: &[Entry],
+        texts: impl IntoIterator<Item = (&'t str, &'t str)>,
+    ) -> Result<(), StoreError> {
+        // no mark: it must never be ahead of what is durable
+        self.unsynced(|store| store.write_all(entries, texts)).map(drop)
+    }
+
+    fn unsynced<T>(
+        &mut self,
+        work: impl FnOnce(&mut Self) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let relaxed = self.db.pragma_update(None, "synchronous", "NORMAL");
+        let done = relaxed.map_err(StoreError::from).and_then(|()| work(self));
+        self.db
+            .pragma_update(None, "synchronous", "FULL")
+            .map_err(|error| StoreError::from(error).at(&self.file))?;
+        done.map_err(|error| error.at(&self.file))
+    }
+
+    fn write_all<'t>(
+        &mut self,
+        entries: &[Entry],
+        texts: impl IntoIterator<Item = (&'t str, &'t str)>,
+    ) -> Result<Option<Head>, StoreError> {
+        self.write(|tx| {
+            for (digest, text) in texts {
+                put_text(tx, digest, text)?;
+            }
+            append_all(tx, entries)
+        })
+    }
+
+    /// What is too open about the folder and its files: one line each, with the command that
+    /// mends it.
+    pub fn warnings(&self) -> Vec<String> {
+        let files = [schema::FILE, "journal.db-wal", "journal.db-shm", mark::FILE];
+        let mut found = too_open(&self.dir, 0o700).into_iter().collect::<Vec<_>>();
+        found.extend(files.iter().filter_map(|file| too_open(&self.dir.join(file), 0o600)));
+        found
+    }
+
+    /// One write transaction: all of it or nothing.
+    fn write<T>(
+        &mut self,
+        work: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        // immediate: the right to write is taken before anything is read, so that what
+        // was read still holds when it is written
+        let done = (|| {
+            let tx = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let out = work(&tx)?;
+            tx.commit()?;
+            Ok(out)
+        })();
+        done.map_err(|error: StoreError| error.at(&self.file))
+    }
+
+    /// Several queries over one state of the file.
+    fn read<T>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let done = (|| {
+            let tx = self.db.unchecked_transaction()?;
+            work(&tx)
+        })();
+        done.map_err(|error: StoreError| error.at(&self.file))
+    }
+
+    /// What was stored once must still be there.
+    fn check_mark(&self) -> Result<(), StoreError> {
+        let Some(reached) = self.mark.get() else { return Ok(()) };
+        let found = Head::load_no(&self.db, reached.no)?.map_or(0, |head| head.seq);
+        // a mark that moved meanwhile: another process appended, or forgot that run
+        if found >= reached.seq || self.mark.get() != Some(reached) {
+            return Ok(());
+        }
+        Err(StoreError::damaged("events that had been stored are missing at its end"))
+    }
+
+    /// Whether folding the log into the database is worth its syncs now.
+    fn log_is_long(&self) -> bool {
+        wal::path(&self.file).metadata().is_ok_and(|meta| meta.len() > LOG_AT_CLOSE)
+    }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        // A short run leaves its events in the log: they are durable there, and closing
+        // costs no sync. When the log has grown long, it is emptied here; only emptying
+        // lets the next process begin at its start again. If others are at work it is
+        // left to them: no waiting, and no error, as nothing is lost either way.
+        if self.log_is_long() && self.db.busy_timeout(Duration::ZERO).is_ok() {
+            let _ = fold_log(&self.db);
+        }
+    }
+}
+
+/// Moves what is in the log into the database and empties it; whether that was possible.
+fn fold_log(db: &Connection) -> Result<bool, StoreError> {
+    let busy: i64 = db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+    Ok(busy == 0)
+}
+
+/// A connection with the settings all of this rests on. The file exists.
+fn connect(file: &Path) -> Result<Connection, StoreError> {
+    // never CREATE: the file was made beforehand, with its permissions
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let db = Connection::open_with_flags(file, flags)?;
+    db.busy_timeout(PATIENCE)?;
+    db.set_prepared_statement_cache_capacity(32);
+    // one sync an append: a plain close would fold the log in, with two syncs more. What
+    // remains is `SQLite`'s: the first sync of a process also syncs the folder, unchanged
+    // and so cheap, and the first after the log was emptied syncs its header by itself
+    db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    db.execute_batch(&format!(
+        "PRAGMA synchronous = FULL; PRAGMA cell_size_check = ON; PRAGMA trusted_schema = OFF;
+         PRAGMA wal_autocheckpoint = {LONG_LOG}; PRAGMA journal_size_limit = {LOG_AT_CLOSE};"
+    ))?;
+    Ok(db)
+}
+
+/// Makes a database where there is none or an empty file, unless something says that there
+/// was one: `SQLite` would delete a log that has no database.
+fn begin(dir: &Path, file: &Path, format: &Format) -> Result<(), StoreError> {
+    let _locked = schema::lock_folder(dir)?;
+    if size(file)? > 0 {
+        return Ok(()); // another process made it meanwhile
+    }
+    if size(&wal::path(file))? > 0 || mark::exists(dir)? {
+        let what = "the database is missing or empty, but there was one";
+        return Err(StoreError::damaged(what).at(file));
+    }
+    format.create(dir)
+}
+
+/// The size of a file in bytes; 0 when there is none.
+fn size(file: &Path) -> Result<u64, StoreError> {
+    match file.metadata() {
+        Ok(meta) if meta.is_file() => Ok(meta.len()),
+        Ok(_) => Err(StoreError::Foreign { file: file.to_owned() }),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(0),
+        Err(error) => Err(StoreError::io("look at", file, &error)),
+    }
+}
+
+fn make_dir(dir: &Path) -> Result<(), StoreError> {
+    if dir.is_dir() {
+        return Ok(());
+    }
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(dir)
+        .map_err(|error| StoreError::io("create", dir, &error))
+}
+
+fn exists(file: &Path) -> Result<bool, StoreError> {
+    file.try_exists().map_err(|error| StoreError::io("look at", file, &error))
+}
+
+fn too_open(path: &Path, wanted: u32) -> Option<String> {
+    let mode = path.metadata().ok()?.permissions().mode() & 0o777;
+    let path = path.display();
+    (mode & !wanted != 0)
+        .then(|| format!("others may look into `{path}`: `chmod {wanted:o} '{path}'` mends it"))
+}
+
+fn put_text(tx: &Transaction<'_>, digest: &str, text: &str) -> Result<(), StoreError> {
+    if digest_of(text) != digest {
+        return Err(StoreError::misuse(format!("`{digest}` is not the digest of its text")));
+    }
+    tx.prepare_cached("INSERT OR IGNORE INTO texts(digest, text) VALUES (?1, ?2)")?
+        .execute([digest, text])?;
+    Ok(())
+}
+
+/// The SHA-256 of a text in lower-case hexadecimal.
+fn digest_of(text: &str) -> String {
+    hex(&Sha256::digest(text))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    digits.filter_map(|digit| char::from_digit(digit.into(), 16)).collect()
+}
+
+/// Appends to each run; the last run that grew.
+fn append_all(tx: &Transaction<'_>, entries: &[Entry]) -> Result<Option<Head>, StoreError> {
+    let mut heads: BTreeMap<&str, Head> = BTreeMap::new();
+    for entry in entries {
+        if !heads.contains_key(entry.run.as_str()) {
+            heads.insert(&entry.run, Head::for_append(tx, entry)?);
+        }
+        if let Some(head) = heads.get_mut(entry.run.as_str()) {
+            append_one(tx, head, entry)?;
+        }
+    }
+    for head in heads.values() {
+        head.save(tx)?;
+    }
+    Ok(entries.last().and_then(|entry| heads.remove(entry.run.as_str())))
+}
+
+fn append_one(tx: &Transaction<'_>, head: &mut Head, entry: &Entry) -> Result<(), StoreError> {
+    if entry.seq != head.seq + 1 {
+        let (run, expected, given) = (entry.run.clone(), head.seq + 1, entry.seq);
+        return Err(StoreError::Conflict { run, expected, given });
+    }
+    if matches!(entry.event, Event::Trace { .. }) {
+        return Err(StoreError::misuse("a trace event is never in the journal"));
+    }
+    let body = serde_json::to_string(&entry.event)
+        .map_err(|error| StoreError::misuse(format!("an event cannot be written: {error}")))?;
+    head.advance(entry, &body);
+    tx.prepare_cached(
+        "INSERT INTO events(run, seq, at_ms, kind, body, chain) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+    )?
+    .execute((
+        head.no,
+        head.seq.cast_signed(),
+        entry.at_ms,
+        kind(&body),
+        &body,
+        head.chain,
+    ))?;
+    if let Some(digest) = text_of(&entry.event) {
+        tx.prepare_cached("INSERT OR IGNORE INTO uses(run, digest) VALUES (?1, ?2)")?
+            .execute((head.no, digest))?;
+    }
+    Ok(())
+}
+
+/// The kind of a serialized event: its tag is the first key.
+fn kind(body: &str) -> &str {
+    body.strip_prefix(r#"{"event":""#).and_then(|rest| rest.split('"').next()).unwrap_or("")
+}
+
+/// The definition an event refers to.
+fn text_of(event: &Event) -> Option<&str> {
+    match event {
+        Event::Started { text, .. } | Event::Resumed { text: Some(text), .. } => Some(text),
+        _ => None,
+    }
+}
+
+fn next_name(tx: &Transaction<'_>) -> Result<String, StoreError> {
+    loop {
+        let number: i64 = tx
+            .prepare_cached(
+                "INSERT INTO counters(name, value) VALUES ('run', 1)
+                 ON CONFLICT(name) DO UPDATE SET value = value + 1 RETURNING value",
+            )?
+            .query_row([], |row| row.get(0))?;
+        let name = format!("r{number}");
+        if Head::load(tx, &name)?.is_none() {
+            return Ok(name);
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! One hand per run: a file lock that ends with its process.
+//!
+//! The lock is the system's, on an open file; the file's text only tells others who has
+//! it. So a dead holder's lock does not stay, whatever the file says.
+
+use std::fmt;
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::StoreError;
+
+/// Who holds a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Holder {
+    /// The process; 0 when it is not known.
+    pub pid: u32,
+    /// The machine it runs on.
+    pub host: String,
+    /// Since when, in milliseconds since the Unix epoch.
+    pub since_ms: i64,
+}
+
+impl Holder {
+    /// This process, from this time on.
+    pub fn here(since_ms: i64) -> Self {
+        let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+        let host = host.trim();
+        let host = if host.is_empty() { "localhost" } else { host };
+        Self { pid: std::process::id(), host: host.to_owned(), since_ms }
+    }
+}
+
+impl fmt::Display for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.pid == 0 {
+            return f.write_str("another process");
+        }
+        write!(f, "process {} on {}", self.pid, self.host)
+    }
+}
+
+/// Why a run could not be taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LockError {
+    /// Another process is at work on it.
+    Held {
+        /// Which; 0 when it is not known.
+        pid: u32,
+        /// On which machine.
+        host: String,
+        /// Since when, in milliseconds since the Unix epoch.
+        since_ms: i64,
+    },
+    /// The lock's file could not be made, or the run's name is none.
+    Failed(StoreError),
+}
+
+impl std::error::Error for LockError {}
+
+impl fmt::Display for LockError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Held { pid, host, since_ms } => {
+                let holder = Holder { pid: *pid, host: host.clone(), since_ms: *since_ms };
+                write!(f, "the run is held by {holder}")
+            }
+            Self::Failed(error) => error.fmt(f),
+        }
+    }
+}
+
+/// A run in this process's hand, until it is dropped.
+#[derive(Debug)]
+pub struct RunLock {
+    path: PathBuf,
+    /// Open as long as the lock is held.
+    _file: File,
+}
+
+impl Drop for RunLock {
+    fn drop(&mut self) {
+        // while it is still locked: who waits at the old file sees that it is gone
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+/// How often a file is looked at that another process is just making or removing.
+const LOOKS: usize = 1000;
+
+/// Takes a run: locks `DIR/locks/RUN` and writes the holder into it.
+pub fn lock(dir: &Path, run: &str, holder: &Holder) -> Result<RunLock, LockError> {
+    if !is_name(run) {
+        let what = format!("`{run}` is no name for a run");
+        return Err(LockError::Failed(StoreError::misuse(what)));
+    }
+    let folder = dir.join("locks");
+    let path = folder.join(run);
+    let failed = |error| LockError::Failed(StoreError::io("lock", &path, &error));
+    DirBuilder::new().recursive(true).mode(0o700).create(&folder).map_err(failed)?;
+    let mut seen = None;
+    for _ in 0..LOOKS {
+        let mut file = open(&path).map_err(failed)?;
+        match file.try_lock() {
+            Ok(()) if is_at(&file, &path).map_err(failed)? => {
+                write_holder(&mut file, holder).map_err(failed)?;
+                return Ok(RunLock { path, _file: file });
+            }
+            // its holder removed it just now: what was locked is a file nobody finds
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                seen = read_holder(&mut file);
+                if seen.is_some() {
+                    break;
+                }
+                std::thread::yield_now(); // it has not written its name yet
+            }
+            Err(TryLockError::Error(error)) => return Err(failed(error)),
+        }
+    }
+    let Holder { pid, host, since_ms } =
+        seen.unwrap_or(Holder { pid: 0, host: String::new(), since_ms: 0 });
+    Err(LockError::Held { pid, host, since_ms })
+}
+
+/// Whether this can be a run's name, and so a file's: `r7`.
+pub(super) fn is_name(run: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    (1..=100).contains(&run.len()) && !run.starts_with('.') && run.chars().all(plain)
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)
+}
+
+fn is_at(file: &File, path: &Path) -> io::Result<bool> {
+    let ours = file.metadata()?;
+    match path.metadata() {
+        Ok(there) => Ok((ours.dev(), ours.ino()) == (there.dev(), there.ino())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+fn write_holder(file: &mut File, holder: &Holder) -> io::Result<()> {
+    file.set_len(0)?;
+    file.write_all(serde_json::to_string(holder)?.as_bytes())
+}
+
+fn read_holder(file: &mut File) -> Option<Holder> {
+    let mut text = String::new();
+    file.read_to_string(&mut text).ok()?;
+    serde_json::from_str(&text).ok()
+}

@@ -1,0 +1,202 @@
+//! Reading: the events of one run, and the list of all runs.
+
+use rusqlite::{Connection, OptionalExtension};
+use serde_json::Value;
+
+use super::head::{self, Head};
+use super::{Store, StoreError, kind};
+use crate::journal::event::{Entry, Outcome};
+
+/// A run as a list shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunSummary {
+    /// Its name.
+    pub run: String,
+    /// The runbook's name.
+    pub runbook: String,
+    /// The runbook's title.
+    pub title: String,
+    /// Whether it talked to a fake.
+    pub rehearsal: bool,
+    /// When it began, in milliseconds since the Unix epoch.
+    pub started_ms: i64,
+    /// When its last walk ended; `None` while one is under way, or when it died.
+    pub ended_ms: Option<i64>,
+    /// How its last walk ended; `None` as above.
+    pub outcome: Option<Outcome>,
+    /// The step of its last event that has one.
+    pub last_step: Option<String>,
+    /// When its last event was.
+    pub last_ms: i64,
+}
+
+/// Where a run stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RunState {
+    /// A walk is under way, or died.
+    Open,
+    /// Its last walk ended so.
+    Ended(Outcome),
+}
+
+/// Which runs to list. The default is all of them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RunFilter {
+    /// Of this runbook.
+    pub runbook: Option<String>,
+    /// In this state.
+    pub state: Option<RunState>,
+    /// Begun at this time or later, in milliseconds since the Unix epoch.
+    pub since_ms: Option<i64>,
+    /// Begun before this time.
+    pub until_ms: Option<i64>,
+    /// No more than so many, the newest.
+    pub limit: Option<usize>,
+}
+
+/// How many names an ambiguous beginning shows.
+const SHOWN: i64 = 10;
+
+impl Store {
+    /// The runs that fit, newest first: in the order in which they were begun, whatever
+    /// the clock said.
+    pub fn runs(&self, filter: &RunFilter) -> Result<Vec<RunSummary>, StoreError> {
+        self.read(|db| {
+            let found = list(db, filter)?;
+            if found.is_empty() {
+                check_empty(db)?;
+            }
+            Ok(found)
+        })
+    }
+
+    /// The name of the one run that is called so, or whose name alone begins so.
+    pub fn find(&self, run: &str) -> Result<String, StoreError> {
+        self.read(|db| find(db, run))
+    }
+}
+
+fn list(db: &Connection, filter: &RunFilter) -> Result<Vec<RunSummary>, StoreError> {
+    // `no` is the key, so the newest are read first and a limit ends the search; without
+    // one, a walk over every row is still faster than an index more at each append
+    let sql = format!(
+        "SELECT {} FROM runs WHERE (?1 IS NULL OR runbook = ?1)
+         AND (?2 IS NULL OR coalesce(outcome, 'open') = ?2)
+         AND (?3 IS NULL OR started_ms >= ?3) AND (?4 IS NULL OR started_ms < ?4)
+         ORDER BY no DESC LIMIT ?5",
+        head::COLUMNS
+    );
+    let state = filter.state.map(|state| match state {
+        RunState::Open => "open",
+        RunState::Ended(outcome) => word(outcome),
+    });
+    let limit = filter.limit.and_then(|limit| i64::try_from(limit).ok()).unwrap_or(-1);
+    let mut query = db.prepare_cached(&sql)?;
+    let rows = query.query_map(
+        (&filter.runbook, state, filter.since_ms, filter.until_ms, limit),
+        Head::from_row,
+    )?;
+    rows.map(|row| Ok(row??.summary)).collect()
+}
+
+/// No run may be listed only because there is none.
+fn check_empty(db: &Connection) -> Result<(), StoreError> {
+    let lost: bool = db.query_row(
+        "SELECT NOT EXISTS (SELECT 1 FROM runs) AND EXISTS (SELECT 1 FROM events)",
+        [],
+        |row| row.get(0),
+    )?;
+    if lost { Err(StoreError::damaged("its list of runs is gone")) } else { Ok(()) }
+}
+
+fn find(db: &Connection, run: &str) -> Result<String, StoreError> {
+    if Head::load(db, run)?.is_some() {
+        return Ok(run.to_owned());
+    }
+    let mut query = db.prepare_cached(
+        "SELECT run FROM runs WHERE ?1 <> '' AND run >= ?1 AND run < ?1 || char(1114111)
+         ORDER BY no DESC LIMIT ?2",
+    )?;
+    let mut runs: Vec<String> =
+        query.query_map((run, SHOWN), |row| row.get(0))?.collect::<Result<_, _>>()?;
+    match (runs.len(), runs.pop()) {
+        (1, Some(found)) => Ok(found),
+        (_, Some(last)) => {
+            runs.push(last);
+            Err(StoreError::Ambiguous { prefix: run.to_owned(), runs })
+        }
+        (_, None) => Err(unknown(db, run)),
+    }
+}
+
+fn unknown(db: &Connection, run: &str) -> StoreError {
+    match Head::load_certain(db, run) {
+        Err(error) => error,
+        Ok(_) => StoreError::UnknownRun { run: run.to_owned() },
+    }
+}
+
+/// The events of a run, checked from the first link of its chain to the last.
+pub(super) fn entries(db: &Connection, run: &str) -> Result<Vec<Entry>, StoreError> {
+    let Some(head) = Head::load_certain(db, run)? else {
+        return Err(StoreError::UnknownRun { run: run.to_owned() });
+    };
+    let mut query = db.prepare_cached(
+        "SELECT seq, at_ms, kind, body, chain FROM events WHERE run = ?1 ORDER BY seq",
+    )?;
+    let mut rows = query.query([head.no])?;
+    let mut chain = head::origin(run);
+    let mut entries: Vec<Entry> = Vec::new();
+    while let Some(row) = rows.next()? {
+        let seq = entries.len() as u64 + 1;
+        let at_ms = row.get(1)?;
+        let body = row.get_ref(3)?.as_str().map_err(rusqlite::Error::from)?;
+        chain = head::link(&chain, seq, at_ms, body);
+        let sound = row.get::<_, i64>(0)? == seq.cast_signed()
+            && row.get::<_, head::Chain>(4)? == chain
+            && row.get_ref(2)?.as_str() == Ok(kind(body));
+        let event = serde_json::from_str(body).ok().filter(|_| sound);
+        let event = event.ok_or_else(|| changed(run, seq))?;
+        entries.push(Entry { run: run.to_owned(), seq, at_ms, event });
+    }
+    if entries.len() as u64 != head.seq || chain != head.chain {
+        let what = format!("the run `{run}` has {} events, not {}", entries.len(), head.seq);
+        return Err(StoreError::damaged(what));
+    }
+    Ok(entries)
+}
+
+fn changed(run: &str, seq: u64) -> StoreError {
+    StoreError::damaged(format!("event {seq} of the run `{run}` was changed"))
+}
+
+/// An outcome as its column has it: the word its JSON has.
+pub(super) fn word(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Done => "done",
+        Outcome::Failed => "failed",
+        Outcome::Waiting => "waiting",
+        Outcome::InDoubt => "in_doubt",
+        Outcome::Interrupted => "interrupted",
+        Outcome::Stopped => "stopped",
+        Outcome::Undone => "undone",
+        Outcome::Planned => "planned",
+    }
+}
+
+/// The outcome with this word.
+pub(super) fn outcome(word: &str) -> Option<Outcome> {
+    serde_json::from_value(Value::from(word)).ok()
+}
+
+/// The runs whose last event is older than this.
+pub(super) fn older_than(db: &Connection, before_ms: i64) -> Result<Vec<String>, StoreError> {
+    let mut query = db.prepare_cached("SELECT run FROM runs WHERE last_ms < ?1")?;
+    Ok(query.query_map([before_ms], |row| row.get(0))?.collect::<Result<_, _>>()?)
+}
+
+/// The number of a run.
+pub(super) fn number(db: &Connection, run: &str) -> Result<Option<i64>, StoreError> {
+    let mut query = db.prepare_cached("SELECT no FROM runs WHERE run = ?1")?;
+    Ok(query.query_row([run], |row| row.get(0)).optional()?)
+}

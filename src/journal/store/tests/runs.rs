@@ -1,0 +1,121 @@
+//! Lists of runs, and forgetting them.
+
+use super::*;
+
+#[test]
+fn runs_are_listed_newest_first_and_filtered() {
+    let dir = TempDir::new().unwrap();
+    let mut store = Store::open(dir.path()).unwrap();
+    store.append(&[started("r1", 100, "a", TEXT), intent("r1", 2)]).unwrap();
+    store.append(&[started("r2", 200, "b", TEXT), ended("r2", 2, Outcome::InDoubt)]).unwrap();
+    store.append(&[started("r3", 300, "a", TEXT), ended("r3", 2, Outcome::Done)]).unwrap();
+    let names = |filter: RunFilter| -> Vec<String> {
+        store.runs(&filter).unwrap().into_iter().map(|row| row.run).collect()
+    };
+    let all = RunFilter::default;
+    assert_eq!(names(all()), ["r3", "r2", "r1"]);
+    assert_eq!(names(RunFilter { limit: Some(1), ..all() }), ["r3"]);
+    assert_eq!(names(RunFilter { runbook: Some("a".into()), ..all() }), ["r3", "r1"]);
+    assert_eq!(names(RunFilter { since_ms: Some(200), ..all() }), ["r3", "r2"]);
+    assert_eq!(names(RunFilter { until_ms: Some(200), ..all() }), ["r1"]);
+    assert_eq!(names(RunFilter { state: Some(RunState::Open), ..all() }), ["r1"]);
+    let doubt = Some(RunState::Ended(Outcome::InDoubt));
+    assert_eq!(names(RunFilter { state: doubt, ..all() }), ["r2"]);
+    let first = store.runs(&all()).unwrap().pop().unwrap();
+    let wanted = RunSummary {
+        run: "r1".into(),
+        runbook: "a".into(),
+        title: "Title of a".into(),
+        rehearsal: false,
+        started_ms: 100,
+        ended_ms: None,
+        outcome: None,
+        last_step: Some("one".into()),
+        last_ms: 1002,
+    };
+    assert_eq!(first, wanted);
+}
+
+#[test]
+fn a_resumed_run_is_open_until_its_walk_ends() {
+    let dir = TempDir::new().unwrap();
+    let mut store = Store::open(dir.path()).unwrap();
+    store.append(&[started("r1", 100, "a", TEXT), ended("r1", 2, Outcome::Failed)]).unwrap();
+    let outcome = |store: &Store| store.runs(&RunFilter::default()).unwrap()[0].outcome;
+    assert_eq!(outcome(&store), Some(Outcome::Failed));
+    store
+        .append(&[next(
+            "r1",
+            3,
+            Event::Resumed {
+                uses: std::collections::BTreeMap::new(),
+                text: None,
+                steps: vec![],
+                inputs: std::collections::BTreeMap::new(),
+            },
+        )])
+        .unwrap();
+    assert_eq!(outcome(&store), None);
+}
+
+#[test]
+fn a_run_is_found_by_its_name_or_the_beginning_of_it() {
+    let dir = TempDir::new().unwrap();
+    let mut store = Store::open(dir.path()).unwrap();
+    for run in ["r1", "r10", "r11", "nightly-é".trim_end_matches('é')] {
+        store.append(&whole(run, 3)).unwrap();
+    }
+    assert_eq!(store.find("r1").unwrap(), "r1");
+    assert_eq!(store.find("night").unwrap(), "nightly-");
+    let Err(StoreError::Ambiguous { mut runs, .. }) = store.find("r") else {
+        panic!("one of three")
+    };
+    runs.sort();
+    assert_eq!(runs, ["r1", "r10", "r11"]);
+    for none in ["x", "", "%", "r1'"] {
+        assert_eq!(store.find(none).unwrap_err(), StoreError::UnknownRun { run: none.into() });
+    }
+}
+
+#[test]
+fn what_is_forgotten_is_not_on_disk_any_more() {
+    let dir = TempDir::new().unwrap();
+    let mut store = Store::open(dir.path()).unwrap();
+    let other = "format = 1\nname = \"unlike-any-other\"\n";
+    let text = digest_of(other);
+    store.append_with_text(&whole("r1", 5), [(&*digest_of(TEXT), TEXT)]).unwrap();
+    let mut last = vec![started("r2", 100, "needle-in-hay", other)];
+    last.push(ended("r2", 2, Outcome::Done));
+    store.append_with_text(&last, Some((&*text, other))).unwrap();
+    assert_eq!(store.forget(&["r2".into(), "r77".into()]).unwrap(), 1);
+    assert_eq!(store.entries("r2").unwrap_err(), StoreError::UnknownRun { run: "r2".into() });
+    assert_eq!(store.text(&text).unwrap(), None);
+    assert_eq!(store.text(&digest_of(TEXT)).unwrap().as_deref(), Some(TEXT));
+    for file in
+        fs::read_dir(dir.path()).unwrap().filter(|file| file.as_ref().unwrap().path().is_file())
+    {
+        let bytes = fs::read(file.unwrap().path()).unwrap();
+        for gone in ["needle-in-hay", "unlike-any-other"] {
+            assert!(!bytes.windows(gone.len()).any(|window| window == gone.as_bytes()));
+        }
+    }
+    assert_eq!(Store::open(dir.path()).unwrap().entries("r1").unwrap(), whole("r1", 5));
+}
+
+#[test]
+fn old_runs_are_forgotten_except_those_at_work() {
+    let dir = TempDir::new().unwrap();
+    let mut store = Store::open(dir.path()).unwrap();
+    for n in 1..=450 {
+        store.append(&[started(&format!("r{n}"), n, "a", TEXT)]).unwrap();
+    }
+    let held = lock(dir.path(), "r3", &Holder::here(77)).unwrap();
+    let Err(StoreError::InUse { run, holder }) = store.forget(&["r3".into()]) else {
+        panic!("it is held");
+    };
+    assert_eq!((run.as_str(), holder.since_ms), ("r3", 77));
+    assert_eq!(store.forget_older_than(431).unwrap(), 429);
+    drop(held);
+    assert_eq!(store.runs(&RunFilter::default()).unwrap().len(), 21);
+    assert_eq!(store.forget_older_than(431).unwrap(), 1);
+}

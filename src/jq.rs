@@ -1,0 +1,336 @@
+//! jq: the language that reads answers, bounded and shut off from the world.
+//!
+//! A [`Program`] is one text an author wrote, parsed and checked; [`Programs`] are all of a
+//! runbook, compiled together on first use and run on values. Invariant: running a program
+//! reads its input and its variables and nothing else (no environment, clock, files or
+//! further input), and it ends: steps, outputs and sizes are counted, never timed, so that
+//! the same input gives the same answer on every machine.
+
+mod bounds;
+mod check;
+mod convert;
+mod library;
+mod names;
+mod needed;
+
+use std::fmt;
+use std::ops::Range;
+use std::sync::{Arc, OnceLock};
+
+use jaq_core::load::{Arena, File, Loader};
+use jaq_core::{Ctx, Exn, Filter, Vars};
+
+pub use check::Mistake;
+pub use convert::{from_json, parse_body, to_json};
+
+use crate::patience::within;
+use bounds::{Jq, World};
+
+/// A value as jq knows it. Objects keep the order of their keys.
+pub type Val = jaq_json::Val;
+
+/// The most outputs one run may give.
+const MAX_OUTPUTS: usize = 1_000_000;
+
+/// How many characters an error's text has at most.
+const MAX_MESSAGE: usize = 200;
+
+/// Definitions that several programs share (`def name(args): …;`, one after another).
+#[derive(Debug, Clone, Default)]
+pub struct Defs {
+    code: String,
+    names: Vec<(String, usize)>,
+}
+
+impl Defs {
+    /// Parses and checks definitions. They cannot read variables from outside.
+    pub fn parse(code: &str) -> Result<Self, Vec<Mistake>> {
+        let names = check::defs(code)?;
+        Ok(Self { code: code.to_owned(), names })
+    }
+}
+
+/// One author's program, parsed and checked but not yet compiled.
+#[derive(Debug, Clone)]
+pub struct Program {
+    code: String,
+    reads: Vec<(String, Range<usize>)>,
+}
+
+impl Program {
+    /// Parses a program and checks every name in it but the variables it [`reads`](Self::reads).
+    pub fn parse(code: &str) -> Result<Self, Vec<Mistake>> {
+        Self::parse_with(code, &Defs::default())
+    }
+
+    /// As [`Program::parse`], for a program that may call shared definitions. It must then be
+    /// added to [`Programs`] made from the same definitions.
+    pub fn parse_with(code: &str, defs: &Defs) -> Result<Self, Vec<Mistake>> {
+        let reads = check::program(code, &defs.names)?;
+        Ok(Self { code: code.to_owned(), reads })
+    }
+
+    /// The variables the program takes from outside: the name without its `$`, and each place
+    /// (bytes of [`code`](Self::code), the `$` included) where it stands.
+    pub fn reads(&self) -> &[(String, Range<usize>)] {
+        &self.reads
+    }
+
+    /// The program's text.
+    pub fn code(&self) -> &str {
+        &self.code
+    }
+
+    /// The names it reads, each once, in the order of their first place.
+    fn names(&self) -> Vec<&str> {
+        let mut names: Vec<&str> = Vec::new();
+        for (name, _) in &self.reads {
+            if !names.contains(&name.as_str()) {
+                names.push(name);
+            }
+        }
+        names
+    }
+}
+
+/// Which of the [`Programs`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ProgramId(usize);
+
+/// Programs that are compiled together on first use, with what they need of the library.
+pub struct Programs {
+    defs: Defs,
+    all: Vec<Program>,
+    compiled: OnceLock<Arc<Result<Filter<Jq>, String>>>,
+    steps: u32,
+}
+
+impl Default for Programs {
+    fn default() -> Self {
+        Self::with_defs(Defs::default())
+    }
+}
+
+impl Programs {
+    /// No programs yet, with definitions that all of them may call.
+    pub fn with_defs(defs: Defs) -> Self {
+        let (all, compiled) = (Vec::new(), OnceLock::new());
+        Self { defs, all, compiled, steps: bounds::MAX_STEPS }
+    }
+
+    /// Adds a program. Programs added after the first run cost one more compilation.
+    pub fn add(&mut self, program: Program) -> ProgramId {
+        self.compiled.take();
+        self.all.push(program);
+        ProgramId(self.all.len() - 1)
+    }
+
+    /// A program's text.
+    pub fn code(&self, id: ProgramId) -> &str {
+        self.all.get(id.0).map_or("", Program::code)
+    }
+
+    /// The names a program reads, without `$`.
+    pub fn reads(&self, id: ProgramId) -> Vec<&str> {
+        self.all.get(id.0).map(Program::names).unwrap_or_default()
+    }
+
+    /// Runs a program on an input. Only the variables it reads are looked up, by their names
+    /// without `$`; one that is not found is null.
+    pub fn run(
+        &self,
+        id: ProgramId,
+        vars: &dyn Fn(&str) -> Option<Val>,
+        input: Val,
+    ) -> Result<Vec<Val>, RunError> {
+        let program = self.all.get(id.0).ok_or_else(|| RunError::bug("no such program"))?;
+        let compiled = Arc::clone(self.compiled.get_or_init(|| Arc::new(self.compile())));
+        let values = program.names().into_iter().map(|name| vars(name).unwrap_or_default());
+        let (vars, steps) = ([Val::from(id.0), values.collect::<Val>()], self.steps);
+        let work = move || {
+            let filter = (*compiled).as_ref().map_err(RunError::bug)?;
+            let world = World::new(&filter.lut, steps);
+            let outputs = filter.id.run((Ctx::<Jq>::new(&world, Vars::new(vars)), input));
+            collect(outputs, &world)
+        };
+        if is_plain(&program.code) {
+            return work();
+        }
+        within(work).unwrap_or_else(|lost| Err(RunError::bound(lost)))
+    }
+
+    /// One program out of all: what they call of the library, the shared definitions, a definition for each
+    /// program, and a dispatcher as a balanced tree over their numbers.
+    fn compile(&self) -> Result<Filter<Jq>, String> {
+        let names: Vec<String> = (0..self.all.len()).map(|number| format!("__p{number}")).collect();
+        let vars: Vec<Vec<String>> =
+            self.all.iter().map(|program| dollars(&program.names())).collect();
+        let mut own = Vec::new();
+        own.extend(check::parse_defs(&self.defs.code).ok_or("the definitions do not parse")?);
+        for ((program, name), vars) in self.all.iter().zip(&names).zip(&vars) {
+            let body = check::parse(&program.code).ok_or("a program does not parse")?;
+            own.push(library::program(name, vars, body));
+        }
+        own.push(library::dispatcher(&names));
+        let library = needed::needed(library::defs(), &own);
+        let defs = library.into_iter().chain(own).map(bounds::definition);
+        let arena = Arena::default();
+        let modules = Loader::new(defs)
+            .load(&arena, File { code: library::MAIN, path: () })
+            .map_err(|_| "the main program does not load")?;
+        jaq_core::Compiler::default()
+            .with_funs(library::funs())
+            .with_global_vars(["$__program", "$__vars"])
+            .compile(modules)
+            .map_err(|errors| format!("undefined: {:?}", errors.first().map(|(_, e)| e)))
+    }
+}
+
+impl fmt::Debug for Programs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(&self.all).finish()
+    }
+}
+
+/// Whether a program only looks into its input: it cannot take long, then.
+fn is_plain(code: &str) -> bool {
+    const BUILDS: &[&str] = &[
+        "reduce",
+        "foreach",
+        "def",
+        "repeat",
+        "range",
+        "while",
+        "until",
+        "recurse",
+        "..",
+        "limit",
+        "combinations",
+        "*",
+        "test",
+        "match",
+        "capture",
+        "scan",
+        "split",
+        "sub",
+        "walk",
+        "paths",
+        "flatten",
+        "explode",
+        "implode",
+        "sort",
+        "group",
+        "unique",
+        "as",
+        "add",
+        "join",
+        "tojson",
+    ];
+    !BUILDS.iter().any(|word| code.contains(word))
+}
+
+fn dollars(names: &[&str]) -> Vec<String> {
+    names.iter().map(|name| format!("${name}")).collect()
+}
+
+fn collect<'a>(
+    outputs: impl Iterator<Item = Result<Val, Exn<'a, Val>>>,
+    world: &World<'_>,
+) -> Result<Vec<Val>, RunError> {
+    let mut values = Vec::new();
+    for output in outputs {
+        values.push(output.map_err(|exn| RunError::from_exn(exn, world))?);
+        if values.len() > MAX_OUTPUTS {
+            return Err(RunError::bound(format!("more than {MAX_OUTPUTS} outputs")));
+        }
+    }
+    Ok(values)
+}
+
+/// Why a program gave no value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunError {
+    /// What went wrong, at most about 200 characters. Unless the cause is
+    /// [`RunCause::Author`] it may quote the input: show it only through the redactor.
+    pub message: String,
+    /// Whose word the message is.
+    pub cause: RunCause,
+}
+
+/// Who stopped a program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RunCause {
+    /// `error("…")` with a text: the message is the author's own.
+    Author,
+    /// The language: a wrong type, a bad number, an `error` that is no text.
+    Language,
+    /// Too many steps or outputs, too large or too deep a value.
+    Bound,
+    /// Not the author's fault: report it.
+    Bug,
+}
+
+impl RunError {
+    fn new(message: impl fmt::Display, cause: RunCause) -> Self {
+        Self { message: cut(message), cause }
+    }
+
+    fn bound(message: impl fmt::Display) -> Self {
+        Self::new(message, RunCause::Bound)
+    }
+
+    fn bug(message: impl fmt::Display) -> Self {
+        Self::new(message, RunCause::Bug)
+    }
+
+    fn from_exn(exn: Exn<'_, Val>, world: &World<'_>) -> Self {
+        match exn.get_err() {
+            Ok(error) => match world.authored(error) {
+                Ok(text) => Self::new(text, RunCause::Author),
+                Err(error) => Self::new(unquoted(cut(error)), RunCause::Language),
+            },
+            Err(exn) => match exn.get_halt() {
+                Ok(code) => Self::bound(bounds::reason(code)),
+                Err(_) => Self::bug("a jump that nothing caught"),
+            },
+        }
+    }
+}
+
+impl fmt::Display for RunError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for RunError {}
+
+/// jaq shows an error that is a text as JSON.
+fn unquoted(message: String) -> String {
+    serde_json::from_str(&message).unwrap_or(message)
+}
+
+/// A text cut to [`MAX_MESSAGE`] characters, without writing the rest: it may be endless.
+fn cut(shown: impl fmt::Display) -> String {
+    struct Cut(String, usize);
+    impl fmt::Write for Cut {
+        fn write_str(&mut self, text: &str) -> fmt::Result {
+            for c in text.chars() {
+                if self.1 == 0 {
+                    self.0.push('…');
+                    return Err(fmt::Error);
+                }
+                self.0.push(c);
+                self.1 -= 1;
+            }
+            Ok(())
+        }
+    }
+    let mut cut = Cut(String::new(), MAX_MESSAGE);
+    // the only failure is the cut itself
+    let _ = fmt::Write::write_fmt(&mut cut, format_args!("{shown}"));
+    cut.0
+}
+
+#[cfg(test)]
+mod tests;

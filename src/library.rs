@@ -1,0 +1,180 @@
+//! Finding runbooks by name.
+//!
+//! In this order: the path given; `./runbooks`; the person's own; `RUNBOOK_PATH`; the
+//! bundled ones. In each folder `NAME.toml` and `SERVICE/NAME.toml`.
+
+use std::path::{Path, PathBuf};
+
+use crate::source::Source;
+use crate::world::World;
+
+/// What is embedded in the binary: paths below `runbooks/`, and texts.
+const BUNDLED: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/bundled.rs"));
+
+/// What a bundled file's path begins with, as people see it.
+const PREFIX: &str = "bundled:";
+
+/// A runbook's file, and the fake beside it.
+#[derive(Debug, Clone)]
+pub struct Found {
+    /// The runbook.
+    pub source: Source,
+    /// The fake of its service, if there is one beside it.
+    pub fake: Option<Source>,
+    /// Its tests, if there are some beside it.
+    pub tests: Option<Source>,
+    /// Whether it came with the program.
+    pub bundled: bool,
+}
+
+/// Why a runbook was not found.
+#[derive(Debug)]
+pub enum NotFound {
+    /// No place has it; names that are there.
+    Nowhere(Vec<String>),
+    /// Its file cannot be read.
+    Unreadable(PathBuf, std::io::Error),
+}
+
+/// Finds a runbook by its name or path.
+pub fn find(name: &str, world: &World) -> Result<Found, NotFound> {
+    if name.contains('/') || has_ending(name) {
+        return match name.strip_prefix(PREFIX) {
+            Some(inside) => bundled(inside).ok_or_else(|| NotFound::Nowhere(names(world))),
+            None => read(Path::new(name), &world.cwd.join(name)),
+        };
+    }
+    for folder in folders(world) {
+        if let Some(path) = files(&folder).into_iter().find(|path| stem(path) == name) {
+            return read(&shown(&path, world), &path);
+        }
+    }
+    let inside = BUNDLED.iter().map(|(path, _)| *path).filter(|path| is_runbook(Path::new(path)));
+    let inside = inside.into_iter().find(|path| stem(Path::new(path)) == name);
+    inside.and_then(bundled).ok_or_else(|| NotFound::Nowhere(names(world)))
+}
+
+/// Whether a text is, to the letter, a runbook that came with the program.
+pub fn came_with(text: &str) -> bool {
+    BUNDLED.iter().any(|(path, known)| is_runbook(Path::new(path)) && *known == text)
+}
+
+/// The text of a runbook that another one uses: beside it, or anywhere by its name.
+pub fn used(name: &str, from: &Source, world: &World) -> Result<Source, String> {
+    let beside =
+        Path::new(&*from.path).with_file_name(format!("{}.toml", name.trim_end_matches(".toml")));
+    let found = match find(&beside.display().to_string(), world) {
+        Ok(found) => Ok(found),
+        Err(_) => find(name, world),
+    };
+    found.map(|found| found.source).map_err(|missing| match missing {
+        NotFound::Nowhere(names) => {
+            match crate::diag::closest(name, names.iter().map(String::as_str)) {
+                Some(near) => format!("there is no runbook `{name}`; did you mean `{near}`?"),
+                None => format!("there is no runbook `{name}`"),
+            }
+        }
+        NotFound::Unreadable(path, error) => format!("cannot read {}: {error}", path.display()),
+    })
+}
+
+/// Every runbook there is: those found first hide later ones of the same name.
+pub fn all(world: &World) -> Vec<Found> {
+    let mut found: Vec<(String, Found)> = Vec::new();
+    let own = folders(world)
+        .into_iter()
+        .flat_map(|folder| files(&folder))
+        .filter_map(|path| Some((stem(&path).to_owned(), read(&shown(&path, world), &path).ok()?)));
+    let inside = BUNDLED
+        .iter()
+        .filter(|(path, _)| is_runbook(Path::new(path)))
+        .filter_map(|(path, _)| Some((stem(Path::new(path)).to_owned(), bundled(path)?)));
+    for (name, one) in own.chain(inside) {
+        if !found.iter().any(|(known, _)| *known == name) {
+            found.push((name, one));
+        }
+    }
+    found.into_iter().map(|(_, one)| one).collect()
+}
+
+/// The names of all runbooks, sorted.
+pub fn names(world: &World) -> Vec<String> {
+    let own = folders(world).into_iter().flat_map(|folder| files(&folder));
+    let inside =
+        BUNDLED.iter().map(|(path, _)| PathBuf::from(path)).filter(|path| is_runbook(path));
+    let mut names: Vec<String> = own.chain(inside).map(|path| stem(&path).to_owned()).collect();
+    names.sort_unstable();
+    names.dedup();
+    names
+}
+
+fn folders(world: &World) -> Vec<PathBuf> {
+    let own = [world.cwd.join("runbooks"), world.config_dir().join("runbooks")];
+    let more = world.var("RUNBOOK_PATH").unwrap_or("").split(':').filter(|part| !part.is_empty());
+    own.into_iter().chain(more.map(|part| world.expand_home(part))).collect()
+}
+
+/// The runbooks in a folder and in the folders in it, sorted.
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let list = |folder: &Path| -> Vec<PathBuf> {
+        let entries = std::fs::read_dir(folder).into_iter().flatten();
+        let mut paths: Vec<PathBuf> =
+            entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+        paths.sort_unstable();
+        paths
+    };
+    let (folders, mut paths): (Vec<PathBuf>, Vec<PathBuf>) =
+        list(folder).into_iter().partition(|path| path.is_dir());
+    paths.extend(folders.iter().flat_map(|folder| list(folder)));
+    paths.retain(|path| is_runbook(path));
+    paths
+}
+
+/// Whether a file's name says that it is a runbook, not the fake or the test beside one.
+fn is_runbook(path: &Path) -> bool {
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or("");
+    has_ending(name) && name != "fake.toml" && !name.ends_with(".test.toml")
+}
+
+fn has_ending(name: &str) -> bool {
+    Path::new(name).extension().is_some_and(|ending| ending == "toml")
+}
+
+fn stem(path: &Path) -> &str {
+    path.file_stem().and_then(|stem| stem.to_str()).unwrap_or("")
+}
+
+fn shown(path: &Path, world: &World) -> PathBuf {
+    path.strip_prefix(&world.cwd).unwrap_or(path).to_path_buf()
+}
+
+fn read(shown: &Path, path: &Path) -> Result<Found, NotFound> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| NotFound::Unreadable(shown.to_path_buf(), error))?;
+    let tests = format!("{}.test.toml", stem(path));
+    let beside = |name: &str| {
+        let text = std::fs::read_to_string(path.with_file_name(name)).ok()?;
+        Some(Source::new(shown.with_file_name(name).display().to_string(), text))
+    };
+    Ok(Found {
+        source: Source::new(shown.display().to_string(), text),
+        fake: beside("fake.toml"),
+        tests: beside(&tests),
+        bundled: false,
+    })
+}
+
+fn bundled(path: &str) -> Option<Found> {
+    let get = |path: &str| {
+        let (path, text) = BUNDLED.iter().find(|(known, _)| *known == path)?;
+        Some(Source::new(format!("{PREFIX}{path}"), *text))
+    };
+    let tests = format!("{}.test.toml", stem(Path::new(path)));
+    let beside = |name: &str| get(&Path::new(path).with_file_name(name).display().to_string());
+    Some(Found {
+        source: get(path)?,
+        fake: beside("fake.toml"),
+        tests: beside(&tests),
+        bundled: true,
+    })
+}

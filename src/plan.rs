@@ -1,0 +1,231 @@
+//! What is left to do: the definition and the journal so far.
+//!
+//! Running is replaying: the same question is asked on a first run, with an empty journal,
+//! and on every resume. Nothing here does I/O.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use crate::journal::event::{
+    Decision, Effect, Entry, Event, How, Outcome, Skip, StepRef, StoredMap,
+};
+
+/// Where one step of a run stands.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Status {
+    /// Nothing has been done.
+    Pending,
+    /// To be done whatever may have been done before: a person said so.
+    Forced,
+    /// An intent without an outcome.
+    InDoubt {
+        /// What was about to be done.
+        what: String,
+        /// How things stood before the first attempt.
+        private: StoredMap,
+    },
+    /// Done.
+    Done(DoneStep),
+    /// Skipped.
+    Skipped(Skip),
+}
+
+/// What the journal keeps of a step that is done.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DoneStep {
+    /// How it came to be done.
+    pub how: How,
+    /// What it saved.
+    pub saved: StoredMap,
+    /// What taking it back needs.
+    pub private: StoredMap,
+    /// The digest of the definition that was performed.
+    pub digest: String,
+    /// Whether its gates have not held since.
+    pub gates_failed: bool,
+}
+
+/// Where taking one step back stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Undo {
+    /// An undo's intent without an outcome.
+    InDoubt,
+    /// Taken back.
+    Undone,
+}
+
+/// A run as its journal tells it.
+#[derive(Debug, Clone, Default)]
+pub struct History {
+    /// The runbook's name.
+    pub runbook: String,
+    /// Where its file was.
+    pub path: String,
+    /// The digest of the definition's text.
+    pub text: String,
+    /// The runbooks that definition uses: names, and digests of their texts.
+    pub uses: BTreeMap<String, String>,
+    /// The steps of that definition.
+    pub steps: Vec<StepRef>,
+    /// Where each of them stands.
+    places: HashMap<String, usize>,
+    /// All inputs.
+    pub inputs: StoredMap,
+    /// Whether it was a rehearsal.
+    pub rehearsal: bool,
+    /// How its last walk ended; none: it is running, or it died.
+    pub outcome: Option<Outcome>,
+    /// The last number in the journal.
+    pub last_seq: u64,
+    /// Steps in the order in which they were done.
+    pub order: Vec<String>,
+    /// The same steps, to be found quickly.
+    finished: HashSet<String>,
+    statuses: HashMap<String, Status>,
+    undos: HashMap<String, Undo>,
+    adopts: Vec<String>,
+}
+
+impl History {
+    /// Reads a run's events.
+    pub fn fold(entries: &[Entry]) -> Self {
+        let mut history = Self::default();
+        for entry in entries {
+            history.last_seq = entry.seq;
+            history.take(&entry.event);
+        }
+        history
+    }
+
+    /// Where a step stands.
+    pub fn status(&self, step: &str) -> &Status {
+        self.statuses.get(step).unwrap_or(&Status::Pending)
+    }
+
+    /// Where taking a step back stands.
+    pub fn undo(&self, step: &str) -> Option<Undo> {
+        self.undos.get(step).copied()
+    }
+
+    /// Whether a person allowed this step to take over what it finds.
+    pub fn adopts(&self, step: &str) -> bool {
+        self.adopts.iter().any(|adopted| adopted == step)
+    }
+
+    /// Whether taking back has begun.
+    pub fn undoing(&self) -> bool {
+        !self.undos.is_empty() || self.outcome == Some(Outcome::Undone)
+    }
+
+    /// Takes in one more event.
+    pub fn take(&mut self, event: &Event) {
+        match event {
+            Event::Started { runbook, path, text, uses, steps, inputs, rehearsal, .. } => {
+                self.uses.clone_from(uses);
+                self.runbook.clone_from(runbook);
+                self.path.clone_from(path);
+                self.text.clone_from(text);
+                self.define(steps);
+                self.inputs.clone_from(inputs);
+                self.rehearsal = *rehearsal;
+            }
+            Event::Resumed { text, uses, steps, inputs } => {
+                self.outcome = None;
+                self.inputs.extend(inputs.clone());
+                if let Some(text) = text {
+                    self.text.clone_from(text);
+                    self.uses.clone_from(uses);
+                    self.define(steps);
+                }
+            }
+            Event::Intent { step, effect, what, private } => {
+                self.intent(step, *effect, what, private);
+            }
+            Event::Done { step, how, saved, private, .. } => {
+                let digest = self.digest(step);
+                let (how, saved, private) = (*how, saved.clone(), private.clone());
+                if !self.finished.insert(step.clone()) {
+                    self.order.retain(|done| done != step);
+                }
+                self.order.push(step.clone());
+                self.set(
+                    step,
+                    Status::Done(DoneStep { how, saved, private, digest, gates_failed: false }),
+                );
+            }
+            Event::Skipped { step, why } => self.set(step, Status::Skipped(why.clone())),
+            Event::Failed { step, failure, .. } => self.failed(step, failure.doubt),
+            // Doubt about taking a step back is none about the step: that is done.
+            Event::Doubt { step, .. } if self.undo(step).is_some() => {}
+            Event::Doubt { step, what, .. } => {
+                let private = self.before(step);
+                self.set(step, Status::InDoubt { what: what.clone(), private });
+            }
+            Event::Decided { step, decision } => self.decided(step, *decision),
+            Event::UndoIntent { step, .. } => drop(self.undos.insert(step.clone(), Undo::InDoubt)),
+            Event::Undone { step, .. } => drop(self.undos.insert(step.clone(), Undo::Undone)),
+            Event::UndoFailed { step, failure } if !failure.doubt => drop(self.undos.remove(step)),
+            Event::Ended { outcome, .. } => self.outcome = Some(*outcome),
+            _ => {}
+        }
+    }
+
+    fn set(&mut self, step: &str, status: Status) {
+        self.statuses.insert(step.to_owned(), status);
+    }
+
+    /// The digest of a step's definition; items and inner steps have their outer step's.
+    fn digest(&self, step: &str) -> String {
+        let step = step.split(['[', '/', '@']).next().unwrap_or(step);
+        let known = self.places.get(step).and_then(|place| self.steps.get(*place));
+        known.map(|known| known.digest.clone()).unwrap_or_default()
+    }
+
+    fn define(&mut self, steps: &[StepRef]) {
+        self.steps = steps.to_vec();
+        self.places =
+            steps.iter().enumerate().map(|(place, step)| (step.id.clone(), place)).collect();
+    }
+
+    fn intent(&mut self, step: &str, effect: Effect, what: &str, private: &StoredMap) {
+        // What may be done again at will needs no doubt.
+        if effect > Effect::Read {
+            let (what, private) = (what.to_owned(), private.clone());
+            self.set(step, Status::InDoubt { what, private });
+        }
+    }
+
+    /// How things stood before a step that is in doubt.
+    fn before(&self, step: &str) -> StoredMap {
+        match self.status(step) {
+            Status::InDoubt { private, .. } => private.clone(),
+            _ => StoredMap::new(),
+        }
+    }
+
+    fn failed(&mut self, step: &str, doubt: bool) {
+        match self.statuses.get_mut(step) {
+            // The effect is there; what does not hold is what should follow from it.
+            Some(Status::Done(done)) => done.gates_failed = true,
+            Some(Status::InDoubt { .. }) if doubt => {}
+            _ => self.set(step, Status::Pending),
+        }
+    }
+
+    fn decided(&mut self, step: &str, decision: Decision) {
+        match decision {
+            // While the run is taken back, it is the taking back that is done again.
+            Decision::Redo if self.undo(step) == Some(Undo::InDoubt) => {
+                self.undos.remove(step);
+            }
+            Decision::Redo => self.set(step, Status::Forced),
+            Decision::Rerun => self.set(step, Status::Pending),
+            Decision::Adopt => self.adopts.push(step.to_owned()),
+            Decision::Keep => {
+                let digest = self.digest(step);
+                if let Some(Status::Done(done)) = self.statuses.get_mut(step) {
+                    done.digest = digest;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,205 @@
+//! The end of a walk: where the run stands, what went wrong, why, and the command that goes on.
+
+use crate::journal::event::{How, Outcome, PLAN};
+
+use super::story::{Doubtful, Settled, Trouble};
+use super::teller::{MARGIN, Teller, View, status};
+use super::text::{Line, columns, lines, wrapped};
+use super::words::{self, BAD, HINT, STRONG, Word, count};
+
+impl Teller {
+    /// Tells how a walk ended.
+    pub(super) fn ended(&mut self, outcome: Outcome, took_ms: u64) -> Vec<Line> {
+        self.closed = true;
+        let mut told = vec![self.summary(outcome, took_ms)];
+        if self.view == View::History {
+            return told;
+        }
+        match outcome {
+            Outcome::Done => told.extend(self.saved()),
+            Outcome::Failed => {
+                told.extend(self.troubles());
+                told.push(self.go_on("fix the cause, then "));
+            }
+            Outcome::Waiting => told.extend(self.questions()),
+            Outcome::InDoubt => told.extend(self.doubts()),
+            Outcome::Interrupted | Outcome::Stopped => told.push(self.go_on("to go on, ")),
+            Outcome::Undone | Outcome::Planned => {}
+        }
+        told.extend(self.rehearsed());
+        told
+    }
+
+    /// What failed and why, without the command that goes on.
+    pub(super) fn troubles(&self) -> Vec<Line> {
+        self.story.troubles.iter().flat_map(|trouble| self.trouble(trouble)).collect()
+    }
+
+    fn summary(&self, outcome: Outcome, took_ms: u64) -> Line {
+        let done = self.story.number(|settled| matches!(settled, Settled::Done(_)));
+        let skipped = self.story.number(|settled| settled == Settled::Skipped);
+        let undone = self.story.number(|settled| settled == Settled::Undone);
+        let of_all = format!("{done} of {} done", count(self.story.total(), "step"));
+        let (word, said) = match outcome {
+            Outcome::Done => (words::DONE, count(done, "step")),
+            Outcome::Undone => (words::UNDO, format!("{} taken back", count(undone, "step"))),
+            _ if self.story.undoing => {
+                (stopped(outcome).0, format!("{} taken back so far", count(undone, "step")))
+            }
+            _ => (stopped(outcome).0, of_all),
+        };
+        // What a plan did not do is not worth counting.
+        let mut parts = if outcome == Outcome::Planned { Vec::new() } else { vec![said] };
+        if outcome == Outcome::Done {
+            parts.extend(self.hows());
+        }
+        parts.extend((skipped > 0).then(|| format!("{skipped} skipped")));
+        parts.extend(self.options.times.then(|| words::duration(took_ms)));
+        parts.splice(..0, stopped(outcome).1.map(str::to_owned));
+        status(word).add(&parts.join(", "))
+    }
+
+    /// Steps that were not simply performed.
+    fn hows(&self) -> impl Iterator<Item = String> {
+        let hows = [
+            (How::Unchanged, "unchanged"),
+            (How::Adopted, "taken over"),
+            (How::ByHand, "done by hand"),
+            (How::Tolerated, "failed, which is allowed"),
+        ];
+        let number = |how| self.story.number(|settled| settled == Settled::Done(how));
+        hows.map(|(how, said)| (number(how), said))
+            .into_iter()
+            .filter(|(number, _)| *number > 0)
+            .map(|(number, said)| format!("{number} of them {said}"))
+    }
+
+    fn saved(&self) -> Vec<Line> {
+        self.values(self.story.saved.iter().map(|(name, value)| (name, value)))
+    }
+
+    fn questions(&self) -> Vec<Line> {
+        let asked = &self.story.asked;
+        let question = |(step, ask): &(String, String)| {
+            self.line(words::WAIT, step, std::slice::from_ref(ask))
+        };
+        let mut told: Vec<Line> = asked.iter().map(question).collect();
+        let answers: Vec<String> =
+            asked.iter().map(|(step, ask)| format!("--answer {step}={}", answer(ask))).collect();
+        let answers = answers.join(" ");
+        told.push(if self.story.rehearsal {
+            hint(&format!("rehearse again with `{answers}`"))
+        } else {
+            hint(&format!("`{} {answers}`", self.command()))
+        });
+        told
+    }
+
+    fn doubts(&self) -> Vec<Line> {
+        let doubts = self.story.doubtful();
+        let troubles = self.story.troubles.iter().flat_map(|trouble| self.trouble(trouble));
+        troubles.chain(doubts.iter().flat_map(|doubt| self.doubt(doubt))).collect()
+    }
+
+    fn doubt(&self, doubt: &Doubtful) -> Vec<Line> {
+        let Doubtful { step, what, differs } = doubt;
+        let said = format!("step `{step}` may or may not have happened");
+        let mut told =
+            vec![Line::default(), Line::styled(words::DOUBT.1, "doubt").add(": ").add(&said)];
+        told.extend(lines(what).map(|line| line.indent(2)));
+        if !differs.is_empty() {
+            let found = "something is there, but not as this run would have made it:";
+            told.push(Line::bare(found).indent(2));
+        }
+        told.extend(differing(differs).into_iter().map(|line| line.indent(2)));
+        if !self.story.rehearsal {
+            let command = self.command();
+            told.push(hint(&format!("if it happened, `{command} --done {step}`")));
+            told.push(hint(&format!("if it did not, `{command} --redo {step}`")));
+        }
+        told
+    }
+
+    fn trouble(&self, trouble: &Trouble) -> Vec<Line> {
+        let Trouble { step, failure, undoing } = trouble;
+        let subject = if *undoing { "undo of step" } else { "step" };
+        let said = format!(": {subject} `{step}` failed: {}", failure.message);
+        let mut told = vec![Line::default(), Line::styled(BAD, "error").add(&said)];
+        let details = failure.details.iter().flat_map(|detail| lines(detail));
+        told.extend(details.map(|line| line.indent(2)));
+        if failure.doubt {
+            told.push(Line::bare("it may have happened all the same").indent(2));
+        }
+        told.extend(failure.hints.iter().flat_map(|text| self.hints(text)));
+        told
+    }
+
+    /// A hint of several lines, the later ones below the first. On a screen long ones are
+    /// wrapped; in a log a line stays a line.
+    fn hints(&self, text: &str) -> Vec<Line> {
+        let width = self.options.width.saturating_sub(MARGIN);
+        let mut told: Vec<String> = match self.view {
+            View::Terminal => text.lines().flat_map(|line| wrapped(line, width)).collect(),
+            _ => text.lines().map(str::to_owned).collect(),
+        };
+        let first = if told.is_empty() { String::new() } else { told.remove(0) };
+        let rest = told.iter().map(|line| Line::bare(line).indent(MARGIN));
+        std::iter::once(hint(&first)).chain(rest).collect()
+    }
+
+    /// The one command that goes on.
+    fn go_on(&self, before: &str) -> Line {
+        if self.story.rehearsal {
+            return hint(&format!("{before}rehearse again"));
+        }
+        if self.story.run == PLAN {
+            return hint(&format!("{before}plan again; nothing was changed"));
+        }
+        hint(&format!("{before}`{}`", self.command()))
+    }
+
+    fn command(&self) -> String {
+        let verb = if self.story.undoing { "undo" } else { "resume" };
+        format!("{} {verb} {}", self.options.command, self.story.run)
+    }
+
+    fn rehearsed(&self) -> Option<Line> {
+        let said = ": this was a rehearsal, nothing real was changed";
+        self.story.rehearsal.then(|| Line::styled(words::NOTE.1, "note").add(said))
+    }
+}
+
+/// The status word of a walk that did not reach the end, and what it says first.
+fn stopped(outcome: Outcome) -> (Word, Option<&'static str>) {
+    match outcome {
+        Outcome::Done => (words::DONE, None),
+        Outcome::Undone => (words::UNDO, None),
+        Outcome::Failed => (words::FAIL, None),
+        Outcome::Waiting => (words::WAIT, Some("needs an answer")),
+        Outcome::InDoubt => (words::DOUBT, Some("needs a decision")),
+        Outcome::Interrupted => (words::STOP, Some("interrupted")),
+        Outcome::Stopped => (words::STOP, Some("stopped as asked")),
+        Outcome::Planned => (words::DONE, Some("nothing was changed")),
+    }
+}
+
+/// What was found against what was wanted, as a small table.
+fn differing(differs: &[(String, String, String)]) -> Vec<Line> {
+    if differs.is_empty() {
+        return Vec::new();
+    }
+    let cell = |text: &String| words::clip(text, 40);
+    let row = |(field, found, wanted): &(_, _, _)| vec![cell(field), cell(found), cell(wanted)];
+    let rows: Vec<Vec<String>> = differs.iter().map(row).collect();
+    columns(&["field", "found", "wanted"], STRONG, &rows)
+}
+
+fn hint(text: &str) -> Line {
+    Line::styled(HINT, "hint").add(": ").add(text)
+}
+
+/// An answer to show in a command. The event does not say the answer's type, but the question
+/// of a confirmation ends so.
+fn answer(ask: &str) -> &'static str {
+    if ask.ends_with("(yes/no)") { "yes" } else { "VALUE" }
+}

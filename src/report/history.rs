@@ -1,0 +1,187 @@
+//! Looking back: the events of one run, and the table of runs.
+
+use std::io::Write;
+
+use serde_json::json;
+
+use crate::journal::event::Entry;
+
+use super::jsonl;
+use super::teller::{Teller, View};
+use super::text::{Line, columns, draw};
+use super::words::{self, QUIET, STRONG};
+use super::{Format, Options, put};
+
+/// One run in the table of runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunRow {
+    /// The run's name.
+    pub run: String,
+    /// The runbook's name.
+    pub runbook: String,
+    /// How it stands, in a word: `done`, `failed`, `waiting`, …
+    pub state: String,
+    /// When it began, in milliseconds since the Unix epoch.
+    pub started_ms: i64,
+    /// Milliseconds all its walks took together; `None` while it is not known.
+    pub took_ms: Option<u64>,
+    /// The last step that something happened to; empty if there is none.
+    pub last_step: String,
+}
+
+/// Shows the events of one run: time stamps and lines, or JSON lines.
+pub fn log(entries: &[Entry], format: Format, options: &Options, out: &mut dyn Write) {
+    match format {
+        Format::Jsonl => {
+            for entry in entries {
+                put(out, &jsonl::line(&jsonl::object(entry)));
+            }
+        }
+        Format::Human => put(out, &lines(entries, options.clone())),
+        Format::Plain => put(out, &lines(entries, Options { color: false, ..options.clone() })),
+    }
+}
+
+/// Shows runs as a table, one a line, in the order given, or as JSON lines.
+pub fn runs(rows: &[RunRow], format: Format, options: &Options, out: &mut dyn Write) {
+    match format {
+        Format::Jsonl => rows.iter().for_each(|row| put(out, &jsonl::line(&object(row)))),
+        Format::Human => put(out, &table(rows, options, options.color)),
+        Format::Plain => put(out, &table(rows, options, false)),
+    }
+}
+
+fn lines(entries: &[Entry], options: Options) -> String {
+    let mut teller = Teller::new(options, View::History);
+    let mut told = Vec::new();
+    for entry in entries {
+        let stamp = stamp(entry, &teller.options);
+        let width = stamp.width();
+        let lines = teller.tell(entry).into_iter().enumerate();
+        told.extend(lines.map(|(at, line)| match at {
+            0 => stamp.clone().join(line),
+            _ => line.indent(width),
+        }));
+    }
+    teller.draw(&told)
+}
+
+fn stamp(entry: &Entry, options: &Options) -> Line {
+    if !options.times {
+        return Line::default();
+    }
+    Line::styled(QUIET, &words::moment(entry.at_ms, &options.zone)).add("  ")
+}
+
+fn table(rows: &[RunRow], options: &Options, color: bool) -> String {
+    let when = |times: [String; 2]| if options.times { times.to_vec() } else { Vec::new() };
+    let row = |row: &RunRow| {
+        let took = row.took_ms.map_or_else(String::new, words::duration);
+        let times = when([words::moment(row.started_ms, &options.zone), took]);
+        let named = [row.run.clone(), row.runbook.clone(), row.state.clone()];
+        named.into_iter().chain(times).chain([row.last_step.clone()]).collect()
+    };
+    let head: &[&str] = if options.times {
+        &["run", "runbook", "state", "started", "took", "last step"]
+    } else {
+        &["run", "runbook", "state", "last step"]
+    };
+    draw(&columns(head, STRONG, &rows.iter().map(row).collect::<Vec<_>>()), color)
+}
+
+fn object(row: &RunRow) -> crate::value::Json {
+    json!({
+        "run": row.run,
+        "runbook": row.runbook,
+        "state": row.state,
+        "started": words::rfc3339(row.started_ms),
+        "took_ms": row.took_ms,
+        "last_step": row.last_step,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::*;
+    use super::*;
+    use crate::journal::event::{Event, How, Outcome};
+
+    fn logged(format: Format, options: &Options, events: Vec<Event>) -> String {
+        let mut out = Vec::new();
+        log(&entries(events), format, options, &mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    fn script() -> Vec<Event> {
+        vec![
+            started(&[("login", "Log in"), ("notify", "Tell")], false),
+            intent("login", "POST https://h/login"),
+            done("login", How::Performed, "201 Created", &[]),
+            failed("notify", "503 from http://h/notify", &[], &[]),
+            ended(Outcome::Failed),
+            Event::Resumed {
+                uses: std::collections::BTreeMap::new(),
+                text: None,
+                steps: vec![],
+                inputs: std::collections::BTreeMap::new(),
+            },
+            Event::Note { step: "notify".into(), markdown: "one\n\ntwo".into() },
+            ended(Outcome::Done),
+        ]
+    }
+
+    #[test]
+    fn the_log_has_stamps_and_all_walks() {
+        let want = "\
+2026-11-18 11:06:41  run   r7  rotate
+2026-11-18 11:06:43  act   login   POST https://h/login
+2026-11-18 11:06:44  ok    login   201 Created, 210 ms
+2026-11-18 11:06:46  fail  notify  503 from http://h/notify, 12 ms
+2026-11-18 11:06:47  fail  1 of 2 steps done, 3.2 s
+2026-11-18 11:06:49  run   r7  rotate  (resumed)
+2026-11-18 11:06:50  note  notify
+
+                       one
+
+                       two
+
+2026-11-18 11:06:52  done  1 step, 3.2 s
+";
+        assert_eq!(logged(Format::Plain, &Options::default(), script()), want);
+    }
+
+    #[test]
+    fn the_log_can_leave_times_out_and_be_json() {
+        let options = Options { times: false, ..Options::default() };
+        let text = logged(Format::Human, &options, script());
+        assert!(text.starts_with("run   r7  rotate\nact   login   POST"), "{text}");
+        assert_eq!(logged(Format::Jsonl, &options, script()).lines().count(), 8);
+    }
+
+    #[test]
+    fn runs_are_a_table() {
+        let row = |run: &str, state: &str, took_ms| RunRow {
+            run: run.into(),
+            runbook: "rotate".into(),
+            state: state.into(),
+            started_ms: 1_795_000_000_000,
+            took_ms,
+            last_step: "notify\u{1b}".into(),
+        };
+        let rows = [row("r7", "done", Some(3240)), row("r10", "waiting", None)];
+        let said = |format| {
+            let mut out = Vec::new();
+            runs(&rows, format, &Options::default(), &mut out);
+            String::from_utf8(out).unwrap()
+        };
+        let want = "\
+run  runbook  state    started              took   last step
+r7   rotate   done     2026-11-18 11:06:40  3.2 s  notify\\x1b
+r10  rotate   waiting  2026-11-18 11:06:40         notify\\x1b
+";
+        assert_eq!(said(Format::Human).replace("\u{1b}[1m", "").replace("\u{1b}[0m", ""), want);
+        let json = said(Format::Jsonl);
+        let first = r#"{"run":"r7","runbook":"rotate","state":"done","started":"2026-11-18T11:06:40.000Z","took_ms":3240,"last_step":"notify\u001b"}"#;
+        assert_eq!(json.lines().next(), Some(first));
+    }
+}

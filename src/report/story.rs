@@ -1,0 +1,211 @@
+//! What a report has learnt of a run from the events so far.
+//!
+//! Knows no layout and writes nothing; the same events always give the same story.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use crate::journal::event::{Entry, Event, Failure, How, StepRef, Stored, StoredMap};
+
+/// How a step stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Settled {
+    /// Done, and how.
+    Done(How),
+    /// Not needed, or not wanted.
+    Skipped,
+    /// Done once and taken back.
+    Undone,
+}
+
+/// A failure that the walk ends with.
+#[derive(Debug, Clone)]
+pub(super) struct Trouble {
+    pub(super) step: String,
+    pub(super) failure: Failure,
+    /// Whether taking the step back failed, not the step.
+    pub(super) undoing: bool,
+}
+
+/// A step that may or may not have happened.
+#[derive(Debug, Clone)]
+pub(super) struct Doubtful {
+    pub(super) step: String,
+    pub(super) what: String,
+    pub(super) differs: Vec<(String, String, String)>,
+}
+
+/// A run so far.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Story {
+    pub(super) run: String,
+    pub(super) runbook: String,
+    pub(super) rehearsal: bool,
+    /// Steps in the order of the file.
+    pub(super) steps: Vec<StepRef>,
+    /// Titles as rendered, by step.
+    pub(super) titles: BTreeMap<String, String>,
+    pub(super) settled: BTreeMap<String, Settled>,
+    /// Saved values in the order in which their names first appeared.
+    pub(super) saved: Vec<(String, Stored)>,
+    /// Where each name stands among them.
+    saved_at: HashMap<String, usize>,
+    /// What was about to be done, by step.
+    pub(super) intents: BTreeMap<String, String>,
+    /// Steps whose taking back has begun and not ended.
+    half_undone: BTreeSet<String>,
+    // of this walk alone
+    /// Steps that were settled before this walk and still are.
+    pub(super) earlier: Vec<String>,
+    pub(super) noted: BTreeSet<String>,
+    pub(super) troubles: Vec<Trouble>,
+    /// The questions without an answer: step, question.
+    pub(super) asked: Vec<(String, String)>,
+    pub(super) doubts: Vec<Doubtful>,
+    /// Whether this walk takes the run back.
+    pub(super) undoing: bool,
+}
+
+/// Whether this is a step of the run's own runbook, not an item or an inner step.
+fn is_whole(step: &str) -> bool {
+    !step.contains(['[', '/', '@'])
+}
+
+impl Story {
+    /// Takes in one event.
+    pub(super) fn learn(&mut self, entry: &Entry) {
+        self.run.clone_from(&entry.run);
+        match &entry.event {
+            Event::Started { runbook, steps, rehearsal, .. } => {
+                self.runbook.clone_from(runbook);
+                self.steps.clone_from(steps);
+                self.rehearsal = *rehearsal;
+            }
+            Event::Resumed { steps, .. } => self.new_walk(steps),
+            Event::Began { step, title } => {
+                self.titles.insert(step.clone(), title.clone());
+            }
+            Event::Intent { step, what, .. } => self.intend(step, what),
+            Event::UndoIntent { step, what, .. } => {
+                self.undoing = true;
+                self.half_undone.insert(step.clone());
+                self.intend(step, what);
+            }
+            Event::Note { step, .. } => {
+                self.noted.insert(step.clone());
+            }
+            other => self.learn_end(other),
+        }
+    }
+
+    /// Takes in how a step came out.
+    fn learn_end(&mut self, event: &Event) {
+        match event {
+            Event::Done { step, how, saved, .. } => {
+                self.settle(step, Settled::Done(*how));
+                if is_whole(step) {
+                    self.save(saved);
+                }
+            }
+            Event::Skipped { step, .. } => self.settle(step, Settled::Skipped),
+            Event::Undone { step, .. } => {
+                self.undoing = true;
+                self.half_undone.remove(step);
+                self.settle(step, Settled::Undone);
+            }
+            Event::Failed { step, failure, .. } => self.trouble(step, failure, false),
+            Event::UndoFailed { step, failure } => {
+                self.undoing = true;
+                if !failure.doubt {
+                    self.half_undone.remove(step);
+                }
+                self.trouble(step, failure, true);
+            }
+            Event::Asked { step, ask } => {
+                self.asked.retain(|(asked, _)| asked != step);
+                self.asked.push((step.clone(), ask.clone()));
+            }
+            Event::Doubt { step, what, differs } => {
+                self.undoing |= self.half_undone.contains(step);
+                let (step, what, differs) = (step.clone(), what.clone(), differs.clone());
+                self.doubts.retain(|doubt| doubt.step != step);
+                self.doubts.push(Doubtful { step, what, differs });
+            }
+            _ => {}
+        }
+    }
+
+    /// How many steps the definition has; more if it is not known whole.
+    pub(super) fn total(&self) -> usize {
+        self.steps.len().max(self.settled.keys().filter(|step| is_whole(step)).count())
+    }
+
+    /// How many steps stand so.
+    pub(super) fn number(&self, wanted: impl Fn(Settled) -> bool) -> usize {
+        let counts = |step: &str, settled: Settled| settled == Settled::Undone || is_whole(step);
+        let fits =
+            |(step, settled): &(&String, &Settled)| wanted(**settled) && counts(step, **settled);
+        self.settled.iter().filter(fits).count()
+    }
+
+    /// The steps that may have happened: those said to be in doubt, and failures that say so.
+    pub(super) fn doubtful(&self) -> Vec<Doubtful> {
+        let told = |step: &str| self.doubts.iter().any(|doubt| doubt.step == step);
+        let failed = self.troubles.iter().filter(|t| t.failure.doubt && !told(&t.step));
+        let failed = failed.map(|trouble| Doubtful {
+            step: trouble.step.clone(),
+            what: self.intents.get(&trouble.step).cloned().unwrap_or_default(),
+            differs: Vec::new(),
+        });
+        self.doubts.iter().cloned().chain(failed).collect()
+    }
+
+    fn new_walk(&mut self, updated: &[StepRef]) {
+        let digests: BTreeMap<&str, &str> =
+            self.steps.iter().map(|step| (step.id.as_str(), step.digest.as_str())).collect();
+        let current = if updated.is_empty() { &self.steps } else { updated };
+        // a step whose definition changed is for the engine to speak about
+        let unchanged = current.iter().filter(|step| {
+            self.settled.contains_key(&step.id)
+                && digests.get(step.id.as_str()) == Some(&step.digest.as_str())
+        });
+        self.earlier = unchanged.map(|step| step.id.clone()).collect();
+        if !updated.is_empty() {
+            // what a step that is gone has done stays, but it is no step of this run any more
+            let ids: BTreeSet<&str> = updated.iter().map(|step| step.id.as_str()).collect();
+            self.settled.retain(|step, _| ids.contains(step.as_str()));
+        }
+        self.steps = current.to_vec();
+        self.noted.clear();
+        self.troubles.clear();
+        self.asked.clear();
+        self.doubts.clear();
+        self.undoing = false;
+    }
+
+    fn intend(&mut self, step: &str, what: &str) {
+        self.intents.insert(step.to_owned(), what.to_owned());
+    }
+
+    fn settle(&mut self, step: &str, settled: Settled) {
+        self.settled.insert(step.to_owned(), settled);
+        self.asked.retain(|(asked, _)| asked != step);
+        self.doubts.retain(|doubt| doubt.step != step);
+        self.troubles.retain(|trouble| trouble.step != step);
+    }
+
+    fn save(&mut self, saved: &StoredMap) {
+        for (name, value) in saved {
+            if let Some(known) = self.saved_at.get(name).and_then(|at| self.saved.get_mut(*at)) {
+                known.1 = value.clone();
+            } else {
+                self.saved_at.insert(name.clone(), self.saved.len());
+                self.saved.push((name.clone(), value.clone()));
+            }
+        }
+    }
+
+    fn trouble(&mut self, step: &str, failure: &Failure, undoing: bool) {
+        self.troubles.retain(|trouble| trouble.step != step);
+        self.troubles.push(Trouble { step: step.to_owned(), failure: failure.clone(), undoing });
+    }
+}

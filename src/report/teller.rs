@@ -1,0 +1,345 @@
+//! Events to lines: what plain lines, the terminal and the history have in common.
+//!
+//! One event gives some lines, the same ones for the same events. The end of a walk is told in
+//! `closing`.
+
+use std::cell::Cell;
+
+use crate::journal::event::{Decision, Entry, Event, How, Skip, Stored, StoredMap};
+
+use super::markdown;
+use super::story::{Settled, Story};
+use super::text::Line;
+use super::words::{self, BAD, QUIET, Word};
+use super::{Options, text};
+
+/// Columns in front of everything that belongs to a step: the status word and its space.
+pub(super) const MARGIN: usize = 6;
+/// Labels are aligned up to this share of the screen; longer ones stand out.
+const LABEL_SHARE: usize = 2;
+/// Columns for one saved value in a step's line.
+const VALUE_WIDTH: usize = 60;
+
+/// For whom the lines are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum View {
+    /// A log or a pipe: ids.
+    Plain,
+    /// A person at a terminal: titles.
+    Terminal,
+    /// A look back: ids, and what is otherwise only told at the end of a walk.
+    History,
+}
+
+/// Tells events as lines.
+pub(super) struct Teller {
+    pub(super) options: Options,
+    pub(super) view: View,
+    pub(super) story: Story,
+    /// Whether the walk's end has been told.
+    pub(super) closed: bool,
+    /// Whether the last line was empty.
+    gap: bool,
+    /// How wide labels are, unless that has to be found out again.
+    label_width: Cell<Option<usize>>,
+}
+
+impl Teller {
+    pub(super) fn new(options: Options, view: View) -> Self {
+        let (story, label_width) = (Story::default(), Cell::new(None));
+        Self { options, view, story, closed: false, gap: true, label_width }
+    }
+
+    /// Takes in events without telling them.
+    pub(super) fn past(&mut self, entries: &[Entry]) {
+        for entry in entries {
+            self.learn(entry);
+        }
+    }
+
+    /// Takes in an event and tells it.
+    pub(super) fn tell(&mut self, entry: &Entry) -> Vec<Line> {
+        self.learn(entry);
+        let mut lines = self.earlier(&entry.event);
+        lines.extend(self.event(&entry.event));
+        self.spaced(lines)
+    }
+
+    fn learn(&mut self, entry: &Entry) {
+        let relabelled = match &entry.event {
+            Event::Started { .. } | Event::Resumed { .. } => true,
+            Event::Began { step, title } => {
+                self.view == View::Terminal && self.label(step) != title
+            }
+            _ => false,
+        };
+        self.story.learn(entry);
+        if relabelled {
+            self.label_width.set(None);
+        }
+    }
+
+    /// What a walk that stopped without an end leaves to say.
+    pub(super) fn finish(&mut self) -> Vec<Line> {
+        if std::mem::replace(&mut self.closed, true) {
+            return Vec::new();
+        }
+        let lines = self.troubles();
+        self.spaced(lines)
+    }
+
+    /// Lines as the view draws them.
+    pub(super) fn draw(&self, lines: &[Line]) -> String {
+        text::draw(lines, self.options.color)
+    }
+
+    fn event(&mut self, event: &Event) -> Vec<Line> {
+        let history = self.view == View::History;
+        match event {
+            Event::Started { inputs, .. } => self.started(inputs),
+            Event::Resumed { text, .. } => self.resumed(text.is_some()),
+            Event::Began { step, .. } if history && self.options.verbose => {
+                vec![self.line(words::BEGAN, step, &[])]
+            }
+            Event::Intent { step, what, .. } if history => {
+                vec![self.line(words::ACT, step, std::slice::from_ref(what))]
+            }
+            Event::UndoIntent { step, what, .. } if history => {
+                vec![self.line(words::ACT, step, &[format!("undo: {what}")])]
+            }
+            Event::Retrying { step, attempt, message, wait_ms } => {
+                vec![self.retrying(step, *attempt, message, *wait_ms)]
+            }
+            Event::Done { step, how, saved, summary, took_ms, .. } => {
+                self.done(step, *how, saved, summary, *took_ms)
+            }
+            Event::Skipped { step, why } => vec![self.line(words::SKIP, step, &[skipped(why)])],
+            Event::Note { step, markdown } => self.note(step, markdown),
+            Event::Decided { step, decision } => {
+                let (word, said) = self.decided(step, *decision);
+                vec![self.line(word, step, &[said.to_owned()])]
+            }
+            Event::Undone { step, summary, took_ms } => {
+                vec![self.line(words::UNDO, step, &self.with_time(summary, *took_ms))]
+            }
+            Event::Planned { step, what, lines, remarks } => {
+                self.planned(step, what, lines, remarks)
+            }
+            Event::Warned { message } => vec![Line::styled(BAD, &format!("warning: {message}"))],
+            Event::Trace { line, .. } if self.options.verbose => {
+                line.lines().map(|line| Line::styled(QUIET, line).indent(MARGIN)).collect()
+            }
+            Event::Ended { outcome, took_ms } => self.ended(*outcome, *took_ms),
+            other => self.stopper(other),
+        }
+    }
+
+    /// Events that stop a walk: live they are told in full at its end.
+    fn stopper(&self, event: &Event) -> Vec<Line> {
+        let history = self.view == View::History;
+        match event {
+            Event::Failed { step, failure, took_ms } => {
+                let message = if history { failure.message.as_str() } else { "" };
+                vec![self.line(words::FAIL, step, &self.with_time(message, *took_ms))]
+            }
+            Event::UndoFailed { step, failure } => {
+                let message =
+                    if history { failure.message.as_str() } else { "could not be undone" };
+                vec![self.line(words::FAIL, step, &[message.to_owned()])]
+            }
+            Event::Asked { step, ask } if history => {
+                vec![self.line(words::WAIT, step, std::slice::from_ref(ask))]
+            }
+            Event::Doubt { step, what, .. } => {
+                let told = if history { what.as_str() } else { "may or may not have happened" };
+                vec![self.line(words::DOUBT, step, &[told.to_owned()])]
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    fn started(&self, inputs: &StoredMap) -> Vec<Line> {
+        let mut lines = vec![self.heading(if self.story.rehearsal {
+            "  (a rehearsal: nothing real is changed)"
+        } else {
+            ""
+        })];
+        if self.options.verbose {
+            lines.extend(self.values(inputs.iter()));
+        }
+        lines
+    }
+
+    fn resumed(&self, updated: bool) -> Vec<Line> {
+        vec![self.heading(if updated { "  (resumed, updated)" } else { "  (resumed)" })]
+    }
+
+    fn heading(&self, remark: &str) -> Line {
+        let Story { run, runbook, .. } = &self.story;
+        let name = if runbook.is_empty() { String::new() } else { format!("  {runbook}") };
+        status(words::RUN).add(run).add(&name).and(QUIET, remark)
+    }
+
+    /// What was settled before this walk, told once it is clear that the walk goes forward.
+    fn earlier(&mut self, event: &Event) -> Vec<Line> {
+        if matches!(event, Event::Resumed { .. }) {
+            return Vec::new();
+        }
+        let earlier = std::mem::take(&mut self.story.earlier);
+        if self.story.undoing || self.view == View::History {
+            return Vec::new();
+        }
+        let told = |step: &String| {
+            let how = match self.story.settled.get(step) {
+                Some(Settled::Undone) => "taken back earlier",
+                Some(Settled::Skipped) => "skipped earlier",
+                _ => "done earlier",
+            };
+            self.line(words::SKIP, step, &[how.to_owned()])
+        };
+        let just_now = event.step();
+        earlier.iter().filter(|step| Some(step.as_str()) != just_now).map(told).collect()
+    }
+
+    fn retrying(&self, step: &str, attempt: u32, message: &str, wait_ms: u64) -> Line {
+        let mut parts = vec![format!("attempt {attempt} failed: {message}")];
+        if self.options.times {
+            parts.push(format!("again in {}", words::duration(wait_ms)));
+        }
+        self.line(words::RETRY, step, &parts)
+    }
+
+    fn done(&self, step: &str, how: How, saved: &StoredMap, said: &str, ms: u64) -> Vec<Line> {
+        let bare = said.is_empty() && saved.is_empty();
+        if bare && self.view != View::History && self.story.noted.contains(step) {
+            // the note was the step, and it stands right above
+            return Vec::new();
+        }
+        let (word, how) = match how {
+            How::Performed => (words::OK, ""),
+            How::Adopted => (words::ADOPT, "found and taken over"),
+            How::ByHand => (words::OK, "done by hand"),
+            How::Unchanged => (words::SAME, "unchanged"),
+            How::Tolerated => (words::MISS, "failed, which is allowed"),
+        };
+        let mut parts: Vec<String> = Vec::new();
+        parts.extend((!how.is_empty()).then(|| how.to_owned()));
+        parts.extend((!said.is_empty() && said != how).then(|| said.to_owned()));
+        if parts.is_empty() {
+            parts.extend(
+                saved
+                    .iter()
+                    .map(|(name, value)| format!("{name} = {}", words::shown(value, VALUE_WIDTH))),
+            );
+        }
+        parts.extend(self.options.times.then(|| words::duration(ms)));
+        vec![self.line(word, step, &parts)]
+    }
+
+    fn planned(&self, step: &str, what: &str, body: &[String], remarks: &[String]) -> Vec<Line> {
+        let mut lines = vec![self.line(words::WOULD, step, &[what.to_owned()])];
+        lines.extend(body.iter().map(|line| Line::bare(line).indent(MARGIN + 2)));
+        lines.extend(remarks.iter().map(|remark| Line::styled(QUIET, remark).indent(MARGIN)));
+        lines
+    }
+
+    fn note(&self, step: &str, note: &str) -> Vec<Line> {
+        let width = self.options.width.saturating_sub(2);
+        let body = markdown::render(note, width, self.options.color);
+        let body = body.into_iter().map(|line| line.indent(2));
+        let head = [self.line(words::NOTE, step, &[]), Line::default()];
+        head.into_iter().chain(body).chain([Line::default()]).collect()
+    }
+
+    /// Names and values, aligned.
+    pub(super) fn values<'a>(
+        &self,
+        values: impl Iterator<Item = (&'a String, &'a Stored)>,
+    ) -> Vec<Line> {
+        let values: Vec<(Line, &Stored)> =
+            values.map(|(name, value)| (Line::bare(name), value)).collect();
+        let widest = values.iter().map(|(name, _)| name.width()).max().unwrap_or(0);
+        let room = self.options.width.saturating_sub(MARGIN + widest + 3).max(VALUE_WIDTH);
+        let line = |(name, value): (Line, &Stored)| {
+            name.pad(widest).add(" = ").add(&words::shown(value, room)).indent(MARGIN)
+        };
+        values.into_iter().map(line).collect()
+    }
+
+    /// What a person decided, told by how the step stood until then.
+    fn decided(&self, step: &str, decision: Decision) -> (Word, &'static str) {
+        let was_done = self.story.settled.contains_key(step);
+        let in_file = self.story.steps.iter().any(|known| known.id == step);
+        match decision {
+            Decision::Redo => (words::REDO, "to be done again, as decided"),
+            Decision::Rerun if was_done => (words::RERUN, "to be done again, as decided"),
+            Decision::Rerun => (words::RERUN, "new, to be done, as decided"),
+            Decision::Keep if in_file => (words::KEEP, "changed, left as it was done, as decided"),
+            Decision::Keep => (words::KEEP, "gone from the file, what it did stays, as decided"),
+            Decision::Adopt => (words::ADOPT, "what was found is to be taken over, as decided"),
+        }
+    }
+
+    /// A step's line: status word, label, and what there is to say.
+    pub(super) fn line(&self, word: Word, step: &str, parts: &[String]) -> Line {
+        let said = parts.iter().filter(|part| !part.is_empty()).map(String::as_str);
+        let separator = if self.view == View::Terminal { " · " } else { ", " };
+        let said = said.collect::<Vec<_>>().join(separator);
+        let label = status(word).add(self.label(step));
+        if said.is_empty() {
+            return label;
+        }
+        label.pad(MARGIN + self.label_width()).add("  ").add(&said)
+    }
+
+    /// What a step is called in this view.
+    pub(super) fn label<'a>(&'a self, step: &'a str) -> &'a str {
+        if self.view != View::Terminal {
+            return step;
+        }
+        let title =
+            || self.story.steps.iter().find(|known| known.id == step).map(|known| &known.title);
+        self.story.titles.get(step).or_else(title).map_or(step, String::as_str)
+    }
+
+    fn label_width(&self) -> usize {
+        let width = self.label_width.get().unwrap_or_else(|| self.widest_label());
+        self.label_width.set(Some(width));
+        width
+    }
+
+    fn widest_label(&self) -> usize {
+        let room = self.options.width / LABEL_SHARE;
+        let labels = self.story.steps.iter().map(|step| Line::bare(self.label(&step.id)).width());
+        labels.filter(|width| *width <= room).max().unwrap_or(0)
+    }
+
+    fn with_time(&self, said: &str, ms: u64) -> Vec<String> {
+        let time = self.options.times.then(|| words::duration(ms));
+        std::iter::once(said.to_owned()).chain(time).collect()
+    }
+
+    /// Never two empty lines in a row, and none at the top.
+    fn spaced(&mut self, mut lines: Vec<Line>) -> Vec<Line> {
+        if self.gap && lines.first().is_some_and(Line::is_empty) {
+            lines.remove(0);
+        }
+        if let Some(last) = lines.last() {
+            self.gap = last.is_empty();
+        }
+        lines
+    }
+}
+
+/// The status word, aligned.
+pub(super) fn status(Word(word, style): Word) -> Line {
+    Line::styled(style, word).pad(MARGIN)
+}
+
+fn skipped(why: &Skip) -> String {
+    match why {
+        Skip::When => "its `when` is false".to_owned(),
+        Skip::Person(reason) if reason.is_empty() => "skipped by hand".to_owned(),
+        Skip::Person(reason) => format!("skipped by hand: {reason}"),
+    }
+}

@@ -1,0 +1,198 @@
+//! The terminal: finished lines above, a spinner for each step that runs below.
+//!
+//! Lines are written while the spinners are out of the way, never through them: a hidden
+//! spinner drops what is printed through it.
+
+use std::io::Write;
+use std::time::Duration;
+
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::journal::event::{Entry, Event};
+
+use super::teller::{Teller, View};
+use super::text::Line;
+use super::{Options, Report, put};
+
+/// How often a spinner moves.
+const TICK: Duration = Duration::from_millis(100);
+
+/// Writes lines and keeps spinners.
+pub(super) struct Terminal {
+    out: Box<dyn Write + Send>,
+    teller: Teller,
+    bars: MultiProgress,
+    /// The steps that run, in the order in which they began.
+    running: Vec<(String, ProgressBar)>,
+}
+
+impl Terminal {
+    pub(super) fn new(out: Box<dyn Write + Send>, options: Options) -> Self {
+        let bars = MultiProgress::with_draw_target(ProgressDrawTarget::stderr());
+        let teller = Teller::new(options, View::Terminal);
+        Self { out, teller, bars, running: Vec::new() }
+    }
+
+    fn spin(&mut self, step: &str, title: &str) {
+        self.still(step);
+        let bar = self.bars.add(ProgressBar::new_spinner());
+        bar.set_style(style(&self.teller.options));
+        bar.set_message(Line::bare(title).draw(false));
+        bar.enable_steady_tick(TICK);
+        self.running.push((step.to_owned(), bar));
+    }
+
+    /// Takes a step's spinner away.
+    fn still(&mut self, step: &str) {
+        self.running.retain(|(running, bar)| {
+            if running == step {
+                bar.finish_and_clear();
+                self.bars.remove(bar);
+            }
+            running != step
+        });
+    }
+
+    fn still_all(&mut self) {
+        for (_, bar) in self.running.drain(..) {
+            bar.finish_and_clear();
+            self.bars.remove(&bar);
+        }
+    }
+
+    fn write(&mut self, lines: &[Line]) {
+        if !lines.is_empty() {
+            let text = self.teller.draw(lines);
+            self.bars.suspend(|| put(&mut self.out, &text));
+        }
+    }
+}
+
+impl Report for Terminal {
+    fn past(&mut self, entries: &[Entry]) {
+        self.teller.past(entries);
+    }
+
+    fn event(&mut self, entry: &Entry) {
+        let lines = self.teller.tell(entry);
+        match &entry.event {
+            Event::Ended { .. } => self.still_all(),
+            event if ends(event) => self.still(event.step().unwrap_or_default()),
+            _ => {}
+        }
+        self.write(&lines);
+        match &entry.event {
+            Event::Began { step, title } => self.spin(step, title),
+            Event::UndoIntent { step, .. } => {
+                let title = format!("undo: {}", self.teller.label(step));
+                self.spin(step, &title);
+            }
+            _ => {}
+        }
+    }
+
+    fn finish(&mut self) {
+        self.still_all();
+        let lines = self.teller.finish();
+        self.write(&lines);
+    }
+
+    fn suspend(&mut self, f: &mut dyn FnMut()) {
+        self.bars.suspend(f);
+    }
+
+    fn still(&mut self, still: bool) {
+        if still {
+            // What cannot be cleared is not there.
+            let _ = self.bars.clear();
+            self.bars.set_draw_target(ProgressDrawTarget::hidden());
+        } else {
+            self.bars.set_draw_target(ProgressDrawTarget::stderr());
+        }
+    }
+}
+
+/// Whether a step no longer runs after this.
+fn ends(event: &Event) -> bool {
+    matches!(
+        event,
+        Event::Done { .. }
+            | Event::Skipped { .. }
+            | Event::Failed { .. }
+            | Event::Asked { .. }
+            | Event::Doubt { .. }
+            | Event::Undone { .. }
+            | Event::UndoFailed { .. }
+    )
+}
+
+fn style(options: &Options) -> ProgressStyle {
+    let spinner = if options.color { "{spinner:.cyan}" } else { "{spinner}" };
+    let elapsed = if options.times { " {elapsed}" } else { "" };
+    ProgressStyle::with_template(&format!("{spinner}     {{wide_msg}}{elapsed}"))
+        .unwrap_or_else(|_| ProgressStyle::default_spinner())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::*;
+    use super::*;
+    use crate::journal::event::{How, Outcome};
+    use crate::report::terminal;
+
+    const STEPS: &[(&str, &str)] =
+        &[("provider", "Create the {{ kind }} provider"), ("scopes", "Look up the scopes")];
+
+    fn events() -> Vec<Event> {
+        vec![
+            started(STEPS, false),
+            began("provider", "Create the OAuth2 provider"),
+            began("scopes", "Look up the scopes"),
+            done("provider", How::Performed, "201 Created", &[]),
+            done("scopes", How::Performed, "200 OK", &[("n", plain_value(3))]),
+            ended(Outcome::Done),
+        ]
+    }
+
+    #[test]
+    fn titles_stand_for_ids_and_no_line_is_lost_without_a_screen() {
+        let want = "\
+run   r7  rotate
+ok    Create the OAuth2 provider  201 Created · 210 ms
+ok    Look up the scopes          200 OK · 210 ms
+done  2 steps, 3.2 s
+      n = 3
+";
+        assert_eq!(told(terminal, Options::default(), vec![], events()), want);
+    }
+
+    #[test]
+    fn colours_only_add_to_the_text() {
+        let options = || Options { color: true, ..Options::default() };
+        let colored = told(terminal, options(), vec![], events());
+        assert!(colored.contains("\u{1b}[32mok\u{1b}[0m    Create"), "{colored:?}");
+    }
+
+    #[test]
+    fn each_running_step_has_a_spinner_until_it_ends() {
+        let mut terminal = Terminal::new(Box::new(Paper::default()), Options::default());
+        let mut running = Vec::new();
+        for entry in entries(events()) {
+            terminal.event(&entry);
+            let steps = terminal.running.iter().map(|(step, _)| step.clone());
+            running.push(steps.collect::<Vec<_>>().join(" "));
+        }
+        assert_eq!(running, ["", "provider", "provider scopes", "scopes", "", ""]);
+    }
+
+    #[test]
+    fn a_prompt_runs_while_the_spinners_wait() {
+        let mut terminal = Terminal::new(Box::new(Paper::default()), Options::default());
+        for entry in entries(events()).iter().take(2) {
+            terminal.event(entry);
+        }
+        let mut asked = false;
+        terminal.suspend(&mut || asked = true);
+        assert!(asked);
+    }
+}

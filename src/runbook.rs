@@ -1,0 +1,346 @@
+//! A runbook: parsed and checked. Holding one is the proof that its author's mistakes are found.
+//!
+//! Text goes in, a [`Runbook`] or every mistake comes out. Nothing here does I/O.
+
+mod check;
+pub mod effects;
+pub mod fields;
+pub mod lint;
+mod nested;
+mod parse;
+pub mod settle;
+mod step;
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use crate::diag::Diag;
+use crate::journal::event::{Effect, Failure, StepRef};
+use crate::jq::{ProgramId, Programs};
+use crate::reader::{Gather, Text, Use};
+use crate::source::{Source, Span};
+use crate::step::connection::Retry;
+use crate::step::{Connection, Gate, Step};
+use crate::template::{Expr, Template};
+use crate::typed::Typed;
+use crate::value::Json;
+
+/// A procedure, checked.
+#[derive(Debug)]
+pub struct Runbook {
+    /// The file.
+    pub source: Source,
+    /// Its name, as in `runbook run NAME`.
+    pub name: String,
+    /// One line for people.
+    pub title: String,
+    /// Markdown: what it does and when to use it.
+    pub about: String,
+    /// What must be there before.
+    pub needs: Vec<String>,
+    /// What it asks for, in the order of asking.
+    pub inputs: Vec<Input>,
+    /// Named sets of inputs.
+    pub presets: Vec<Preset>,
+    /// Values computed from inputs.
+    pub vars: Vec<Var>,
+    /// What calls share.
+    pub connections: Vec<Rc<Connection>>,
+    /// The steps, in order.
+    pub steps: Vec<StepDef>,
+    /// All jq programs.
+    pub programs: Rc<Programs>,
+    /// The files it uses, and those they use: names as written, and texts.
+    pub used: Vec<(String, Source)>,
+}
+
+/// One thing a runbook asks for.
+#[derive(Debug)]
+pub struct Input {
+    /// Its name.
+    pub name: String,
+    /// Where the name stands.
+    pub span: Span,
+    /// What it is.
+    pub about: String,
+    /// An example, shown when asking.
+    pub example: Option<String>,
+    /// What a value may be.
+    pub typed: Typed,
+    /// The value when nothing else gives one; shown as the prompt's default.
+    pub default: Option<Value>,
+    /// Whether it must never be shown.
+    pub secret: bool,
+    /// Where to look before asking, in order.
+    pub from: Vec<From>,
+    pub(crate) uses: Vec<Use>,
+}
+
+/// A default: a literal, or a template over earlier inputs.
+#[derive(Debug)]
+pub enum Value {
+    /// As written.
+    Literal(Json),
+    /// To be rendered.
+    Template(Template),
+}
+
+/// Where an input's value may be found.
+#[derive(Debug)]
+pub enum From {
+    /// An environment variable.
+    Env(String),
+    /// A `KEY=value` line in a file.
+    Dotenv {
+        /// The file.
+        file: Template,
+        /// The key.
+        key: String,
+    },
+    /// A whole file, without its last line end.
+    File(Template),
+}
+
+/// A named set of inputs.
+#[derive(Debug)]
+pub struct Preset {
+    /// Its name.
+    pub name: String,
+    /// Input names and values.
+    pub values: Vec<(Text, Json)>,
+}
+
+/// A value computed from inputs and earlier vars.
+#[derive(Debug)]
+pub struct Var {
+    /// Its name.
+    pub name: String,
+    /// Where the name stands.
+    pub span: Span,
+    /// How.
+    pub value: crate::reader::Tree,
+    pub(crate) uses: Vec<Use>,
+}
+
+/// One step.
+#[derive(Debug)]
+pub struct StepDef {
+    /// Its id, unique in the file.
+    pub id: String,
+    /// Where the id stands.
+    pub span: Span,
+    /// One line for people; may hold templates.
+    pub title: Option<Template>,
+    /// Markdown.
+    pub about: String,
+    /// Performed only if this holds.
+    pub when: Option<Expr>,
+    /// The kind's name, for people.
+    pub kind: &'static str,
+    /// What it does.
+    pub action: Box<dyn Step>,
+    /// What it may do to the world: the author's word, or the kind's.
+    pub effect: Effect,
+    /// What it saves.
+    pub saves: Vec<Save>,
+    /// What must hold afterwards.
+    pub gates: Vec<Gate>,
+    /// Whether its title may show a secret.
+    pub reveal: bool,
+    /// Whether the run goes on when it fails; what it saves is null then.
+    pub optional: bool,
+    /// Performed once for each item of a list.
+    pub for_each: Option<ForEach>,
+    /// Whether it is also done at the end of a walk that failed.
+    pub always: bool,
+    /// What to look at when it fails.
+    pub hints: Vec<Hint>,
+    /// The author's word on repeating.
+    pub retry: Option<Retry>,
+    /// Repeated until this holds.
+    pub until: Option<Until>,
+    /// How long one attempt may take.
+    pub timeout: Option<Duration>,
+    /// How to tell that the effect is there.
+    pub already: Option<Already>,
+    /// How to take it back.
+    pub undo: Option<Box<dyn Step>>,
+    /// A digest of its definition.
+    pub digest: String,
+    /// Every name it reads, its connections' included.
+    pub reads: Vec<String>,
+    pub(crate) uses: Uses,
+}
+
+/// The names a step reads, by the moment it reads them.
+#[derive(Debug, Default)]
+pub(crate) struct Uses {
+    /// By its `for_each`.
+    pub(crate) list: Vec<Use>,
+    /// Before it is performed: `when`, the kind, `already`.
+    pub(crate) before: Vec<Use>,
+    /// By each save, in the saves' order.
+    pub(crate) saves: Vec<Vec<Use>>,
+    /// With its own saves in hand: gates, `until`.
+    pub(crate) after: Vec<Use>,
+    /// When it is taken back.
+    pub(crate) undo: Vec<Use>,
+}
+
+/// What to look at when a step fails.
+#[derive(Debug, Clone)]
+pub struct Hint {
+    /// Shown only if the failure says this, upper and lower case alike.
+    pub says: Option<String>,
+    /// The hint.
+    pub text: String,
+}
+
+impl Hint {
+    /// Whether it fits a failure.
+    pub fn fits(&self, failure: &Failure) -> bool {
+        let Some(says) = self.says.as_ref().map(|says| says.to_lowercase()) else { return true };
+        let said = std::iter::once(&failure.message).chain(&failure.details);
+        said.into_iter().any(|line| line.to_lowercase().contains(&says))
+    }
+}
+
+/// A value a step keeps.
+#[derive(Debug)]
+pub struct Save {
+    /// The name.
+    pub name: String,
+    /// Where the name stands.
+    pub span: Span,
+    /// The program over the step's answer; none: the answer itself.
+    pub program: Option<ProgramId>,
+    /// Whether it must never be shown.
+    pub secret: bool,
+    /// Whether it is not secret although it is made from a secret.
+    pub reveal: bool,
+}
+
+/// A step that is performed once for each item of a list.
+#[derive(Debug)]
+pub struct ForEach {
+    /// Gives the list.
+    pub list: Expr,
+    /// The name each item has.
+    pub name: String,
+    /// How many are performed at once.
+    pub at_once: usize,
+}
+
+/// Polling: the step is repeated until something holds.
+#[derive(Debug)]
+pub struct Until {
+    /// What must hold.
+    pub that: Expr,
+    /// The wait between two attempts.
+    pub every: Duration,
+    /// How long in all.
+    pub limit: Duration,
+}
+
+/// How to tell that a step's effect is there.
+#[derive(Debug)]
+pub struct Already {
+    /// A read.
+    pub probe: Box<dyn Step>,
+    /// Gives the object found, or nothing.
+    pub find: ProgramId,
+    /// Whether it is what this run would have made.
+    pub same: Option<ProgramId>,
+    /// Named comparisons, shown when they differ.
+    pub fields: Vec<Compare>,
+}
+
+/// One comparison of what was found with what is wanted.
+#[derive(Debug)]
+pub struct Compare {
+    /// Its name.
+    pub name: String,
+    /// Over the object found.
+    pub found: ProgramId,
+    /// Over the values held.
+    pub wanted: ProgramId,
+}
+
+/// Finds the text of a runbook that another one names: the name, and the file that names it.
+pub type Find<'a> = &'a dyn Fn(&str, &Source) -> Result<Source, String>;
+
+impl Runbook {
+    /// Parses and checks a file's text: the runbook with its warnings, or every mistake.
+    pub fn parse(source: &Source, find: Find<'_>) -> Result<(Self, Vec<Diag>), Vec<Diag>> {
+        Self::parse_inside(source, find, &[])
+    }
+
+    /// `outer` are the paths of the files that use this one, to refuse cycles.
+    fn parse_inside(
+        source: &Source,
+        find: Find<'_>,
+        outer: &[Rc<str>],
+    ) -> Result<(Self, Vec<Diag>), Vec<Diag>> {
+        let table = match toml::de::DeTable::parse(&source.text) {
+            Ok(table) => table,
+            Err(error) => return Err(parse::syntax(source, &error)),
+        };
+        let used = std::cell::RefCell::new(Vec::new());
+        let load = |name: &str| nested::load(name, source, find, outer, &used);
+        let gather = Gather::new(source, &load);
+        let draft = parse::draft(&gather, &table);
+        check::names(&gather, &draft);
+        let (diags, programs) = gather.finish();
+        if diags.iter().any(|diag| diag.severity == crate::diag::Severity::Error) {
+            return Err(diags);
+        }
+        match draft.finish(source.clone(), programs, used.into_inner()) {
+            Some(runbook) => Ok((runbook, diags)),
+            None => Err(vec![Diag::error("this is not a runbook", 0..0)]),
+        }
+    }
+
+    /// The steps as the journal names them.
+    pub fn step_refs(&self) -> Vec<StepRef> {
+        self.steps
+            .iter()
+            .map(|step| StepRef {
+                id: step.id.clone(),
+                title: step
+                    .title
+                    .as_ref()
+                    .map_or_else(|| step.id.clone(), |title| title.source().to_owned()),
+                digest: step.digest.clone(),
+            })
+            .collect()
+    }
+
+    /// A step by its id.
+    pub fn step(&self, id: &str) -> Option<&StepDef> {
+        self.steps.iter().find(|step| step.id == id)
+    }
+}
+
+/// A digest as text: the first 16 hex digits of SHA-256.
+pub fn digest(text: &str) -> String {
+    use sha2::{Digest as _, Sha256};
+    use std::fmt::Write as _;
+    Sha256::digest(text.as_bytes()).iter().fold(String::new(), |mut hex, byte| {
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
+}
+
+impl Input {
+    /// Its default, rendered over the inputs before it.
+    pub fn default_value(
+        &self,
+        scope: &crate::scope::Scope,
+    ) -> Result<Option<Json>, crate::template::RenderError> {
+        match &self.default {
+            None => Ok(None),
+            Some(Value::Literal(json)) => Ok(Some(json.clone())),
+            Some(Value::Template(template)) => template.render(scope).map(Some),
+        }
+    }
+}

@@ -1,0 +1,258 @@
+//! The names of a whole file: each defined once, before it is read, and no secret where it would show.
+
+use std::collections::HashMap;
+
+use super::parse::{ConnectionDef, Draft};
+use super::{Save, StepDef, Value};
+use crate::diag::Diag;
+use crate::reader::{Gather, Sink, Use};
+use crate::source::Span;
+
+/// A name at the place where it is defined.
+#[derive(Clone)]
+struct Known {
+    span: Span,
+    secret: bool,
+}
+
+struct Names<'a> {
+    gather: &'a Gather<'a>,
+    known: HashMap<String, Known>,
+    /// Every name of the file with what defines it, for "defined later".
+    all: Vec<(String, String)>,
+}
+
+pub(super) fn names(gather: &Gather<'_>, draft: &Draft) {
+    let mut names = Names { gather, known: HashMap::new(), all: all(draft) };
+    for input in &draft.inputs {
+        names.read(&input.uses);
+        let secret = input.secret
+            || names.secret(&input.uses) && matches!(input.default, Some(Value::Template(_)));
+        names.define(&input.name, &input.span, secret);
+    }
+    presets(gather, draft);
+    for var in &draft.vars {
+        names.read(&var.uses);
+        let secret = names.secret(&var.uses);
+        names.define(&var.name, &var.span, secret);
+    }
+    connection_names(&names, draft);
+    let mut ids: HashMap<&str, Span> = HashMap::new();
+    for step in &draft.steps {
+        unique(gather, &mut ids, step);
+        connections(&names, step, &draft.connections);
+        self::step(&mut names, step);
+    }
+}
+
+fn all(draft: &Draft) -> Vec<(String, String)> {
+    let inputs = draft.inputs.iter().map(|input| (input.name.clone(), "an input".to_owned()));
+    let vars = draft.vars.iter().map(|var| (var.name.clone(), "a var".to_owned()));
+    let saves = draft.steps.iter().flat_map(|step| {
+        step.saves.iter().map(|save| (save.name.clone(), format!("saved by step `{}`", step.id)))
+    });
+    inputs.chain(vars).chain(saves).collect()
+}
+
+impl Names<'_> {
+    fn define(&mut self, name: &str, span: &Span, secret: bool) {
+        if let Some(first) = self.known.get(name) {
+            let diag = Diag::error(format!("the name `{name}` is taken"), span.clone());
+            self.gather.report(
+                diag.related(first.span.clone(), "first defined here")
+                    .help("inputs, vars and saved values share one set of names: choose another"),
+            );
+            return;
+        }
+        if !super::step::is_name(name) {
+            let diag = Diag::error(format!("`{name}` cannot be a name"), span.clone());
+            self.gather.report(diag.help("use letters, digits and `_`, not a digit first"));
+        }
+        self.known.insert(name.to_owned(), Known { span: span.clone(), secret });
+    }
+
+    fn read(&self, uses: &[Use]) {
+        for name in uses {
+            match self.known.get(&name.name) {
+                None => self.unknown(name),
+                Some(known) if known.secret => self.secret_shows(name, known),
+                Some(_) => {}
+            }
+        }
+    }
+
+    fn unknown(&self, name: &Use) {
+        let span = name.span(self.gather.source);
+        let later = self.all.iter().find(|(known, _)| *known == name.name);
+        let diag = match later {
+            Some((_, what)) => Diag::error(format!("`{}` is not known yet", name.name), span)
+                .label(format!("{what}, further on"))
+                .help("move this behind the place that defines it"),
+            None => Diag::error(format!("unknown name `{}`", name.name), span)
+                .label("no input, variable or earlier saved value has this name")
+                .suggest(&name.name, self.all.iter().map(|(known, _)| known.as_str())),
+        };
+        self.gather.report(diag);
+    }
+
+    fn secret_shows(&self, name: &Use, known: &Known) {
+        let Sink::Open(place) = name.sink else { return };
+        let diag = Diag::error(
+            format!("the secret `{}` would show in {place}", name.name),
+            name.span(self.gather.source),
+        );
+        self.gather.report(
+            diag.related(known.span.clone(), "secret")
+                .help("send it in a header, a body, on standard input or in the environment")
+                .help("where it is meant to show, write `reveal = true` in the same table"),
+        );
+    }
+
+    fn secret(&self, uses: &[Use]) -> bool {
+        uses.iter().any(|name| self.known.get(&name.name).is_some_and(|known| known.secret))
+    }
+}
+
+fn presets(gather: &Gather<'_>, draft: &Draft) {
+    for preset in &draft.presets {
+        for (key, value) in &preset.values {
+            match draft.inputs.iter().find(|input| input.name == key.value) {
+                None => gather.report(
+                    Diag::error(
+                        format!("preset `{}` sets `{}`, which is no input", preset.name, key.value),
+                        key.span.clone(),
+                    )
+                    .suggest(&key.value, draft.inputs.iter().map(|input| input.name.as_str())),
+                ),
+                Some(input) => {
+                    if let Err(wrong) = input.typed.accept(value) {
+                        gather.report(Diag::error(
+                            format!("`{}` {wrong}", key.value),
+                            key.span.clone(),
+                        ));
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn unique<'a>(gather: &Gather<'_>, ids: &mut HashMap<&'a str, Span>, step: &'a StepDef) {
+    if let Some(first) = ids.get(step.id.as_str()) {
+        let diag = Diag::error(format!("two steps have the id `{}`", step.id), step.span.clone());
+        gather.report(diag.related(first.clone(), "the first one"));
+    } else {
+        ids.insert(&step.id, step.span.clone());
+    }
+}
+
+fn step(names: &mut Names<'_>, step: &StepDef) {
+    names.read(&step.uses.list);
+    if let Some(each) = &step.for_each {
+        let secret = names.secret(&step.uses.list);
+        names.define(&each.name, &step.span, secret);
+    }
+    names.read(&step.uses.before);
+    for (save, uses) in step.saves.iter().zip(&step.uses.saves) {
+        names.read(uses);
+        let secret = save.secret || !save.reveal && names.secret(uses);
+        if secret && !save.secret && save.program.is_some() {
+            plain_save(names, save, uses);
+        }
+        names.define(&save.name, &save.span, secret);
+    }
+    names.read(&step.uses.after);
+    names.read(&step.uses.undo);
+    if let Some(each) = &step.for_each {
+        // Known to this step alone; the next one may call its items the same.
+        names.known.remove(&each.name);
+    }
+}
+
+fn plain_save(names: &Names<'_>, save: &Save, uses: &[Use]) {
+    let Some(secret) = uses.iter().find(|name| names.secret(std::slice::from_ref(name))) else {
+        return;
+    };
+    let diag = Diag::error(
+        format!("`{}` is made from the secret `{}` but not secret itself", save.name, secret.name),
+        save.span.clone(),
+    );
+    names.gather.report(
+        diag.related(secret.span(names.gather.source), "the secret")
+            .help(format!("write `save.{} = {{ jq = …, secret = true }}`", save.name))
+            .help("where it is not secret any more, write `reveal = true` instead"),
+    );
+}
+
+/// A step's connections must exist, and what they read must be known by then.
+fn connections(names: &Names<'_>, step: &StepDef, connections: &[ConnectionDef]) {
+    let probe = step.already.as_ref().and_then(|already| already.probe.connection());
+    let undo = step.undo.as_ref().and_then(|undo| undo.connection());
+    let mut seen: Vec<&str> = Vec::new();
+    for name in step.action.connection().into_iter().chain(probe).chain(undo) {
+        if seen.contains(&name) {
+            continue;
+        }
+        seen.push(name);
+        match connections.iter().find(|def| def.name.value == name) {
+            Some(def) => known_by_then(names, step, def),
+            None => missing(names.gather, step, name, connections),
+        }
+    }
+}
+
+fn missing(gather: &Gather<'_>, step: &StepDef, name: &str, connections: &[ConnectionDef]) {
+    let diag = Diag::error(
+        format!("step `{}` uses the connection `{name}`, which is not there", step.id),
+        on_span(gather, step, name),
+    );
+    let diag = diag.suggest(name, connections.iter().map(|def| def.name.value.as_str()));
+    gather.report(if diag.help.is_empty() {
+        diag.help(format!("add a table `[connections.{name}]` with its `base`"))
+    } else {
+        diag
+    });
+}
+
+/// The place of the connection's name after the step's id: spans of plain strings are not kept.
+fn on_span(gather: &Gather<'_>, step: &StepDef, name: &str) -> Span {
+    let text = &gather.source.text;
+    let from = step.span.start;
+    let quoted = format!("\"{name}\"");
+    text[from..]
+        .find(&quoted)
+        .map_or(step.span.clone(), |at| from + at + 1..from + at + 1 + name.len())
+}
+
+fn known_by_then(names: &Names<'_>, step: &StepDef, def: &ConnectionDef) {
+    for name in &def.uses {
+        let Some((_, what)) = names.all.iter().find(|(known, _)| *known == name.name) else {
+            continue;
+        };
+        if !names.known.contains_key(&name.name) {
+            let diag = Diag::error(
+                format!(
+                    "step `{}` uses the connection `{}` before `{}` is known",
+                    step.id, def.name.value, name.name
+                ),
+                step.span.clone(),
+            );
+            names.gather.report(
+                diag.related(name.span(names.gather.source), format!("{what}, further on")),
+            );
+        }
+    }
+}
+
+/// Names that exist nowhere are reported once, at the connection.
+fn connection_names(names: &Names<'_>, draft: &Draft) {
+    for def in &draft.connections {
+        for name in &def.uses {
+            if !names.all.iter().any(|(known, _)| *known == name.name) {
+                names.unknown(name);
+            } else if let Some(known) = names.known.get(&name.name).filter(|known| known.secret) {
+                names.secret_shows(name, known);
+            }
+        }
+    }
+}

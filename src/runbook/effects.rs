@@ -1,0 +1,152 @@
+//! What a runbook touches, told from its text alone: hosts, commands, files, secrets.
+//!
+//! Nothing is rendered, so that it can be shown before anything is asked: places are as
+//! their author wrote them, templates and all.
+
+use super::{From, Runbook, StepDef};
+use crate::journal::event::Effect;
+use crate::step::{Connection, Step, Touch};
+
+/// What a runbook touches. Each thing stands once, in the order of the file.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Effects {
+    /// Base addresses of the services it calls.
+    pub hosts: Vec<String>,
+    /// Programs with their arguments.
+    pub commands: Vec<String>,
+    /// Files it writes.
+    pub files: Vec<String>,
+    /// Where it reads secrets and other inputs from.
+    pub reads: Vec<String>,
+    /// Whether a command runs even when a run is only planned.
+    pub runs_when_planned: bool,
+}
+
+impl Effects {
+    /// Whether it can do more to this machine than call services.
+    pub fn needs_trust(&self) -> bool {
+        !self.commands.is_empty() || !self.files.is_empty()
+    }
+
+    /// The list, for a person.
+    pub fn listing(&self) -> String {
+        let parts = [
+            ("calls", &self.hosts),
+            ("runs", &self.commands),
+            ("writes", &self.files),
+            ("reads", &self.reads),
+        ];
+        let lines = parts.iter().flat_map(|(word, all)| {
+            all.iter().map(move |one| format!("{word:6}  {}\n", one.replace('\n', "\\n")))
+        });
+        lines.collect()
+    }
+
+    fn all(&mut self, runbook: &Runbook) {
+        for step in &runbook.steps {
+            self.step(runbook, step);
+            let nested = step.action.nested();
+            if let Some(used) = nested.and_then(|nested| nested.runbook.downcast_ref::<Runbook>()) {
+                self.all(used);
+            }
+        }
+        for input in &runbook.inputs {
+            let what = if input.secret { "the secret" } else { "the input" };
+            for from in &input.from {
+                let place = match from {
+                    From::Env(name) => format!("environment variable {name}"),
+                    From::Dotenv { file, key } => format!("{key} in {}", file.source()),
+                    From::File(file) => file.source().to_owned(),
+                };
+                once(&mut self.reads, format!("{what} `{}` from {place}", input.name));
+            }
+        }
+    }
+
+    fn step(&mut self, runbook: &Runbook, step: &StepDef) {
+        let probe = step.already.as_ref().map(|already| &*already.probe);
+        let undo = step.undo.as_deref();
+        for action in [Some(&*step.action), probe, undo].into_iter().flatten() {
+            self.action(runbook, action);
+        }
+        let runs = step.action.touches().iter().any(|touch| matches!(touch, Touch::Runs(_)));
+        self.runs_when_planned |= runs && step.effect <= Effect::Read;
+    }
+
+    fn action(&mut self, runbook: &Runbook, action: &dyn Step) {
+        if let Some(name) = action.connection()
+            && let Some(found) = runbook.connections.iter().find(|known| known.name == name)
+        {
+            once(&mut self.hosts, called(found));
+        }
+        for touch in action.touches() {
+            match touch {
+                Touch::Runs(command) => once(&mut self.commands, command),
+                Touch::Writes(file) => once(&mut self.files, file),
+            }
+        }
+    }
+}
+
+/// What a runbook touches.
+pub fn effects(runbook: &Runbook) -> Effects {
+    let mut found = Effects::default();
+    found.all(runbook);
+    found
+}
+
+/// The address of a service, and the host it is reached through.
+fn called(connection: &Connection) -> String {
+    match connection.ssh_source() {
+        Some(ssh) => format!("{} through {ssh}", connection.base_source()),
+        None => connection.base_source().to_owned(),
+    }
+}
+
+fn once(all: &mut Vec<String>, one: String) {
+    if !all.contains(&one) {
+        all.push(one);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::Source;
+
+    #[test]
+    fn everything_a_file_touches_is_listed_undo_and_look_ups_too() {
+        let text = r#"
+            format = 1
+            name = "x"
+            [inputs.token]
+            secret = true
+            from = [{ env = "TOKEN" }, { dotenv = "~/c", key = "T" }]
+            [inputs.host]
+            [connections.api]
+            base = "https://{{ host }}/"
+            headers = { authorization = "{{ token }}" }
+            [[steps]]
+            id = "make"
+            http = { on = "api", method = "POST", url = "x" }
+            undo.command = ["rm", "-r", "{{ host }} x"]
+            [[steps]]
+            id = "look"
+            command = ["ls"]
+            effect = "read"
+            [[steps]]
+            id = "keep"
+            append = { file = "~/{{ host }}", text = "A" }
+        "#;
+        let (runbook, _) =
+            Runbook::parse(&Source::new("x.toml", text), &|_, _| Err(String::new())).unwrap();
+        let found = effects(&runbook);
+        assert_eq!(
+            found.listing(),
+            "calls   https://{{ host }}/\nruns    rm -r '{{ host }} x'\nruns    ls\n\
+             writes  ~/{{ host }}\nreads   the secret `token` from environment variable TOKEN\n\
+             reads   the secret `token` from T in ~/c\n"
+        );
+        assert!(found.needs_trust() && found.runs_when_planned);
+    }
+}

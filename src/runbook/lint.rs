@@ -1,0 +1,204 @@
+//! What looks wrong in a runbook that can be run: warnings, each with a code.
+//!
+//! A warning is no mistake: `run` never shows one. Each code has a page with an example that
+//! triggers it and one that does not; both are tests.
+
+mod pages;
+
+use super::{Runbook, Save, StepDef};
+use crate::diag::Diag;
+use crate::journal::event::Effect;
+use crate::reader::Use;
+use crate::step::Gate;
+pub use pages::{PAGES, Page, page};
+
+/// Everything that looks wrong, in the order of the file.
+pub fn lint(runbook: &Runbook) -> Vec<Diag> {
+    let mut found = unused(runbook);
+    for (at, step) in runbook.steps.iter().enumerate() {
+        found.extend(once_without_already(step));
+        found.extend(gates(step).filter_map(|gate| cannot_fail(step, gate)));
+        let earlier = &runbook.steps[..at];
+        found.extend(may_miss(runbook, step, earlier, &step.uses.undo, "undo-may-miss"));
+        let forwards =
+            step.uses.list.iter().chain(&step.uses.before).chain(step.uses.saves.iter().flatten());
+        let forwards: Vec<Use> = forwards.chain(&step.uses.after).cloned().collect();
+        found.extend(may_miss(runbook, step, earlier, &forwards, "may-be-skipped"));
+    }
+    found.sort_by_key(|diag| diag.span.as_ref().map_or(0, |span| span.start));
+    found
+}
+
+/// Every name that something reads.
+fn reads(runbook: &Runbook) -> Vec<&str> {
+    let inputs = runbook.inputs.iter().flat_map(|input| &input.uses);
+    let vars = runbook.vars.iter().flat_map(|var| &var.uses);
+    let steps = runbook.steps.iter().flat_map(|step| &step.reads).map(String::as_str);
+    let connections = runbook.connections.iter().flat_map(|connection| connection.reads());
+    inputs.chain(vars).map(|name| name.name.as_str()).chain(steps).chain(connections).collect()
+}
+
+fn unused(runbook: &Runbook) -> Vec<Diag> {
+    let read = reads(runbook);
+    let unread = |name: &str| !read.contains(&name);
+    let mut found = Vec::new();
+    for input in runbook.inputs.iter().filter(|input| unread(&input.name)) {
+        found.push(
+            Diag::warning(
+                "unused-input",
+                format!("nothing reads the input `{}`", input.name),
+                input.span.clone(),
+            )
+            .help("people are asked for it in vain: use it, or take it out"),
+        );
+    }
+    for var in runbook.vars.iter().filter(|var| unread(&var.name)) {
+        let title = format!("nothing reads the var `{}`", var.name);
+        found.push(Diag::warning("unused-var", title, var.span.clone()).help("take it out"));
+    }
+    for step in &runbook.steps {
+        let saves = step.saves.iter().filter(|save| unread(&save.name) && !is_record(step, save));
+        found.extend(saves.map(|save| {
+            let title = format!("nothing reads `{}`", save.name);
+            Diag::warning("unused-save", title, save.span.clone())
+                .help("a value that is not needed need not be kept: take it out")
+        }));
+    }
+    found
+}
+
+/// Whether a value that nothing reads may be meant for the record alone, as a server's version or
+/// a person's answer is. A computed value or a secret is not.
+fn is_record(step: &StepDef, save: &Save) -> bool {
+    step.effect != Effect::Pure && !save.secret
+}
+
+fn once_without_already(step: &StepDef) -> Option<Diag> {
+    if step.effect != Effect::Once || step.already.is_some() {
+        return None;
+    }
+    let title = format!("step `{}` cannot tell after a crash whether it was done", step.id);
+    Some(
+        Diag::warning("once-without-already", title, step.span.clone())
+            .label("what it does must not be done twice, and it has no `already`")
+            .help("add `already`, which looks whether the effect is there")
+            .help("if doing it twice does no harm, write `effect = \"repeatable\"`"),
+    )
+}
+
+fn gates(step: &StepDef) -> impl Iterator<Item = &Gate> {
+    step.gates.iter().chain(step.action.gate())
+}
+
+/// A gate that reads nothing judges nothing.
+fn cannot_fail(step: &StepDef, gate: &Gate) -> Option<Diag> {
+    if !gate.that().reads().is_empty() {
+        return None;
+    }
+    let title = format!("the gate `{}` always says the same", gate.that().source().trim());
+    let span = gate.span().clone();
+    let diag = Diag::warning("constant-gate", title, span).label("reads no value");
+    Some(diag.help(format!("judge something that step `{}` saves", step.id)))
+}
+
+/// Names read that a step before, left out or failed, would not have saved.
+fn may_miss(
+    runbook: &Runbook,
+    step: &StepDef,
+    earlier: &[StepDef],
+    uses: &[Use],
+    code: &'static str,
+) -> Vec<Diag> {
+    let mut seen: Vec<&str> = Vec::new();
+    let mut found = Vec::new();
+    for name in uses {
+        let owner = earlier.iter().find(|one| one.saves.iter().any(|save| save.name == name.name));
+        let Some(saver) = owner.filter(|saver| saver.when.is_some()) else { continue };
+        if seen.contains(&name.name.as_str()) || guarded(runbook, step, saver, name) {
+            continue;
+        }
+        seen.push(&name.name);
+        let when = saver.when.as_ref().map_or("", |when| when.source().trim());
+        let what = if code == "undo-may-miss" { "the `undo` of step" } else { "step" };
+        let title = format!("{what} `{}` reads `{}`, which may not be there", step.id, name.name);
+        found.push(
+            Diag::warning(code, title, name.span(&runbook.source))
+                .related(saver.span.clone(), format!("saved only if `{when}`"))
+                .help(format!("give step `{}` the same `when`", step.id))
+                .help(format!("or say what holds without it: `{} | default(…)`", name.name)),
+        );
+    }
+    found
+}
+
+/// Whether the author has thought of the name's absence.
+fn guarded(runbook: &Runbook, step: &StepDef, saver: &StepDef, name: &Use) -> bool {
+    let when = saver.when.as_ref().map_or("", |when| when.source().trim());
+    let own = step.when.as_ref();
+    let asks = own.is_some_and(|own| {
+        own.source().contains(when) || own.reads().iter().any(|read| read.name == name.name)
+    });
+    let text = runbook.source.text.get(name.literal.clone()).unwrap_or_default();
+    // jq takes a name that is not there for null.
+    let absent = ["default(", "is defined", "is undefined", "//", "{% if "];
+    asks || absent.iter().any(|word| text.contains(word))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::Source;
+
+    fn codes(text: &str) -> Vec<&'static str> {
+        let source = Source::new("x.toml", text);
+        let parsed = Runbook::parse(&source, &|_, _| Err(String::new()));
+        let (runbook, _) = parsed.map_err(|diags| diags[0].title.clone()).unwrap();
+        lint(&runbook).iter().filter_map(|diag| diag.code).collect()
+    }
+
+    #[test]
+    fn the_bad_example_of_each_page_triggers_it_and_the_good_one_nothing() {
+        for page in PAGES {
+            assert_eq!(codes(page.bad), [page.code], "{}", page.code);
+            assert_eq!(codes(page.good), [""; 0], "{}", page.code);
+        }
+    }
+
+    #[test]
+    fn what_a_preset_sets_is_not_used_by_that() {
+        let text = "format = 1\nname = \"x\"\n[inputs.a]\n[presets.p]\na = \"v\"\n\
+                    [[steps]]\nid = \"s\"\nnote = \"hello\"\n";
+        assert_eq!(codes(text), ["unused-input"]);
+    }
+
+    #[test]
+    fn an_input_that_only_a_connection_or_another_input_reads_is_used() {
+        let text = "format = 1\nname = \"x\"\n[inputs.a]\n[inputs.b]\ndefault = \"{{ a }}\"\n\
+                    [connections.c]\nbase = \"https://{{ b }}/\"\n\
+                    [[steps]]\nid = \"s\"\nhttp = { on = \"c\", url = \"x\" }\n";
+        assert_eq!(codes(text), [""; 0]);
+    }
+
+    #[test]
+    fn bundled_runbooks_have_no_warnings() {
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("runbooks");
+        for folder in std::fs::read_dir(root).unwrap() {
+            for entry in std::fs::read_dir(folder.unwrap().path()).unwrap() {
+                let path = entry.unwrap().path();
+                let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+                if name == "fake.toml" || name.ends_with(".test.toml") {
+                    continue;
+                }
+                let source = Source::new(name, std::fs::read_to_string(&path).unwrap());
+                let beside = |other: &str, _: &Source| {
+                    let path = path.with_file_name(format!("{other}.toml"));
+                    let text = std::fs::read_to_string(path).map_err(|error| error.to_string())?;
+                    Ok(Source::new(other, text))
+                };
+                let Ok((runbook, _)) = Runbook::parse(&source, &beside) else { continue };
+                let found = lint(&runbook);
+                assert!(found.is_empty(), "{}", crate::diag::render(&source, &found, false));
+            }
+        }
+    }
+}

@@ -1,0 +1,256 @@
+//! A page for each code: what it means, an example that triggers it, and one that does not.
+
+/// What a warning means.
+#[derive(Debug)]
+pub struct Page {
+    /// Its stable name.
+    pub code: &'static str,
+    /// One line.
+    pub title: &'static str,
+    /// Markdown: why it matters, and what to do.
+    pub why: &'static str,
+    /// A runbook that triggers it, and it alone.
+    pub bad: &'static str,
+    /// The same, mended.
+    pub good: &'static str,
+}
+
+/// The page of a code.
+pub fn page(code: &str) -> Option<&'static Page> {
+    PAGES.iter().find(|page| page.code == code)
+}
+
+impl Page {
+    /// The whole page, in Markdown.
+    pub fn markdown(&self) -> String {
+        let Self { code, title, why, bad, good } = self;
+        format!(
+            "# {code}\n\n{title}\n\n{why}\n\nThis is warned of:\n\n```toml\n{bad}```\n\n\
+             This is not:\n\n```toml\n{good}```\n"
+        )
+    }
+}
+
+/// All pages.
+pub const PAGES: &[Page] = &[
+    Page {
+        code: "unused-input",
+        title: "Nothing reads an input.",
+        why: "People are asked for a value, or look it up for a preset, and it changes nothing. Either a place that \
+              should read it has the value written out, or it is left over. A preset that sets it does not count.",
+        bad: r#"format = 1
+name   = "greet"
+
+[inputs.user]
+
+[inputs.city]
+
+[[steps]]
+id   = "hello"
+note = "Hello {{ user }}"
+"#,
+        good: r#"format = 1
+name   = "greet"
+
+[inputs.user]
+
+[[steps]]
+id   = "hello"
+note = "Hello {{ user }}"
+"#,
+    },
+    Page {
+        code: "unused-var",
+        title: "Nothing reads a var.",
+        why: "It is left over, or the place that should read it has the value written out.",
+        bad: r#"format = 1
+name   = "greet"
+
+[vars]
+greeting = "Hello"
+
+[[steps]]
+id   = "hello"
+note = "Hello there"
+"#,
+        good: r#"format = 1
+name   = "greet"
+
+[vars]
+greeting = "Hello"
+
+[[steps]]
+id   = "hello"
+note = "{{ greeting }} there"
+"#,
+    },
+    Page {
+        code: "unused-save",
+        title: "Nothing reads a secret or a computed value that is saved.",
+        why: "A secret that nothing needs is kept, sealed, for nothing, and a computed value that nothing reads is left \
+              over, or its name is misspelt where it is read in another way. What a service or a person answers may be \
+              saved for the record alone, and is not warned of.",
+        bad: r#"format = 1
+name   = "look"
+
+[connections.api]
+base = "https://api.example.com/"
+
+[[steps]]
+id   = "find"
+http = { on = "api", url = "users/me" }
+save.user_id = ".id"
+save.token   = { jq = ".token", secret = true }
+gates = [{ that = "user_id is integer" }]
+"#,
+        good: r#"format = 1
+name   = "look"
+
+[connections.api]
+base = "https://api.example.com/"
+
+[[steps]]
+id   = "find"
+http = { on = "api", url = "users/me" }
+save.user_id = ".id"
+save.email   = ".email"
+gates = [{ that = "user_id is integer" }]
+"#,
+    },
+    Page {
+        code: "once-without-already",
+        title: "A step that must not be done twice cannot tell whether it was done.",
+        why: "A POST or a command is done once: if the process dies between the request and its answer, nobody knows \
+              whether it happened. With `already` the step looks for its effect, before acting and after a crash, and \
+              goes on by itself. Without it the run stops and a person must find out (`--redo`, `--done`). If doing \
+              it twice does no harm, say so with `effect = \"repeatable\"`.",
+        bad: r#"format = 1
+name   = "add"
+
+[connections.api]
+base = "https://api.example.com/"
+
+[[steps]]
+id   = "make"
+http = { on = "api", method = "POST", url = "users/", json = { name = "ada" } }
+"#,
+        good: r#"format = 1
+name   = "add"
+
+[connections.api]
+base = "https://api.example.com/"
+
+[[steps]]
+id   = "make"
+http = { on = "api", method = "POST", url = "users/", json = { name = "ada" } }
+
+[steps.already]
+http = { on = "api", url = "users/", query = { name = "ada" } }
+find = '.[] | select(.name == "ada")'
+same = '.name == "ada"'
+"#,
+    },
+    Page {
+        code: "constant-gate",
+        title: "A gate reads no value.",
+        why: "It says the same in every run, so it proves nothing. Often quotes are wrong: `'user_id' is string` judges \
+              the text, `user_id is string` the value.",
+        bad: r#"format = 1
+name   = "look"
+
+[connections.api]
+base = "https://api.example.com/"
+
+[[steps]]
+id    = "find"
+http  = { on = "api", url = "users/me" }
+gates = [{ that = "'user_id' is string" }]
+"#,
+        good: r#"format = 1
+name   = "look"
+
+[connections.api]
+base = "https://api.example.com/"
+
+[[steps]]
+id    = "find"
+http  = { on = "api", url = "users/me" }
+save.user_id = ".id"
+gates = [{ that = "user_id is string" }]
+"#,
+    },
+    Page {
+        code: "may-be-skipped",
+        title: "A step reads a value that is only there if another step was done.",
+        why: "A step whose `when` does not hold saves nothing. Reading its values then fails the run, in a template and \
+              in an expression; jq takes them for null. Give both steps the same `when`, or say what holds without \
+              the value: `{{ team_id | default('none') }}`, in jq `$team_id // \"none\"`.",
+        bad: r#"format = 1
+name   = "add"
+
+[inputs.with_team]
+type = "boolean"
+
+[[steps]]
+id   = "team_id"
+when = "with_team"
+jq   = "7"
+
+[[steps]]
+id   = "tell"
+note = "The team is {{ team_id }}"
+"#,
+        good: r#"format = 1
+name   = "add"
+
+[inputs.with_team]
+type = "boolean"
+
+[[steps]]
+id   = "team_id"
+when = "with_team"
+jq   = "7"
+
+[[steps]]
+id   = "tell"
+when = "with_team"
+note = "The team is {{ team_id }}"
+"#,
+    },
+    Page {
+        code: "undo-may-miss",
+        title: "An `undo` reads a value that is only there if another step was done.",
+        why: "A step whose `when` does not hold saves nothing, and an `undo` that reads one of its values cannot be \
+              done: what this step made stays. Let `undo` read what its own step saves, or what is always there.",
+        bad: r#"format = 1
+name   = "add"
+
+[inputs.with_team]
+type = "boolean"
+
+[connections.api]
+base = "https://api.example.com/"
+
+[[steps]]
+id   = "team_id"
+when = "with_team"
+jq   = "7"
+
+[[steps]]
+id   = "make"
+http = { on = "api", method = "PUT", url = "users/ada" }
+undo.http = { on = "api", method = "DELETE", url = "teams/{{ team_id }}/ada" }
+"#,
+        good: r#"format = 1
+name   = "add"
+
+[connections.api]
+base = "https://api.example.com/"
+
+[[steps]]
+id   = "make"
+http = { on = "api", method = "PUT", url = "users/ada" }
+undo.http = { on = "api", method = "DELETE", url = "users/ada" }
+"#,
+    },
+];

@@ -1,0 +1,368 @@
+//! Settling the inputs: all of them, validated, before any step runs.
+//!
+//! Precedence: `--input`, `--inputs FILE`, `--preset`, the input's own sources, the site
+//! file, the default, a prompt.
+
+use std::rc::Rc;
+
+use super::{From, Input, Runbook, Value};
+use crate::redact;
+use crate::scope::Scope;
+use crate::template::Template;
+use crate::terminal::{NoAnswer, Question, Terminal};
+use crate::value::{Json, Labeled};
+use crate::world::World;
+
+/// What is given before anybody is asked.
+#[derive(Debug, Default)]
+pub struct Given {
+    /// `--input k=v`.
+    pub flags: Vec<(String, String)>,
+    /// `--inputs FILE`: the file's name and its values.
+    pub files: Vec<(String, serde_json::Map<String, Json>)>,
+    /// `--preset`.
+    pub preset: Option<String>,
+    /// The site file's values for this runbook, and its name.
+    pub site: Option<(String, serde_json::Map<String, Json>)>,
+    /// In a rehearsal: the fake's values, in place of the person's own sources.
+    pub fake: Option<serde_json::Map<String, Json>>,
+    /// Defaults are taken without asking.
+    pub yes: bool,
+    /// Learns the secrets, before anything is said about them.
+    pub redactor: redact::Shared,
+}
+
+/// An input with its value and where it came from.
+#[derive(Debug)]
+pub struct Settled {
+    /// The input's name.
+    pub name: String,
+    /// Its value.
+    pub value: Labeled,
+    /// Where it came from, in words: `--input`, `preset small`.
+    pub origin: String,
+}
+
+/// Why the inputs are not settled.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// What is wrong, one message each.
+    Wrong(Vec<String>),
+    /// What is missing: names, what each is, and what would supply it.
+    Missing(Vec<Missing>),
+    /// The person interrupted.
+    Interrupted,
+}
+
+/// An input nobody gave.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Missing {
+    /// Its name.
+    pub name: String,
+    /// What it is.
+    pub about: String,
+    /// What would supply it.
+    pub supply: String,
+}
+
+/// Settles every input, asking the person where nothing else gives a value.
+pub fn settle(
+    runbook: &Runbook,
+    given: &Given,
+    world: &World,
+    terminal: &dyn Terminal,
+) -> Result<Vec<Settled>, Refused> {
+    let mut wrong = unknown(runbook, given);
+    let (mut settled, mut missing) = (Vec::new(), Vec::new());
+    let scope = Scope::default();
+    for input in &runbook.inputs {
+        match one(runbook, input, given, world, terminal, &scope) {
+            Ok(Some(mut one)) => {
+                one.value.secret = is_secret(input, &scope);
+                if one.value.secret {
+                    // one that cannot be replaced is warned of when the run begins
+                    let _ = given.redactor.add_json(&one.value.json);
+                }
+                scope.set(&input.name, one.value.clone());
+                settled.push(one);
+            }
+            Ok(None) => missing.push(Missing {
+                name: input.name.clone(),
+                about: first_line(&input.about),
+                supply: supply(input),
+            }),
+            Err(Problem::Wrong(message)) => wrong.push(message),
+            Err(Problem::Interrupted) => return Err(Refused::Interrupted),
+        }
+    }
+    match (wrong.is_empty(), missing.is_empty()) {
+        (false, _) => Err(Refused::Wrong(wrong)),
+        (true, false) => Err(Refused::Missing(missing)),
+        (true, true) => Ok(settled),
+    }
+}
+
+/// What the sources of the secret inputs say now: a token may have been renewed since.
+pub fn renewed(runbook: &Runbook, known: &Scope, world: &World) -> Vec<(String, Labeled)> {
+    let secret = runbook.inputs.iter().filter(|input| input.secret);
+    secret
+        .filter_map(|input| {
+            let (json, origin) = sources(input, world, known).ok()??;
+            let settled = accept(input, &json, origin, world).ok()?;
+            let old = known.get(&input.name)?;
+            (old.json != settled.value.json).then_some((settled.name, settled.value))
+        })
+        .collect()
+}
+
+/// Its author says so, or its default is made from a secret.
+fn is_secret(input: &Input, scope: &Scope) -> bool {
+    let read = |template: &Template| {
+        scope.any_secret(template.reads().iter().map(|read| read.name.as_str()))
+    };
+    input.secret || matches!(&input.default, Some(Value::Template(default)) if read(default))
+}
+
+enum Problem {
+    Wrong(String),
+    Interrupted,
+}
+
+fn unknown(runbook: &Runbook, given: &Given) -> Vec<String> {
+    let names: Vec<&str> = runbook.inputs.iter().map(|input| input.name.as_str()).collect();
+    let flags = given.flags.iter().map(|(name, _)| (name.as_str(), "--input".to_owned()));
+    let files = given
+        .files
+        .iter()
+        .flat_map(|(file, map)| map.keys().map(move |name| (name.as_str(), file.clone())));
+    let mut wrong: Vec<String> = flags
+        .chain(files)
+        .filter(|(name, _)| !names.contains(name))
+        .map(|(name, origin)| {
+            let near = crate::diag::closest(name, names.iter().copied());
+            let near = near.map_or_else(
+                || format!("; its inputs: {}", crate::reader::list(&names)),
+                |near| format!("; did you mean `{near}`?"),
+            );
+            format!("`{}` has no input `{name}` ({origin}){near}", runbook.name)
+        })
+        .collect();
+    let presets: Vec<&str> = runbook.presets.iter().map(|preset| preset.name.as_str()).collect();
+    if let Some(preset) = given.preset.as_deref().filter(|preset| !presets.contains(preset)) {
+        let known = if presets.is_empty() {
+            "it has none".to_owned()
+        } else {
+            format!("it has {}", crate::reader::list(&presets))
+        };
+        wrong.push(format!("`{}` has no preset `{preset}`; {known}", runbook.name));
+    }
+    wrong
+}
+
+fn one(
+    runbook: &Runbook,
+    input: &Input,
+    given: &Given,
+    world: &World,
+    terminal: &dyn Terminal,
+    scope: &Scope,
+) -> Result<Option<Settled>, Problem> {
+    let found = match supplied(runbook, input, given) {
+        Some(found) => Some(found),
+        None if given.fake.is_some() => None,
+        None => sources(input, world, scope)?.or_else(|| site(input, given)),
+    };
+    if let Some((json, origin)) = found {
+        if is_secret(input, scope) {
+            // even one that is refused must not be shown
+            let _ = given.redactor.add_json(&json);
+        }
+        return accept(input, &json, origin, world).map(Some);
+    }
+    let default = default(input, scope)?;
+    if let (Some(json), true) = (&default, given.yes || given.fake.is_some() || !terminal.present())
+    {
+        return accept(input, json, "the default".to_owned(), world).map(Some);
+    }
+    if given.fake.is_some() {
+        let example = input.example.clone().map(Json::from);
+        return example
+            .map(|json| accept(input, &json, "the example".to_owned(), world))
+            .transpose();
+    }
+    if !terminal.present() {
+        return Ok(None);
+    }
+    ask(input, default, is_secret(input, scope), terminal)
+        .and_then(|json| accept(input, &json, "asked".to_owned(), world))
+        .map(Some)
+}
+
+/// What flags, files, presets and the fake say.
+fn supplied(runbook: &Runbook, input: &Input, given: &Given) -> Option<(Json, String)> {
+    let flag = given.flags.iter().rev().find(|(name, _)| *name == input.name);
+    if let Some((_, value)) = flag {
+        return Some((Json::from(value.as_str()), "--input".to_owned()));
+    }
+    for (file, map) in given.files.iter().rev() {
+        if let Some(value) = map.get(&input.name) {
+            return Some((value.clone(), file.clone()));
+        }
+    }
+    if let Some(preset) = &given.preset
+        && let Some(found) = runbook.presets.iter().find(|known| known.name == *preset)
+        && let Some((_, value)) = found.values.iter().find(|(name, _)| name.value == input.name)
+    {
+        return Some((value.clone(), format!("preset {preset}")));
+    }
+    let fake = given.fake.as_ref()?.get(&input.name)?;
+    Some((fake.clone(), "the fake".to_owned()))
+}
+
+fn site(input: &Input, given: &Given) -> Option<(Json, String)> {
+    let (file, map) = given.site.as_ref()?;
+    map.get(&input.name).map(|value| (value.clone(), file.clone()))
+}
+
+/// What the input's own sources say, in their order.
+fn sources(input: &Input, world: &World, scope: &Scope) -> Result<Option<(Json, String)>, Problem> {
+    for from in &input.from {
+        let found = match from {
+            From::Env(name) => world
+                .var(name)
+                .filter(|value| !value.is_empty())
+                .map(|value| (value.to_owned(), format!("environment variable {name}"))),
+            From::Dotenv { file, key } => {
+                let found = read(input, file, world, scope)?;
+                found.and_then(|(path, text)| {
+                    Some((dotenv(&text, key)?, format!("{key} in {path}")))
+                })
+            }
+            From::File(file) => read(input, file, world, scope)?
+                .map(|(path, text)| (text.trim_end_matches(['\n', '\r']).to_owned(), path)),
+        };
+        if let Some((value, origin)) = found {
+            return Ok(Some((Json::from(value), origin)));
+        }
+    }
+    Ok(None)
+}
+
+/// A file's path and text; none if it is not there, or its path is not known yet.
+fn read(
+    input: &Input,
+    file: &Template,
+    world: &World,
+    scope: &Scope,
+) -> Result<Option<(String, String)>, Problem> {
+    if file.reads().iter().any(|read| !scope.has(&read.name)) {
+        return Ok(None);
+    }
+    let wrong = |message: String| Problem::Wrong(format!("input `{}`: {message}", input.name));
+    let path = file.render_text(scope).map_err(|error| wrong(error.0))?;
+    let full = world.expand_home(&path);
+    match std::fs::read_to_string(&full) {
+        Ok(text) => Ok(Some((path, text))),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(wrong(format!("cannot read {path}: {error}"))),
+    }
+}
+
+/// The last `KEY=value` of a file, without quotes around the value or `export` before the key.
+fn dotenv(text: &str, key: &str) -> Option<String> {
+    let mut values = text.lines().filter_map(|line| {
+        let line = line.trim();
+        let line = line.strip_prefix("export ").unwrap_or(line).trim_start();
+        let value = line.strip_prefix(key)?.trim_start().strip_prefix('=')?.trim();
+        let quoted =
+            ['"', '\''].iter().find_map(|quote| value.strip_prefix(*quote)?.strip_suffix(*quote));
+        Some(quoted.unwrap_or(value).to_owned())
+    });
+    values.rfind(|value| !value.is_empty())
+}
+
+fn default(input: &Input, scope: &Scope) -> Result<Option<Json>, Problem> {
+    match &input.default {
+        None => Ok(None),
+        Some(Value::Literal(json)) => Ok(Some(json.clone())),
+        // An input it needs is missing: that one is reported.
+        Some(Value::Template(template))
+            if template.reads().iter().any(|read| !scope.has(&read.name)) =>
+        {
+            Ok(None)
+        }
+        Some(Value::Template(template)) => template.render(scope).map(Some).map_err(|error| {
+            Problem::Wrong(format!("the default of input `{}`: {}", input.name, error.0))
+        }),
+    }
+}
+
+fn accept(input: &Input, json: &Json, origin: String, world: &World) -> Result<Settled, Problem> {
+    match input.typed.accept(json) {
+        Ok(json) => Ok(Settled {
+            name: input.name.clone(),
+            value: Labeled { json: input.typed.settle(json, world), secret: input.secret },
+            origin,
+        }),
+        Err(wrong) => {
+            let shown = if input.secret {
+                String::new()
+            } else {
+                format!(" `{}`", input.typed.typed(json))
+            };
+            Err(Problem::Wrong(format!("input `{}`{shown} ({origin}): {wrong}", input.name)))
+        }
+    }
+}
+
+fn ask(
+    input: &Input,
+    default: Option<Json>,
+    secret: bool,
+    terminal: &dyn Terminal,
+) -> Result<Json, Problem> {
+    let example =
+        input.example.as_ref().map(|example| format!(" (e.g. {example})")).unwrap_or_default();
+    let question = Question {
+        ask: format!(
+            "{}{}",
+            input.name,
+            if input.typed.name == "boolean" { " (yes/no)" } else { example.as_str() }
+        ),
+        help: input.about.clone(),
+        default: default.map(|json| input.typed.typed(&json)),
+        secret,
+        choices: input.typed.one_of.clone(),
+    };
+    let typed = input.typed.clone();
+    let valid = Rc::new(move |answer: &str| match answer {
+        "" => Err("a value is needed".to_owned()),
+        answer => typed.accept(&Json::from(answer)).map(drop),
+    });
+    terminal.ask(&question, valid).map(Json::from).map_err(|none| match none {
+        NoAnswer::Interrupted => Problem::Interrupted,
+        NoAnswer::NoTerminal => {
+            Problem::Wrong(format!("input `{}`: nobody is there to be asked", input.name))
+        }
+        NoAnswer::Broken(why) => {
+            Problem::Wrong(format!("input `{}`: the terminal failed: {why}", input.name))
+        }
+    })
+}
+
+fn supply(input: &Input) -> String {
+    let env = input.from.iter().find_map(|from| match from {
+        From::Env(name) => Some(format!("environment variable {name}")),
+        _ => None,
+    });
+    let example = input.example.clone().unwrap_or_else(|| "…".to_owned());
+    match (env, input.secret) {
+        (Some(env), _) => env,
+        (None, true) => "a line in a file given with `--inputs FILE`".to_owned(),
+        (None, false) => format!("`--input {}={example}`", input.name),
+    }
+}
+
+fn first_line(about: &str) -> String {
+    about.trim().lines().next().unwrap_or("").to_owned()
+}

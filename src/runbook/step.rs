@@ -1,0 +1,347 @@
+//! One `[[steps]]` table into a [`StepDef`].
+
+use std::time::Duration;
+
+use super::fields::{ALREADY, COMPARE, EFFECTS, HINT, SAVE, STEP, UNTIL};
+use super::{Already, Compare, ForEach, Hint, Save, StepDef, Until, Uses, digest};
+use crate::diag::Diag;
+use crate::journal::event::Effect;
+use crate::reader::{Field, REVEAL, Reader, Text, list};
+use crate::step::connection::Retry;
+use crate::step::{Answer, Cx, Gate, KINDS, Kind, Local, Step, Trouble};
+
+pub(super) fn parse(index: usize, reader: &Reader<'_>) -> StepDef {
+    let gather = reader.gather;
+    gather.take_uses();
+    let (kind, action) =
+        action(reader, STEP, "step").map_or((None, None), |(kind, step)| (Some(kind), step));
+    let id = id(index, reader);
+    let kind_uses = gather.take_uses();
+    let title = reader.template("title", reader.open("a step's title"));
+    let list = for_each(reader);
+    let list_uses = gather.take_uses();
+    let when = reader.expression("when");
+    let already = reader.table("already").and_then(|table| parse_already(&table));
+    let before = kind_uses.into_iter().chain(gather.take_uses()).collect();
+    let locals = action.as_ref().map_or(&["response"][..], |action| action.locals());
+    let (saves, save_uses) = saves(reader, &id, action.as_deref(), locals);
+    let gates = reader.tables("gates").iter().filter_map(Gate::parse).collect();
+    let until = reader.table("until").and_then(|table| parse_until(&table));
+    let after = gather.take_uses();
+    let undo = reader.table("undo").and_then(|table| self::action(&table, &[], "undo")?.1);
+    let undo_uses = gather.take_uses();
+    let effect = effect(reader, action.as_deref());
+    check_until(reader, until.as_ref(), effect);
+    StepDef {
+        id: id.value,
+        span: id.span,
+        title,
+        about: reader.string("about").unwrap_or_default(),
+        when,
+        kind: kind.map_or("", |kind| kind.name),
+        effect,
+        // A step with a mistake keeps its place, so that its id and its names are known.
+        action: action.unwrap_or_else(|| Box::new(Broken)),
+        saves,
+        gates,
+        reveal: reader.boolean(REVEAL.name).unwrap_or(false),
+        for_each: list,
+        always: reader.boolean("always").unwrap_or(false),
+        optional: reader.boolean("optional").unwrap_or(false),
+        hints: hints(reader),
+        retry: Retry::parse(reader, "retry"),
+        until,
+        timeout: reader.duration("timeout"),
+        already,
+        undo,
+        digest: digest_of(reader),
+        reads: Vec::new(),
+        uses: Uses { list: list_uses, before, saves: save_uses, after, undo: undo_uses },
+    }
+}
+
+fn id(index: usize, reader: &Reader<'_>) -> Text {
+    let nameless = || Text { value: format!("step {}", index + 1), span: reader.span() };
+    if !reader.has("id") {
+        reader.missing::<()>("id", "give every step an id, as in `id = \"create_user\"`");
+        return nameless();
+    }
+    let Some(id) = reader.text("id") else { return nameless() };
+    let good = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    if id.value.is_empty() || !id.value.chars().all(good) {
+        let diag = Diag::error(format!("`{}` cannot be an id", id.value), id.span.clone());
+        reader.gather.report(diag.help("use letters, digits, `_` and `-`"));
+    }
+    id
+}
+
+/// The one kind in a table, parsed; unknown keys are reported.
+fn action(
+    reader: &Reader<'_>,
+    common: &[Field],
+    what: &str,
+) -> Option<(&'static Kind, Option<Box<dyn Step>>)> {
+    let mut known: Vec<&str> = common.iter().map(|field| field.name).collect();
+    known.extend(KINDS.iter().map(|kind| kind.name));
+    reader.only_names(&known);
+    let given: Vec<_> =
+        reader.keys().filter_map(|(key, span)| Some((crate::step::kind(key)?, span))).collect();
+    let [(kind, span), rest @ ..] = given.as_slice() else {
+        none(reader, &known, what);
+        return None;
+    };
+    for (other, place) in rest {
+        reader.gather.report(
+            Diag::error(
+                format!("a {what} does one thing, not `{}` and `{}`", kind.name, other.name),
+                place.clone(),
+            )
+            .related(span.clone(), "the other one")
+            .help("make two steps of it"),
+        );
+    }
+    Some((kind, kind_table(reader, kind)))
+}
+
+fn none(reader: &Reader<'_>, known: &[&str], what: &str) {
+    let kinds: Vec<&str> = KINDS.iter().map(|kind| kind.name).collect();
+    // A misspelt kind has been reported as an unknown key already.
+    let misspelt = reader.keys().any(|(key, _)| {
+        !known.contains(&key) && crate::diag::closest(key, kinds.iter().copied()).is_some()
+    });
+    if !misspelt {
+        let diag = Diag::error(format!("this {what} does nothing"), reader.span());
+        reader.gather.report(diag.help(format!("give it one of {}", list(&kinds))));
+    }
+}
+
+/// Reads a kind's value: its table, or the plain form of its one obvious key.
+fn kind_table(reader: &Reader<'_>, kind: &'static Kind) -> Option<Box<dyn Step>> {
+    let value = reader.get(kind.name)?;
+    if let Some(table) = reader.as_table(value) {
+        return (kind.parse)(&table);
+    }
+    let Some(plain) = kind.plain else {
+        let keys: Vec<&str> = kind.fields.iter().map(|field| field.name).collect();
+        let diag = Diag::error(format!("`{}` must be a table", kind.name), value.span());
+        reader.gather.report(diag.help(format!("its keys: {}", list(&keys))));
+        return None;
+    };
+    let mut table = toml::de::DeTable::new();
+    table.insert(toml::Spanned::new(value.span(), plain.into()), value.clone());
+    (kind.parse)(&Reader::new(reader.gather, &table, &value.span()))
+}
+
+fn for_each(reader: &Reader<'_>) -> Option<ForEach> {
+    for key in ["as", "at_once"] {
+        if let (Some(value), false) = (reader.get(key), reader.has("for_each")) {
+            let diag = Diag::error(format!("`{key}` goes with `for_each`"), value.span());
+            reader.gather.report(diag);
+        }
+    }
+    let name = reader.text("as");
+    if let Some(name) = name.as_ref().filter(|name| !is_name(&name.value)) {
+        let diag = Diag::error(format!("`{}` cannot be a name", name.value), name.span.clone());
+        reader.gather.report(diag.help("use letters, digits and `_`, not a digit first"));
+    }
+    let at_once = usize::try_from(reader.integer("at_once").unwrap_or(1)).unwrap_or(1).clamp(1, 64);
+    // `for_each = "{{ hosts }}"` says the same as `for_each = "hosts"`.
+    let mut text = reader.text("for_each")?;
+    if let Some(inner) = text.value.strip_prefix("{{").and_then(|rest| rest.strip_suffix("}}")) {
+        text.value = format!("  {inner}  ");
+    }
+    let list = reader.gather.expression(&text)?;
+    let name = name.map_or_else(|| "item".to_owned(), |name| name.value);
+    Some(ForEach { list, name, at_once })
+}
+
+fn hints(reader: &Reader<'_>) -> Vec<Hint> {
+    let items = reader.items("hints").iter();
+    items
+        .filter_map(|item| match (crate::reader::as_text(item), reader.as_table(item)) {
+            (Some(text), _) => Some(Hint { says: None, text: text.value }),
+            (None, Some(table)) => {
+                table.only(HINT);
+                let says = table.string("says");
+                if !table.has("hint") {
+                    return table.missing("hint", "write what to look at");
+                }
+                Some(Hint { says, text: table.string("hint")? })
+            }
+            (None, None) => {
+                reader.gather.report(Diag::error(
+                    "a hint is a text, or a table with `says` and `hint`",
+                    item.span(),
+                ));
+                None
+            }
+        })
+        .collect()
+}
+
+fn effect(reader: &Reader<'_>, action: Option<&dyn Step>) -> Effect {
+    let own = action.map_or(Effect::Pure, Step::effect);
+    match reader.word("effect", EFFECTS) {
+        Some("read") => Effect::Read,
+        Some("repeatable") => Effect::Repeatable,
+        Some(_) => Effect::Once,
+        None => own,
+    }
+}
+
+type Saves = (Vec<Save>, Vec<Vec<crate::reader::Use>>);
+
+fn saves(reader: &Reader<'_>, id: &Text, action: Option<&dyn Step>, locals: &[&str]) -> Saves {
+    let gather = reader.gather;
+    let (mut saves, mut uses) = (Vec::new(), Vec::new());
+    let secret = action.is_some_and(Step::secret);
+    match reader.table("save") {
+        Some(table) => {
+            for (name, span) in table.keys() {
+                let one = save(&table, &Text { value: name.to_owned(), span }, locals);
+                saves.push(Save { secret: one.secret || secret && !one.reveal, ..one });
+                uses.push(gather.take_uses());
+            }
+        }
+        None if action.is_some_and(Step::saves_itself) => {
+            if !is_name(&id.value) {
+                let diag = Diag::error(
+                    format!("the answer cannot be saved as `{}`", id.value),
+                    id.span.clone(),
+                );
+                gather
+                    .report(diag.help("use `_` instead of `-` in the id, or name it with `save`"));
+            }
+            saves.push(Save {
+                name: id.value.clone(),
+                span: id.span.clone(),
+                program: None,
+                secret,
+                reveal: false,
+            });
+            uses.push(Vec::new());
+        }
+        None => {}
+    }
+    (saves, uses)
+}
+
+fn save(table: &Reader<'_>, name: &Text, locals: &[&str]) -> Save {
+    if !is_name(&name.value) {
+        let diag = Diag::error(format!("`{}` cannot be a name", name.value), name.span.clone());
+        table.gather.report(diag.help("use letters, digits and `_`, not a digit first"));
+    }
+    let inner = table.get(&name.value).and_then(|value| table.as_table(value));
+    let (program, secret, reveal) = match inner {
+        Some(inner) => {
+            inner.only(SAVE);
+            if !inner.has("jq") {
+                let help = "write the jq program that reads the value out of the answer";
+                inner.missing::<()>("jq", help);
+            }
+            let secret = inner.boolean("secret").unwrap_or(false);
+            let reveal = inner.boolean(REVEAL.name).unwrap_or(false);
+            if secret && reveal {
+                let diag = Diag::error("a value is secret or revealed, not both", inner.span());
+                table.gather.report(diag.help("leave one of `secret` and `reveal` out"));
+            }
+            (inner.jq("jq", locals), secret, reveal)
+        }
+        None => (table.jq(&name.value, locals), false, false),
+    };
+    Save { name: name.value.clone(), span: name.span.clone(), program, secret, reveal }
+}
+
+/// In the place of an action with a mistake; the mistake keeps it from ever being run.
+#[derive(Debug)]
+struct Broken;
+
+impl Step for Broken {
+    fn effect(&self) -> Effect {
+        Effect::Pure
+    }
+
+    fn what(&self, _cx: &Cx<'_>) -> Result<String, Trouble> {
+        Err(Trouble::failed("this step has a mistake"))
+    }
+
+    fn run<'a>(&'a self, cx: &'a Cx<'a>) -> Local<'a, Result<Answer, Trouble>> {
+        Box::pin(async move { self.what(cx).map(|_| Answer::default()) })
+    }
+}
+
+/// Whether a word can be a name in templates and in jq.
+pub(super) fn is_name(word: &str) -> bool {
+    word.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && word.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+}
+
+fn parse_until(reader: &Reader<'_>) -> Option<Until> {
+    reader.only(UNTIL);
+    if !reader.has("that") {
+        return reader.missing("that", "write what must hold, as in `that = \"state == 'ready'\"`");
+    }
+    let every = reader.duration("every").unwrap_or(Duration::from_secs(2));
+    let limit = reader.duration("limit").unwrap_or(Duration::from_mins(1));
+    Some(Until { that: reader.expression("that")?, every, limit })
+}
+
+fn check_until(reader: &Reader<'_>, until: Option<&Until>, effect: Effect) {
+    if until.is_some() && effect > Effect::Read {
+        let span = reader.get("until").map_or(reader.span(), toml::Spanned::span);
+        let diag = Diag::error("`until` repeats a step, and this one changes things", span);
+        reader.gather.report(diag.help("poll in a step of its own that only reads"));
+    }
+}
+
+fn parse_already(reader: &Reader<'_>) -> Option<Already> {
+    let (_, probe) = action(reader, ALREADY, "look-up")?;
+    let probe = probe?;
+    if probe.effect() > Effect::Read {
+        let diag = Diag::error("`already` must only look", reader.span());
+        reader.gather.report(diag.help("use a kind that reads, such as `http` with method GET"));
+    }
+    let locals = probe.locals();
+    let find = match reader.text("find") {
+        Some(text) => reader.gather.jq(&text, locals),
+        None => {
+            reader.missing("find", "write a jq program that gives the object found, or nothing")
+        }
+    };
+    let same = reader.jq("same", &[]);
+    let fields: Vec<Compare> = reader
+        .named_tables("fields")
+        .iter()
+        .filter_map(|(name, table)| compare(name, table))
+        .collect();
+    if !reader.has("same") && !reader.has("fields") {
+        let diag =
+            Diag::error("`already` cannot tell whether what it finds is the same", reader.span());
+        reader.gather.report(
+            diag.help("add `fields.NAME = { found = \".name\", wanted = \"$name\" }`, or `same`"),
+        );
+    }
+    Some(Already { probe, find: find?, same, fields })
+}
+
+fn compare(name: &Text, reader: &Reader<'_>) -> Option<Compare> {
+    reader.only(COMPARE);
+    for key in ["found", "wanted"] {
+        if !reader.has(key) {
+            return reader.missing(key, "a comparison needs `found` and `wanted`");
+        }
+    }
+    let found = reader.jq("found", &[]);
+    let wanted = reader.jq("wanted", &[]);
+    Some(Compare { name: name.value.clone(), found: found?, wanted: wanted? })
+}
+
+/// A digest of what the step says: its values, not its layout or comments.
+fn digest_of(reader: &Reader<'_>) -> String {
+    let told = reader
+        .keys()
+        .filter(|(key, _)| !matches!(*key, "id" | "title" | "about" | "hints"))
+        .filter_map(|(key, _)| Some(format!("{key}={}", crate::reader::to_json(reader.get(key)?))))
+        .collect::<Vec<_>>();
+    digest(&told.join("\n"))[..16].to_owned()
+}

@@ -1,0 +1,197 @@
+//! JSON Schemas of the files people write, for editors that complete and explain.
+//!
+//! Derived from the tables of fields that the parsers go by, so that a key exists in both or in
+//! neither. They say what a file is made of; what its templates, programs and names mean only
+//! `check` can say. Draft 7, which the TOML editors know.
+
+use serde_json::{Map, json};
+
+use crate::fake::parse as fake_file;
+use crate::reader::{Field, RuleSet, Rules, Shape};
+use crate::runbook::fields;
+use crate::step::{KINDS, Kind};
+use crate::testing;
+use crate::value::Json;
+
+/// The schema of a runbook.
+pub fn runbook() -> Json {
+    let schema = Schema { rules: fields::RULES, acts: fields::ACTS };
+    let mut whole = schema.whole("A runbook", fields::TOP);
+    let kinds = KINDS.iter().map(|kind| (kind.name.to_owned(), schema.kind(kind)));
+    let action = schema.table("undo", &[]);
+    let definitions: Map<String, Json> = kinds.chain([("action".to_owned(), action)]).collect();
+    set(&mut whole, "definitions", Json::Object(definitions));
+    whole
+}
+
+/// The schema of a fake.
+pub fn fake() -> Json {
+    Schema { rules: fake_file::RULES, acts: &[] }.whole("The fake of a service", fake_file::TOP)
+}
+
+/// The schema of the tests of a runbook.
+pub fn test() -> Json {
+    Schema { rules: testing::RULES, acts: &[] }.whole("Tests of a runbook", testing::TOP)
+}
+
+struct Schema {
+    rules: RuleSet,
+    /// The keys whose tables hold a kind.
+    acts: &'static [&'static str],
+}
+
+impl Schema {
+    fn whole(&self, title: &str, fields: &[Field]) -> Json {
+        let mut whole = json!({
+            "$schema": "http://json-schema.org/draft-07/schema#",
+            "title": title,
+        });
+        if let (Some(all), Json::Object(table)) = (whole.as_object_mut(), self.table("", fields)) {
+            all.extend(table);
+        }
+        if let Some(format) = whole.pointer_mut("/properties/format") {
+            set(format, "const", json!(1));
+        }
+        whole
+    }
+
+    /// A table that stands under a key.
+    fn table(&self, under: &str, fields: &[Field]) -> Json {
+        let rules = self.rules.iter().find(|(key, _)| *key == under);
+        let table = self.ruled(fields, rules.map_or(&Rules::NONE, |(_, rules)| rules));
+        if self.acts.contains(&under) { one_kind(table) } else { table }
+    }
+
+    fn ruled(&self, fields: &[Field], rules: &Rules) -> Json {
+        let properties: Map<String, Json> =
+            fields.iter().map(|field| (field.name.to_owned(), self.field(field))).collect();
+        let mut table =
+            json!({ "type": "object", "additionalProperties": false, "properties": properties });
+        if !rules.needs.is_empty() {
+            set(&mut table, "required", json!(rules.needs));
+        }
+        if !rules.any.is_empty() {
+            set(
+                &mut table,
+                "anyOf",
+                rules.any.iter().map(|key| json!({ "required": [key] })).collect(),
+            );
+        }
+        if !rules.with.is_empty() {
+            let with: Map<String, Json> =
+                rules.with.iter().map(|(key, needs)| ((*key).to_owned(), json!([needs]))).collect();
+            set(&mut table, "dependencies", Json::Object(with));
+        }
+        let pairs = pairs(rules.apart);
+        if !pairs.is_empty() {
+            set(&mut table, "allOf", pairs.into_iter().collect());
+        }
+        table
+    }
+
+    fn kind(&self, kind: &Kind) -> Json {
+        let table = self.ruled(kind.fields, &kind.rules);
+        let plain = kind.fields.iter().find(|field| Some(field.name) == kind.plain);
+        let mut schema = match plain {
+            None => table,
+            Some(field) => json!({ "anyOf": [table, self.field(field)] }),
+        };
+        set(&mut schema, "description", json!(kind.about));
+        if let Some(example) = example(kind) {
+            set(&mut schema, "examples", json!([example]));
+        }
+        schema
+    }
+
+    fn field(&self, field: &Field) -> Json {
+        let mut schema = self.shape(field);
+        set(&mut schema, "description", json!(field.about));
+        schema
+    }
+
+    fn shape(&self, field: &Field) -> Json {
+        let whole = || json!({ "type": "integer", "minimum": 0 });
+        let text = || json!({ "type": "string" });
+        match field.shape {
+            Shape::Text | Shape::Definitions => text(),
+            Shape::Template => json!({ "type": "string", "examples": ["{{ name }}"] }),
+            Shape::Expression => json!({ "type": "string", "examples": ["name is string"] }),
+            Shape::Jq => json!({ "type": "string", "examples": [".items[0].id"] }),
+            Shape::Boolean => json!({ "type": "boolean" }),
+            Shape::Integer => whole(),
+            Shape::Duration => {
+                let text = json!({ "type": "string", "pattern": "[0-9]" });
+                json!({ "anyOf": [text, whole()], "examples": ["30s", "1m 30s", "500ms"] })
+            }
+            Shape::Value => json!({}),
+            Shape::Map => json!({ "type": "object" }),
+            Shape::Maps => {
+                json!({ "type": "object", "additionalProperties": { "type": "object" } })
+            }
+            Shape::Texts | Shape::Templates => one_or_more(&text()),
+            Shape::Integers => one_or_more(&whole()),
+            Shape::Word(words) => json!({ "enum": words }),
+            Shape::Table(fields) => self.table(field.name, fields),
+            Shape::Tables(fields) => {
+                json!({ "type": "array", "items": self.table(field.name, fields) })
+            }
+            Shape::TextsOrTables(fields) => {
+                let either = [text(), self.table(field.name, fields)];
+                json!({ "type": "array", "items": { "anyOf": either } })
+            }
+            Shape::Named(fields) => {
+                json!({ "type": "object", "additionalProperties": self.table(field.name, fields) })
+            }
+            Shape::NamedOrJq(fields) => {
+                let either = [text(), self.table(field.name, fields)];
+                json!({ "type": "object", "additionalProperties": { "anyOf": either } })
+            }
+            Shape::Step => reference("action"),
+        }
+    }
+}
+
+/// Adds the kinds' keys to a table, exactly one of which must be there.
+fn one_kind(mut table: Json) -> Json {
+    if let Some(properties) = table.pointer_mut("/properties").and_then(Json::as_object_mut) {
+        for kind in KINDS {
+            // Beside a `$ref` draft 7 reads nothing.
+            let value = json!({ "description": kind.about, "allOf": [reference(kind.name)] });
+            properties.insert(kind.name.to_owned(), value);
+        }
+    }
+    let each = KINDS.iter().map(|kind| json!({ "required": [kind.name] }));
+    set(&mut table, "oneOf", each.collect());
+    table
+}
+
+fn reference(name: &str) -> Json {
+    json!({ "$ref": format!("#/definitions/{name}") })
+}
+
+fn one_or_more(one: &Json) -> Json {
+    json!({ "anyOf": [one, { "type": "array", "items": one }] })
+}
+
+/// That no two of these keys stand together.
+fn pairs(apart: &[&str]) -> Vec<Json> {
+    let pairs = apart.iter().enumerate().flat_map(|(at, one)| {
+        apart[at + 1..].iter().map(move |other| json!({ "not": { "required": [one, other] } }))
+    });
+    pairs.collect()
+}
+
+/// The value of the kind's key in its example.
+fn example(kind: &Kind) -> Option<Json> {
+    let file: Json = toml::from_str(kind.example).ok()?;
+    file.get("steps")?.get(0)?.get(kind.name).cloned()
+}
+
+fn set(schema: &mut Json, key: &str, value: Json) {
+    if let Some(schema) = schema.as_object_mut() {
+        schema.insert(key.to_owned(), value);
+    }
+}
+
+#[cfg(test)]
+mod tests;

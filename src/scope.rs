@@ -1,0 +1,87 @@
+//! The names a run knows at one moment, with their values and labels.
+//!
+//! One flat namespace: inputs, vars and saved values. A value is converted for templates
+//! and for jq when first read there, and once. A scope below another adds names of its own
+//! to it, as each item of a `for_each` does.
+
+use std::cell::{OnceCell, RefCell};
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use crate::jq::{self, Val};
+use crate::template::{Lookup, from_json};
+use crate::value::Labeled;
+
+/// Names and values.
+#[derive(Default, Clone)]
+pub struct Scope {
+    names: RefCell<HashMap<String, Rc<Slot>>>,
+    above: Option<Rc<Scope>>,
+}
+
+struct Slot {
+    value: Labeled,
+    template: OnceCell<minijinja::Value>,
+    jq: OnceCell<Val>,
+}
+
+impl Scope {
+    /// A scope that knows what another knows, and more.
+    pub fn below(above: &Rc<Scope>) -> Self {
+        Self { names: RefCell::default(), above: Some(Rc::clone(above)) }
+    }
+
+    /// Binds a name, in place of an older value.
+    pub fn set(&self, name: &str, value: Labeled) {
+        let slot = Slot { value, template: OnceCell::new(), jq: OnceCell::new() };
+        self.names.borrow_mut().insert(name.to_owned(), Rc::new(slot));
+    }
+
+    /// The value of a name.
+    pub fn get(&self, name: &str) -> Option<Labeled> {
+        self.slot(name).map(|slot| slot.value.clone())
+    }
+
+    /// Whether a name is bound.
+    pub fn has(&self, name: &str) -> bool {
+        self.slot(name).is_some()
+    }
+
+    /// The value of a name, for jq.
+    pub fn jq(&self, name: &str) -> Option<Val> {
+        let slot = self.slot(name)?;
+        Some(slot.jq.get_or_init(|| jq::from_json(&slot.value.json)).clone())
+    }
+
+    /// Whether any of the names is secret: the label of what is made from them.
+    pub fn any_secret<'a>(&self, names: impl IntoIterator<Item = &'a str>) -> bool {
+        names.into_iter().any(|name| self.slot(name).is_some_and(|slot| slot.value.secret))
+    }
+
+    /// Every secret there is, with its name.
+    pub fn secrets(&self) -> Vec<(String, crate::value::Json)> {
+        let mut all = self.above.as_ref().map(|above| above.secrets()).unwrap_or_default();
+        let names = self.names.borrow();
+        let secret = names.iter().filter(|(_, slot)| slot.value.secret);
+        all.extend(secret.map(|(name, slot)| (name.clone(), slot.value.json.clone())));
+        all
+    }
+
+    fn slot(&self, name: &str) -> Option<Rc<Slot>> {
+        let own = self.names.borrow().get(name).cloned();
+        own.or_else(|| self.above.as_ref()?.slot(name))
+    }
+}
+
+impl Lookup for Scope {
+    fn value(&self, name: &str) -> Option<minijinja::Value> {
+        let slot = self.slot(name)?;
+        Some(slot.template.get_or_init(|| from_json(&slot.value.json)).clone())
+    }
+}
+
+impl std::fmt::Debug for Scope {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_set().entries(self.names.borrow().keys()).finish()
+    }
+}

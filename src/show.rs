@@ -1,0 +1,261 @@
+//! A runbook as the Markdown that a person could follow by hand.
+//!
+//! Kinds say what their steps are by hand ([`Step::manual`](crate::step::Step::manual)); here that is
+//! put in order, numbered, and joined with what every step has: conditions, values to keep, gates.
+//! Nothing is rendered: a value is a shell variable, `$NAME`.
+
+mod graph;
+mod kinds;
+mod values;
+
+use std::collections::HashSet;
+use std::fmt::Write as _;
+
+use crate::runbook::{Input, Runbook, Save, StepDef};
+use crate::step::manual::{variable, words};
+use crate::step::{Hand, Manual};
+pub use graph::graph;
+pub use kinds::{kind, kinds};
+
+/// The whole runbook.
+pub fn markdown(runbook: &Runbook) -> String {
+    let json = values::json(runbook);
+    let mut out = format!("# {}\n\n", runbook.title);
+    paragraph(&mut out, &runbook.about);
+    if !runbook.needs.is_empty() {
+        out.push_str("## Before you begin\n\n");
+        for need in &runbook.needs {
+            let _ = writeln!(out, "- {need}");
+        }
+        out.push('\n');
+    }
+    out.push_str(&values::markdown(runbook));
+    for (at, step) in runbook.steps.iter().enumerate() {
+        let _ = writeln!(out, "## {}. {}\n", at + 1, title(step));
+        out.push_str(&body(runbook, step, &json));
+    }
+    out.push_str(&taking_back(runbook, &json));
+    out.trim_end().to_owned() + "\n"
+}
+
+/// The commands of one step; none if it is nothing one types.
+pub fn commands(runbook: &Runbook, step: &StepDef) -> Option<String> {
+    let json = values::json(runbook);
+    shell(step, &by_hand(runbook, step, &json), &hand(runbook, &json, wants_head(runbook, step)))
+}
+
+fn hand<'a>(runbook: &'a Runbook, json: &'a HashSet<String>, head: bool) -> Hand<'a> {
+    Hand { connections: &runbook.connections, programs: &runbook.programs, json, head }
+}
+
+fn by_hand(runbook: &Runbook, step: &StepDef, json: &HashSet<String>) -> Manual {
+    step.action.manual(&hand(runbook, json, wants_head(runbook, step)))
+}
+
+/// Whether what is saved is read from the head of the answer.
+fn wants_head(runbook: &Runbook, step: &StepDef) -> bool {
+    let mut programs = step.saves.iter().filter_map(|save| save.program);
+    programs.any(|program| runbook.programs.reads(program).contains(&"response"))
+}
+
+fn title(step: &StepDef) -> String {
+    step.title.as_ref().map_or_else(|| step.id.clone(), |title| words(title).trim().to_owned())
+}
+
+fn paragraph(out: &mut String, text: &str) {
+    let text = text.trim();
+    if !text.is_empty() {
+        out.push_str(&lowered(text));
+        out.push_str("\n\n");
+    }
+}
+
+/// Markdown inside a section: its headings go below the section's own.
+fn lowered(markdown: &str) -> String {
+    let mut code = false;
+    let lines = markdown.lines().map(|line| {
+        code ^= line.trim_start().starts_with("```");
+        if line.starts_with('#') && !code { format!("##{line}\n") } else { format!("{line}\n") }
+    });
+    lines.collect::<String>().trim_end().to_owned()
+}
+
+fn fenced(out: &mut String, shell: &str) {
+    let _ = writeln!(out, "```sh\n{}\n```\n", shell.trim_end());
+}
+
+fn body(runbook: &Runbook, step: &StepDef, json: &HashSet<String>) -> String {
+    let mut out = String::new();
+    conditions(&mut out, step);
+    paragraph(&mut out, &step.about);
+    look_first(&mut out, runbook, step, json);
+    let manual = by_hand(runbook, step, json);
+    paragraph(&mut out, &manual.text);
+    let hand = hand(runbook, json, wants_head(runbook, step));
+    match shell(step, &manual, &hand) {
+        Some(shell) => fenced(&mut out, &shell),
+        None => kept(&mut out, step),
+    }
+    if let Some(until) = &step.until {
+        let (every, limit) = (until.every, until.limit);
+        let that = until.that.source().trim();
+        let _ = writeln!(out, "Repeat it every {every:?} until `{that}`, for at most {limit:?}.\n");
+    }
+    for gate in &step.gates {
+        let _ = writeln!(out, "{}\n", gate.told());
+    }
+    hints(&mut out, step);
+    out
+}
+
+fn conditions(out: &mut String, step: &StepDef) {
+    if let Some(when) = &step.when {
+        let _ = writeln!(out, "*Only if* `{}`.\n", when.source().trim());
+    }
+    if let Some(each) = &step.for_each {
+        let (name, list) = (variable(&each.name), each.list.source().trim());
+        let _ = writeln!(out, "*Once for each* `{name}` *of* `{list}`.\n");
+    }
+    if step.optional {
+        out.push_str("*If it fails, go on without it.*\n\n");
+    }
+    if step.always {
+        out.push_str("*Do it also at the end when something else failed.*\n\n");
+    }
+}
+
+/// How to tell that the effect is there.
+fn look_first(out: &mut String, runbook: &Runbook, step: &StepDef, json: &HashSet<String>) {
+    let Some(already) = &step.already else { return };
+    let hand = hand(runbook, json, false);
+    let look = already.probe.manual(&hand).piped(Some(&hand.jq(already.find, "")));
+    let Some(look) = look else { return };
+    out.push_str("It may be there already. Look first:\n\n");
+    fenced(out, &look);
+    out.push_str("If nothing is found, go on.");
+    let names: Vec<&str> = already.fields.iter().map(|field| field.name.as_str()).collect();
+    let same = match (already.same, names.is_empty()) {
+        (_, false) => format!("{} are as wanted here", crate::reader::list(&names)),
+        (Some(same), _) => format!("`{}` holds", runbook.programs.code(same)),
+        _ => "it is as wanted here".to_owned(),
+    };
+    let _ = writeln!(out, " If something is, use it, provided that {same}.\n");
+}
+
+/// What is kept of a step that is nothing one types.
+fn kept(out: &mut String, step: &StepDef) {
+    let names: Vec<String> =
+        step.saves.iter().map(|save| format!("`{}`", variable(&save.name))).collect();
+    if !names.is_empty() {
+        let _ = writeln!(out, "Keep it as {}.\n", names.join(", "));
+    }
+}
+
+fn hints(out: &mut String, step: &StepDef) {
+    if step.hints.is_empty() {
+        return;
+    }
+    out.push_str("If it fails:\n\n");
+    for hint in &step.hints {
+        let _ = match &hint.says {
+            Some(says) => writeln!(out, "- it says \"{}\": {}", says.trim(), hint.text.trim()),
+            None => writeln!(out, "- {}", hint.text.trim()),
+        };
+    }
+    out.push('\n');
+}
+
+/// The commands of a step: what it does, and how the values to keep are taken from the answer.
+fn shell(step: &StepDef, manual: &Manual, hand: &Hand<'_>) -> Option<String> {
+    let take = |save: &Save| {
+        let program = save.program?;
+        let plain = if hand.json.contains(&save.name) { "-c" } else { "-r" };
+        let raw = if manual.raw { "Rs" } else { "" };
+        let itself = manual.raw && hand.programs.code(program).trim() == ".";
+        (!itself).then(|| hand.jq(program, &format!("{plain}{raw}")))
+    };
+    let name = |save: &Save| save.name.to_uppercase();
+    let mut out = String::new();
+    match step.saves.as_slice() {
+        [] => return manual.piped(None),
+        [one] if !hand.head => {
+            let _ =
+                writeln!(out, "{}=$({})", name(one), ended(&manual.piped(take(one).as_deref())?));
+        }
+        many => {
+            let _ = writeln!(out, "RESPONSE=$({})", ended(&manual.piped(None)?));
+            for save in many {
+                let jq = take(save).unwrap_or_else(|| "cat".to_owned());
+                let on_head = |program| hand.programs.reads(program).contains(&"response");
+                let _ = if hand.head && save.program.is_some_and(on_head) {
+                    // What came with the answer needs no answer in JSON.
+                    writeln!(out, "{}=$({})", name(save), jq.replacen("jq -", "jq -n", 1))
+                } else if hand.head {
+                    writeln!(out, "{}=$({jq} answer)", name(save))
+                } else {
+                    writeln!(out, "{}=$(echo \"$RESPONSE\" | {jq})", name(save))
+                };
+            }
+        }
+    }
+    for save in step.saves.iter().filter(|save| judged(step, save)) {
+        let _ = writeln!(out, "echo \"{}: {}\"", name(save), variable(&save.name));
+    }
+    Some(out)
+}
+
+/// A command inside `$( )`: a text on standard input ends on a line of its own.
+fn ended(shell: &str) -> String {
+    if shell.ends_with("\nEOF") { format!("{shell}\n") } else { shell.to_owned() }
+}
+
+/// Whether a gate judges a value that may be seen.
+fn judged(step: &StepDef, save: &Save) -> bool {
+    let reads =
+        |gate: &crate::step::Gate| gate.that().reads().iter().any(|read| read.name == save.name);
+    !save.secret && step.gates.iter().any(reads)
+}
+
+fn taking_back(runbook: &Runbook, json: &HashSet<String>) -> String {
+    let hand = hand(runbook, json, false);
+    let back = |step: &StepDef| {
+        let manual = match &step.undo {
+            Some(undo) => undo.manual(&hand),
+            None => step.action.manual_back()?,
+        };
+        let mut part = format!("### {}\n\n", title(step));
+        paragraph(&mut part, &manual.text);
+        if let Some(shell) = manual.piped(None) {
+            fenced(&mut part, &shell);
+        }
+        Some(part)
+    };
+    let parts: Vec<String> = runbook.steps.iter().rev().filter_map(back).collect();
+    if parts.is_empty() {
+        return String::new();
+    }
+    format!(
+        "## Taking it back\n\nIn this order; leave out what was not done.\n\n{}",
+        parts.concat()
+    )
+}
+
+/// What an input is, for one cell of a table: its first paragraph.
+fn first_paragraph(input: &Input) -> String {
+    let mut parts = input.about.trim().split("\n\n");
+    let first = parts.next().unwrap_or_default();
+    let first = first.split_whitespace().collect::<Vec<_>>().join(" ");
+    // What leads over to a list stands with it, further on.
+    match first.rfind(['.', '?', '!']) {
+        Some(end) if parts.next().is_some() => first[..=end].to_owned(),
+        _ => first,
+    }
+}
+
+/// A text inside a table's cell.
+fn cell(text: &str) -> String {
+    text.replace('|', "\\|").replace('\n', " ")
+}
+
+#[cfg(test)]
+mod tests;

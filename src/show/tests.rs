@@ -1,0 +1,81 @@
+use super::*;
+use crate::source::Source;
+
+fn runbook(steps: &str) -> Runbook {
+    let text = format!(
+        "format = 1\nname = \"x\"\n[inputs.user]\n[inputs.token]\nsecret = true\n\
+         [connections.api]\nbase = \"https://api.example.com/v1/\"\n\
+         headers = {{ authorization = \"Bearer {{{{ token }}}}\" }}\n{steps}"
+    );
+    let parsed = Runbook::parse(&Source::new("x.toml", text), &|_, _| Err(String::new()));
+    parsed.map_err(|diags| diags.into_iter().map(|diag| diag.title).collect::<Vec<_>>()).unwrap().0
+}
+
+fn typed(steps: &str) -> String {
+    let runbook = runbook(steps);
+    commands(&runbook, &runbook.steps[0]).unwrap()
+}
+
+#[test]
+fn a_look_up_is_curl_and_jq() {
+    let shell = typed(
+        "[[steps]]\nid = \"a\"\nhttp = { on = \"api\", url = \"users/\", query = { name = \"{{ user }}\" } }\n\
+         save.user_id = '.results[0].id'\ngates = [{ that = \"user_id is integer\" }]\n",
+    );
+    assert_eq!(
+        shell,
+        "USER_ID=$(curl -sS -G https://api.example.com/v1/users/ \\\n  \
+               --data-urlencode \"name=$USER\" \\\n  -H \"Authorization: Bearer $TOKEN\" \\\n  \
+               | jq -c '.results[0].id')\necho \"USER_ID: $USER_ID\"\n"
+    );
+}
+
+#[test]
+fn what_is_made_is_sent_as_json_with_the_names_in_it() {
+    let shell = typed(
+        "[[steps]]\nid = \"a\"\nhttp = { on = \"api\", method = \"POST\", url = \"users/\", json = { name = \"{{ user }}\", tags = [\"x\"] } }\n\
+         save.one = '.a'\nsave.two = { jq = '.b', secret = true }\n",
+    );
+    assert_eq!(
+        shell,
+        "RESPONSE=$(curl -sS -X POST https://api.example.com/v1/users/ \\\n  -H \"Authorization: Bearer $TOKEN\" \\\n  \
+         -H 'Content-Type: application/json' \\\n  --data-binary @- << EOF\n{\n  \"name\": \"$USER\",\n  \"tags\": [\"x\"]\n}\nEOF\n)\n\
+         ONE=$(echo \"$RESPONSE\" | jq -r '.a')\nTWO=$(echo \"$RESPONSE\" | jq -r '.b')\n"
+    );
+}
+
+#[test]
+fn every_kind_says_how_it_is_done_by_hand() {
+    for kind in crate::step::KINDS {
+        let used = "format = 1\nname = \"o\"\n[inputs.host]\n[[steps]]\nid = \"a\"\nnote = \"v\"\n";
+        let names = "[vars]\nuser = \"u\"\nhost = \"h\"\nunit = \"u\"\nkey = \"k\"\napp = \"a\"\nissuer = \"i\"\n\
+                     scope_pks = [1]\ncredentials_file = \"f\"\nservice_url = \"https://a.b\"\n";
+        let text = format!(
+            "format = 1\nname = \"x\"\n{names}[connections.api]\nbase = \"https://a.b/\"\n{}",
+            kind.example
+        );
+        let find = |_: &str, _: &Source| Ok(Source::new("o.toml", used));
+        let parsed = Runbook::parse(&Source::new("x.toml", text), &find);
+        let runbook =
+            parsed.map_err(|diags| format!("{}: {:?}", kind.name, diags[0].title)).unwrap().0;
+        let manual = by_hand(&runbook, &runbook.steps[0], &HashSet::new());
+        assert!(manual.shell.is_some() || !manual.text.is_empty(), "{}", kind.name);
+    }
+}
+
+#[test]
+fn headings_of_a_note_go_below_the_step_and_code_stays() {
+    assert_eq!(lowered("# A\n```sh\n# b\n```\n"), "### A\n```sh\n# b\n```");
+}
+
+/// `UPDATE=1 cargo test` writes it anew.
+#[test]
+fn the_file_in_docs_lists_every_kind() {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/steps.md");
+    let pages = crate::step::KINDS.iter().map(kind).map(|page| format!("\n#{page}"));
+    let text = format!("# Kinds of steps\n\n{}{}", kinds(), pages.collect::<String>());
+    if crate::world::World::real().var("UPDATE").is_some() {
+        std::fs::write(&path, &text).unwrap();
+    }
+    assert!(std::fs::read_to_string(&path).unwrap_or_default() == text, "run with UPDATE=1");
+}

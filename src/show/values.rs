@@ -1,0 +1,173 @@
+//! The values of a runbook: what is asked for, the presets, and what is computed from them.
+
+use std::collections::HashSet;
+use std::fmt::Write as _;
+
+use regex_lite::Regex;
+
+use super::{cell, fenced, first_paragraph, paragraph};
+use crate::reader::Tree;
+use crate::runbook::{From, Input, Runbook, Value};
+use crate::step::manual::{is_json, quoted, tree_words, words};
+
+/// The names whose values are no texts, as far as the file tells.
+pub(super) fn json(runbook: &Runbook) -> HashSet<String> {
+    let mut names = HashSet::new();
+    let typed = |input: &&Input| !matches!(input.typed.name, "string" | "url" | "path");
+    names.extend(runbook.inputs.iter().filter(typed).map(|input| input.name.clone()));
+    for var in &runbook.vars {
+        let known = match &var.value {
+            Tree::Literal(json) => !json.is_string(),
+            Tree::Template(template) => match template.sole_name() {
+                Some(name) => names.contains(name),
+                None => is_json(template.source().trim_start_matches('{')),
+            },
+            Tree::List(_) | Tree::Map(_) => true,
+        };
+        names.extend(known.then(|| var.name.clone()));
+    }
+    for step in &runbook.steps {
+        for save in &step.saves {
+            let program = save.program.map_or("", |program| runbook.programs.code(program));
+            let mut gates = step.gates.iter().map(|gate| gate.that().source());
+            if is_list(program) || gates.any(|gate| compares_as_json(gate, &save.name)) {
+                names.insert(save.name.clone());
+            }
+        }
+    }
+    names
+}
+
+/// Whether a program gives a list, an object or a number, by the look of it.
+fn is_list(program: &str) -> bool {
+    let program = program.trim();
+    let open = match program.chars().last() {
+        Some(']') => '[',
+        Some('}') => '{',
+        _ => return !program.starts_with(['[', '{']) && is_json(program),
+    };
+    // `[…][0]` and `.a[0]` give one thing out of a list.
+    let close = program.chars().last().unwrap_or_default();
+    let mut depth = 0_usize;
+    for (at, c) in program.char_indices().rev() {
+        depth = if c == close { depth + 1 } else { depth - usize::from(c == open) };
+        if depth == 0 {
+            let before = program[..at].trim_end();
+            return before.is_empty() || before.ends_with('|');
+        }
+    }
+    false
+}
+
+/// Whether a gate says that a value is no text.
+fn compares_as_json(gate: &str, name: &str) -> bool {
+    let kinds = "(is (integer|number|boolean|iterable|sequence|mapping)|[<>]|[!=]= *[0-9])";
+    Regex::new(&format!(r"\b{name} *{kinds}")).is_ok_and(|regex| regex.is_match(gate))
+}
+
+pub(super) fn markdown(runbook: &Runbook) -> String {
+    let mut out = String::new();
+    if !runbook.inputs.is_empty() {
+        inputs(&mut out, runbook);
+        presets(&mut out, runbook);
+        for input in runbook.inputs.iter().filter(|input| input.about.trim().contains("\n\n")) {
+            let _ = writeln!(out, "### {}\n", input.name.to_uppercase());
+            paragraph(&mut out, &input.about);
+        }
+    }
+    if !runbook.vars.is_empty() {
+        out.push_str("## Derived values\n\n");
+        fenced(&mut out, &vars(runbook));
+    }
+    out
+}
+
+fn inputs(out: &mut String, runbook: &Runbook) {
+    out.push_str("## Inputs\n\nSet each as a shell variable before you begin: `NAME=value`.\n\n");
+    out.push_str("| Input | What it is | Example | Default |\n|---|---|---|---|\n");
+    for input in &runbook.inputs {
+        let code = |text: &str| if text.is_empty() { String::new() } else { format!("`{text}`") };
+        let _ = writeln!(
+            out,
+            "| `{}` | {} | {} | {} |",
+            input.name.to_uppercase(),
+            cell(&what(input)),
+            cell(&code(input.example.as_deref().unwrap_or_default())),
+            cell(&code(&default(input))),
+        );
+    }
+    out.push('\n');
+}
+
+fn what(input: &Input) -> String {
+    let about = first_paragraph(input);
+    let mut parts = input.typed.told();
+    if input.secret {
+        parts.push("secret".to_owned());
+    }
+    let from: Vec<String> = input.from.iter().map(place).collect();
+    if !from.is_empty() {
+        parts.push(format!("looked for in {}", from.join(", then ")));
+    }
+    let parts = parts.join("; ");
+    match (about.is_empty(), parts.is_empty()) {
+        (_, true) => about,
+        (true, _) => parts,
+        _ => format!("{about} ({parts})"),
+    }
+}
+
+fn place(from: &From) -> String {
+    match from {
+        From::Env(name) => format!("the environment variable `{name}`"),
+        From::Dotenv { file, key } => format!("`{key}` in `{}`", words(file)),
+        From::File(file) => format!("the file `{}`", words(file)),
+    }
+}
+
+fn default(input: &Input) -> String {
+    match &input.default {
+        None => String::new(),
+        Some(Value::Literal(json)) => input.typed.typed(json),
+        Some(Value::Template(template)) => words(template),
+    }
+}
+
+/// Inputs down, presets across: there are more inputs.
+fn presets(out: &mut String, runbook: &Runbook) {
+    if runbook.presets.is_empty() {
+        return;
+    }
+    let names = runbook.presets.iter().map(|preset| format!(" `{}` |", preset.name));
+    let _ = writeln!(out, "### Presets\n\n| Input |{}", names.collect::<String>());
+    let _ = writeln!(out, "|---|{}", "---|".repeat(runbook.presets.len()));
+    let value = |input: &Input, values: &[(crate::reader::Text, crate::value::Json)]| {
+        let found = values.iter().find(|(name, _)| name.value == input.name);
+        found.map(|(_, value)| format!("`{}`", input.typed.typed(value))).unwrap_or_default()
+    };
+    for input in &runbook.inputs {
+        let row: Vec<String> =
+            runbook.presets.iter().map(|preset| value(input, &preset.values)).collect();
+        if row.iter().any(|value| !value.is_empty()) {
+            let row: Vec<String> = row.iter().map(|value| cell(value)).collect();
+            let _ = writeln!(out, "| `{}` | {} |", input.name.to_uppercase(), row.join(" | "));
+        }
+    }
+    out.push('\n');
+}
+
+fn vars(runbook: &Runbook) -> String {
+    let line = |name: &str, tree: &Tree| {
+        let (name, value) = (name.to_uppercase(), tree_words(tree));
+        match tree {
+            // Something to work out: in a comment, as a shell would take it for a value.
+            Tree::Template(_) if value.starts_with('{') && value.ends_with('}') => {
+                let quotes = if value.contains('"') { '\'' } else { '"' };
+                let code = value[1..value.len() - 1].replace('\'', &quotes.to_string());
+                format!("{name}=  # {code}\n")
+            }
+            _ => format!("{name}={}\n", quoted(&value)),
+        }
+    };
+    runbook.vars.iter().map(|var| line(&var.name, &var.value)).collect()
+}

@@ -1,0 +1,449 @@
+//! Kinds of steps: what there is, and what each must be able to do.
+//!
+//! A kind is one file with all there is to know about it. [`KINDS`] is the only list:
+//! the parser, the docs, the schema and "did you mean" read it; the engine never asks
+//! which kind a step is of.
+
+pub mod connection;
+mod append;
+mod command;
+mod dns;
+mod generate;
+pub mod gate;
+mod http;
+pub mod jq;
+pub mod manual;
+mod note;
+mod prompt;
+mod remove;
+mod use_runbook;
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::fmt::Debug;
+use std::future::Future;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use crate::journal::event::{Effect, Failure};
+use crate::jq::{Programs, Val};
+use crate::reader::{Field, Reader, Rules};
+use crate::redact;
+use crate::scope::Scope;
+use crate::template::{RenderError, Template};
+use crate::terminal::Terminal;
+use crate::transport::ssh::{Destination, Fault, Session, Sessions};
+use crate::transport::{Client, Tls};
+use crate::value::Labeled;
+use crate::world::World;
+pub use connection::Connection;
+pub use gate::{Gate, judge};
+pub use manual::{Hand, Manual};
+
+/// All kinds.
+pub static KINDS: &[Kind] = &[
+    http::KIND,
+    jq::KIND,
+    gate::KIND,
+    append::KIND,
+    remove::KIND,
+    prompt::KIND,
+    command::KIND,
+    note::KIND,
+    dns::KIND,
+    generate::KIND,
+    use_runbook::KIND,
+];
+
+/// One kind of step.
+#[derive(Debug)]
+pub struct Kind {
+    /// The key in a step's table.
+    pub name: &'static str,
+    /// What it does, one sentence.
+    pub about: &'static str,
+    /// Its keys.
+    pub fields: &'static [Field],
+    /// Which of them go together.
+    pub rules: Rules,
+    /// The key meant when the kind is given a bare string or list.
+    pub plain: Option<&'static str>,
+    /// A step of this kind, as TOML; parsed by a test, printed in the docs.
+    pub example: &'static str,
+    /// Reads its table.
+    pub parse: fn(&Reader<'_>) -> Option<Box<dyn Step>>,
+}
+
+/// A future on the engine's one thread.
+pub type Local<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
+
+/// One step's action, parsed and checked.
+pub trait Step: Debug {
+    /// What it may do to the world.
+    fn effect(&self) -> Effect;
+
+    /// Whether its answer is saved under the step's id when nothing else is saved.
+    fn saves_itself(&self) -> bool {
+        false
+    }
+
+    /// Whether what it saves of itself is secret, known before it runs.
+    fn secret(&self) -> bool {
+        false
+    }
+
+    /// Names its answer adds for the `save` programs, besides the file's own.
+    fn locals(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    /// The connection it uses.
+    fn connection(&self) -> Option<&str> {
+        None
+    }
+
+    /// Whether a person may be asked.
+    fn asks(&self) -> bool {
+        false
+    }
+
+    /// Whether it keeps its place among the steps, never run beside another.
+    fn alone(&self) -> bool {
+        self.asks()
+    }
+
+    /// What it is about to do, in one line: `POST https://…`.
+    fn what(&self, cx: &Cx<'_>) -> Result<String, Trouble>;
+
+    /// What it would send or write, for `plan` and `--step`.
+    fn preview(&self, _cx: &Cx<'_>) -> Result<Vec<String>, Trouble> {
+        Ok(Vec::new())
+    }
+
+    /// How things stand before it acts, where only that can tell after a crash what it changed.
+    /// Kept with the intent, and given to `run` and `take_back` when the step is in doubt.
+    fn before(&self, _cx: &Cx<'_>) -> Vec<(&'static str, Labeled)> {
+        Vec::new()
+    }
+
+    /// Does it.
+    fn run<'a>(&'a self, cx: &'a Cx<'a>) -> Local<'a, Result<Answer, Trouble>>;
+
+    /// How a person would do it by hand.
+    fn manual(&self, _hand: &Hand<'_>) -> Manual {
+        Manual::default()
+    }
+
+    /// How a person would take it back by hand, where this kind takes it back itself.
+    fn manual_back(&self) -> Option<Manual> {
+        None
+    }
+
+    /// What it judges, if it is a check and nothing else.
+    fn gate(&self) -> Option<&Gate> {
+        None
+    }
+
+    /// What of this machine it touches, as its author wrote it.
+    fn touches(&self) -> Vec<Touch> {
+        Vec::new()
+    }
+
+    /// The runbook it uses as one step, if it is of that kind.
+    fn nested(&self) -> Option<Nested<'_>> {
+        None
+    }
+
+    /// Takes it back without the author's help, if this kind can.
+    fn take_back<'a>(&'a self, _cx: &'a Cx<'a>) -> Option<Local<'a, Result<String, Trouble>>> {
+        None
+    }
+}
+
+/// Something of this machine that a step touches.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Touch {
+    /// Runs a program: its command line.
+    Runs(String),
+    /// Writes a file: its path.
+    Writes(String),
+}
+
+/// Another runbook as one step.
+pub struct Nested<'a> {
+    /// The runbook; the engine knows its type, which stands above kinds.
+    pub runbook: &'a dyn std::any::Any,
+    /// Its inputs, as the step gives them.
+    pub inputs: &'a [(String, crate::reader::Tree)],
+}
+
+/// What a step came back with.
+#[derive(Debug, Default)]
+pub struct Answer {
+    /// What `save` programs read as `.`.
+    pub input: Val,
+    /// What they read as `$name`, besides the file's own names.
+    pub locals: Vec<(&'static str, Val)>,
+    /// Whether all of it is secret.
+    pub secret: bool,
+    /// A few words for the person: `201 Created`.
+    pub summary: String,
+    /// Markdown for the person.
+    pub note: Option<String>,
+    /// Whether the note shows secrets, as its author said it may.
+    pub revealed: bool,
+    /// What taking it back will need to know.
+    pub private: Vec<(&'static str, Labeled)>,
+    /// Whether everything was there already, so that nothing was changed.
+    pub unchanged: bool,
+    /// What came back, in a few lines, for when `save` cannot read it.
+    pub evidence: Vec<String>,
+}
+
+/// Why a step could not do its work.
+#[derive(Debug, Clone)]
+pub enum Trouble {
+    /// It failed.
+    Failed(Failure, Again),
+    /// A person's answer is needed and nobody is there.
+    Waiting(String),
+    /// The person interrupted it.
+    Interrupted,
+}
+
+/// Whether trying again may help, and may harm.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Again {
+    /// It would fail the same way.
+    No,
+    /// Nothing was done, trying again is safe even for a *once* step.
+    Safe,
+    /// It may have been done; only what is safe to repeat is repeated.
+    MaybeDone,
+}
+
+impl Trouble {
+    /// A failure that trying again would not mend.
+    pub fn failed(message: impl Into<String>) -> Self {
+        Self::Failed(failure(message), Again::No)
+    }
+
+    /// The same, with lines of details.
+    pub fn detailed(message: impl Into<String>, details: Vec<String>) -> Self {
+        Self::Failed(Failure { details, ..failure(message) }, Again::No)
+    }
+
+    /// Adds a hint.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        if let Self::Failed(failure, _) = &mut self {
+            failure.hints.push(hint.into());
+        }
+        self
+    }
+}
+
+/// A failure with nothing but its message.
+pub fn failure(message: impl Into<String>) -> Failure {
+    Failure { message: message.into(), details: Vec::new(), hints: Vec::new(), doubt: false }
+}
+
+impl From<RenderError> for Trouble {
+    fn from(error: RenderError) -> Self {
+        Self::failed(error.0)
+    }
+}
+
+/// What every step of a run shares.
+pub struct Services {
+    /// Clock, environment, folders.
+    pub world: World,
+    /// The person, if any.
+    pub terminal: Box<dyn Terminal>,
+    /// What must never be shown.
+    pub redactor: redact::Shared,
+    /// Confirmations are taken as given.
+    pub yes: bool,
+    /// Answers given beforehand: step, value.
+    pub answers: HashMap<String, String>,
+    /// Names that resolve to an address in a rehearsal.
+    pub hosts: Option<String>,
+    /// The address of the fake that answers commands in a rehearsal.
+    pub fake: Option<String>,
+    /// In a rehearsal: the folder below which all files are written.
+    pub folder: Option<PathBuf>,
+    clients: RefCell<HashMap<(String, usize), Client>>,
+    sessions: Sessions,
+}
+
+impl Services {
+    /// Services with no client built yet.
+    pub fn new(world: World, terminal: Box<dyn Terminal>, redactor: redact::Shared) -> Self {
+        let sessions = Sessions::new(world.var("PATH").unwrap_or_default());
+        Self {
+            world,
+            terminal,
+            redactor,
+            yes: false,
+            answers: HashMap::new(),
+            hosts: None,
+            fake: None,
+            folder: None,
+            clients: RefCell::default(),
+            sessions,
+        }
+    }
+
+    /// Where a file is: as the path says, or in a rehearsal below its folder, so that nothing
+    /// real is written.
+    pub fn place(&self, path: &str) -> PathBuf {
+        let path = self.world.cwd.join(self.world.expand_home(path));
+        match &self.folder {
+            Some(folder) if !path.starts_with(folder) => {
+                folder.join(path.strip_prefix("/").unwrap_or(&path))
+            }
+            _ => path,
+        }
+    }
+
+    /// The client of a connection; built when first needed, then kept. In a rehearsal the
+    /// service is here, so nothing goes through another host.
+    pub async fn client(
+        &self,
+        name: &str,
+        base: &url::Url,
+        redirects: usize,
+        tls: &Tls,
+        through: Option<&Destination>,
+    ) -> Result<Client, Trouble> {
+        let way = match through.filter(|_| self.hosts.is_none()) {
+            Some(to) => {
+                let session = self.session(to).await?;
+                let port = base.port_or_known_default().unwrap_or_default();
+                Some(session.way(base.host_str().unwrap_or_default(), port).await?)
+            }
+            None => None,
+        };
+        let socket = way.as_ref().map(|way| way.socket().display().to_string());
+        // Runbooks used by a runbook may have connections of the same name and other certificates.
+        let kind = format!("{name} {} {} {tls:?}", base.scheme(), socket.unwrap_or_default());
+        let key = (kind, redirects);
+        if let Some(client) = self.clients.borrow().get(&key) {
+            return Ok(client.clone());
+        }
+        let client = Client::new(base, redirects, tls, way).map_err(Trouble::failed)?;
+        self.clients.borrow_mut().insert(key, client.clone());
+        Ok(client)
+    }
+
+    /// The session to a host, connected; kept for the whole run. If a person is there, ssh may
+    /// ask them for a passphrase.
+    pub async fn session(&self, to: &Destination) -> Result<Arc<Session>, Trouble> {
+        let session = self.sessions.to(to);
+        if !session.is_open().await {
+            let _still = Still::new(&*self.terminal);
+            session.open(self.terminal.present()).await?;
+        }
+        Ok(session)
+    }
+}
+
+/// Nothing moves on the screen while it lives.
+struct Still<'a>(&'a dyn Terminal);
+
+impl<'a> Still<'a> {
+    fn new(terminal: &'a dyn Terminal) -> Self {
+        terminal.still(true);
+        Self(terminal)
+    }
+}
+
+impl Drop for Still<'_> {
+    fn drop(&mut self) {
+        self.0.still(false);
+    }
+}
+
+/// A way through another host that does not lead there: nothing was done.
+impl From<Fault> for Trouble {
+    fn from(fault: Fault) -> Self {
+        let again = if fault.passing { Again::Safe } else { Again::No };
+        let hints = fault.hint.into_iter().collect();
+        let (message, details) = (fault.message, fault.details);
+        Self::Failed(Failure { message, details, hints, doubt: false }, again)
+    }
+}
+
+/// What a step sees while it runs.
+pub struct Cx<'a> {
+    /// The step's id.
+    pub step: &'a str,
+    /// What its author says about it, Markdown.
+    pub about: &'a str,
+    /// The names it may read.
+    pub scope: &'a Scope,
+    /// What all steps share.
+    pub services: &'a Services,
+    /// The runbook's connections.
+    pub connections: &'a [Rc<Connection>],
+    /// The runbook's jq programs.
+    pub programs: &'a Programs,
+    /// How long one attempt may take, if the step says so.
+    pub timeout: Option<Duration>,
+    /// Whether a secret is read out of its answer: then none of that is shown.
+    pub guarded: bool,
+    /// Whether an earlier attempt may have done it already.
+    pub in_doubt: bool,
+    /// What the step's own outcome kept for taking it back; when the step is in doubt, how
+    /// things stood before.
+    pub private: &'a HashMap<String, Labeled>,
+    /// Says one line for `-v`.
+    pub trace: &'a dyn Fn(String),
+}
+
+impl Cx<'_> {
+    /// A text as anybody may see it.
+    pub fn mask(&self, text: &str) -> String {
+        self.services.redactor.mask(text)
+    }
+
+    /// Refuses a secret that is only known to be one now: an inner runbook's, for example.
+    /// `check` has refused the others.
+    pub fn refuse_secret<'n>(
+        &self,
+        names: impl IntoIterator<Item = &'n str>,
+        place: &str,
+    ) -> Result<(), Trouble> {
+        match names.into_iter().find(|name| self.scope.any_secret([*name])) {
+            None => Ok(()),
+            Some(name) => {
+                Err(Trouble::failed(format!("the secret `{name}` would show in {place}"))
+                    .hint("where it is meant to show, write `reveal = true` in the same table"))
+            }
+        }
+    }
+
+    /// A template's text as a person may see it. What it reads itself stays readable if its
+    /// author reveals it; all else that is secret is masked.
+    pub fn shown(&self, template: &Template, reveal: bool) -> Result<String, Trouble> {
+        let text = template.render_text(self.scope)?;
+        if !reveal {
+            return Ok(self.mask(&text));
+        }
+        let mut others = redact::Redactor::new();
+        let read = |name: &str| template.reads().iter().any(|read| read.name == name);
+        for (_, value) in self.scope.secrets().into_iter().filter(|(name, _)| !read(name)) {
+            // what is too short to be found is not found here either
+            let _ = others.add_json(&value);
+        }
+        Ok(others.mask(&text).into_owned())
+    }
+}
+
+/// The kind of this name.
+pub fn kind(name: &str) -> Option<&'static Kind> {
+    KINDS.iter().find(|kind| kind.name == name)
+}

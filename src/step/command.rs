@@ -1,0 +1,404 @@
+//! `command`: runs a program with its arguments, here or on another host.
+//!
+//! Here no shell is between. There is one there, the login shell: it is told the arguments so
+//! that they arrive exactly, and the variables come on standard input, where nobody sees them.
+//! In a rehearsal nothing runs: the fake is asked what would have come out.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+use crate::journal::event::Effect;
+use crate::jq::{self, Val};
+use crate::reader::{Field, REVEAL, Reader, Rules, Shape, Sink, Tree};
+use crate::template::Template;
+use crate::transport::ssh::{Destination, remote};
+use crate::transport::{Broken, Request, Tls};
+use crate::value::text;
+
+use super::connection::{SSH, through};
+use super::{
+    Again, Answer, Cx, Failure, Hand, Kind, Local, Manual, Step, Touch, Trouble, failure, manual,
+};
+
+/// The kind.
+pub(super) const KIND: Kind = Kind {
+    name: "command",
+    about: "Runs a program with its arguments; `.` is its standard output without the last line end.",
+    fields: FIELDS,
+    rules: Rules::needs(&["run"]),
+    plain: Some("run"),
+    example: r#"[[steps]]
+id      = "restart"
+command = { run = ["systemctl", "restart", "{{ unit }}"], env = { LANG = "C" } }
+effect  = "repeatable"
+"#,
+    parse,
+};
+
+const FIELDS: &[Field] = &[
+    Field {
+        name: "run",
+        shape: Shape::Templates,
+        about: "The program and its arguments; no shell splits them.",
+    },
+    Field {
+        name: "stdin",
+        shape: Shape::Template,
+        about: "What it reads on standard input; secrets go here.",
+    },
+    Field {
+        name: "env",
+        shape: Shape::Map,
+        about: "Environment variables, besides the person's own.",
+    },
+    Field { name: "cwd", shape: Shape::Template, about: "The folder it runs in." },
+    Field {
+        name: "ssh",
+        shape: Shape::Template,
+        about: "The host it runs on, `user@host` or `user@host:port`; here if empty.",
+    },
+    Field {
+        name: "accept",
+        shape: Shape::Integers,
+        about: "The exit statuses that are no failure; 0 if not said.",
+    },
+    REVEAL,
+];
+
+/// The exit status of `ssh` when it has none of the program's to give.
+const SSH_FAILED: i32 = 255;
+
+/// How long the fake may take to answer.
+const REHEARSED: Duration = Duration::from_secs(30);
+
+/// The largest output taken, in bytes.
+const OUTPUT_LIMIT: u64 = 10 * 1024 * 1024;
+
+#[derive(Debug)]
+struct Command {
+    run: Vec<Template>,
+    stdin: Option<Template>,
+    env: Vec<(String, Tree)>,
+    cwd: Option<Template>,
+    ssh: Option<Template>,
+    accept: Vec<u64>,
+    reveal: bool,
+}
+
+fn parse(reader: &Reader<'_>) -> Option<Box<dyn Step>> {
+    reader.only(FIELDS);
+    let texts = reader.texts("run");
+    if texts.is_empty() {
+        return reader.missing("run", "write the program and its arguments, as in `run = [\"systemctl\", \"restart\", \"app\"]`");
+    }
+    let wanted = texts.len();
+    let sink = reader.open("a program's arguments, which everybody on the machine can see");
+    let run: Vec<Template> =
+        texts.iter().filter_map(|text| reader.gather.template(text, sink)).collect();
+    let stdin = reader.template("stdin", Sink::Closed);
+    let env = reader.map("env", Sink::Closed);
+    let cwd = reader.template("cwd", reader.open("a path"));
+    let ssh = reader.template("ssh", SSH);
+    let accept = reader.integers("accept");
+    let reveal = reader.boolean(REVEAL.name).unwrap_or(false);
+    (run.len() == wanted)
+        .then(|| Box::new(Command { run, stdin, env, cwd, ssh, accept, reveal }) as Box<dyn Step>)
+}
+
+struct Output {
+    status: Option<i32>,
+    stdout: Vec<u8>,
+    stderr: Vec<u8>,
+}
+
+/// A fake's answer.
+#[derive(serde::Deserialize)]
+struct Said {
+    status: i32,
+    stdout: String,
+    stderr: String,
+}
+
+impl From<Said> for Output {
+    fn from(said: Said) -> Self {
+        let (stdout, stderr) = (said.stdout.into_bytes(), said.stderr.into_bytes());
+        Self { status: Some(said.status), stdout, stderr }
+    }
+}
+
+impl Step for Command {
+    fn effect(&self) -> Effect {
+        Effect::Once
+    }
+
+    fn locals(&self) -> &'static [&'static str] {
+        &["response"]
+    }
+
+    fn touches(&self) -> Vec<Touch> {
+        let words: Vec<String> = self.run.iter().map(|word| quote(word.source())).collect();
+        let place = self.ssh.as_ref().map(|ssh| format!(" on {}", ssh.source()));
+        vec![Touch::Runs(words.join(" ") + &place.unwrap_or_default())]
+    }
+
+    fn what(&self, cx: &Cx<'_>) -> Result<String, Trouble> {
+        let words = self.argv(cx)?;
+        let quoted: Vec<String> = words.iter().map(|word| quote(word)).collect();
+        let place = match through(self.ssh.as_ref(), cx.scope)? {
+            Some(to) => format!(" on {to}"),
+            None => String::new(),
+        };
+        Ok(cx.mask(&format!("run {}{place}", quoted.join(" "))))
+    }
+
+    fn manual(&self, _hand: &Hand<'_>) -> Manual {
+        let argv: Vec<String> =
+            self.run.iter().map(|word| manual::quoted(&manual::words(word))).collect();
+        let env = self
+            .env
+            .iter()
+            .map(|(name, tree)| format!("{name}={} ", manual::quoted(&manual::tree_words(tree))));
+        let cwd = self.cwd.as_ref().map(manual::words);
+        let cwd = cwd.map(|cwd| format!("cd {} && ", manual::quoted(&cwd))).unwrap_or_default();
+        let line = format!("{cwd}{}{}", env.collect::<String>(), argv.join(" "));
+        let shell = match self.ssh.as_ref().map(manual::words) {
+            Some(host) => format!("ssh {} {}", manual::quoted(&host), manual::quoted(&line)),
+            None => line,
+        };
+        let stdin = self.stdin.as_ref().map(manual::words);
+        Manual { shell: Some(shell), stdin, raw: true, ..Manual::default() }
+    }
+
+    fn run<'a>(&'a self, cx: &'a Cx<'a>) -> Local<'a, Result<Answer, Trouble>> {
+        Box::pin(async move {
+            let what = self.what(cx)?;
+            (cx.trace)(format!("> {what}"));
+            let output = match cx.timeout {
+                None => self.output(cx).await?,
+                Some(limit) => {
+                    tokio::time::timeout(limit, self.output(cx)).await.map_err(|_| {
+                        let message = format!("{what} did not end within {limit:?}{}", self.left());
+                        Trouble::Failed(
+                            Failure { doubt: true, ..failure(message) },
+                            Again::MaybeDone,
+                        )
+                    })??
+                }
+            };
+            (cx.trace)(format!("< exit status {:?}", output.status));
+            self.answer(cx, &what, &output)
+        })
+    }
+}
+
+impl Command {
+    fn argv(&self, cx: &Cx<'_>) -> Result<Vec<String>, Trouble> {
+        if !self.reveal {
+            let reads = self.run.iter().flat_map(super::super::template::Template::reads);
+            cx.refuse_secret(reads.map(|read| read.name.as_str()), "a program's arguments")?;
+        }
+        self.run.iter().map(|word| Ok(word.render_text(cx.scope)?)).collect()
+    }
+
+    /// What became of it when it took too long.
+    fn left(&self) -> &'static str {
+        match self.ssh {
+            Some(_) => "; what runs on another host may go on",
+            None => " and was killed",
+        }
+    }
+
+    async fn output(&self, cx: &Cx<'_>) -> Result<Output, Trouble> {
+        let to = through(self.ssh.as_ref(), cx.scope)?;
+        match (&cx.services.fake, to) {
+            (Some(fake), to) => self.rehearsed(cx, fake, to.as_ref()).await,
+            (None, _) if cx.services.hosts.is_some() => {
+                Err(Trouble::failed("a rehearsal runs no command, and its fake is gone"))
+            }
+            (None, Some(to)) => self.there(cx, &to).await,
+            (None, None) => self.here(cx).await,
+        }
+    }
+
+    /// What the fake says would have come out.
+    async fn rehearsed(
+        &self,
+        cx: &Cx<'_>,
+        fake: &str,
+        to: Option<&Destination>,
+    ) -> Result<Output, Trouble> {
+        let text = |template: &Option<Template>| {
+            template.as_ref().map(|template| template.render_text(cx.scope)).transpose()
+        };
+        let env: serde_json::Map<_, _> =
+            self.variables(cx)?.into_iter().map(|(name, value)| (name, value.into())).collect();
+        let told = serde_json::json!({
+            "argv": self.argv(cx)?, "stdin": text(&self.stdin)?, "env": env, "cwd": text(&self.cwd)?,
+            "ssh": to.map(ToString::to_string),
+        });
+        let url = url::Url::parse(&format!("{fake}{}", crate::fake::COMMANDS))
+            .map_err(|error| Trouble::failed(format!("`{fake}` is no address: {error}")))?;
+        let client = cx.services.client("", &url, 0, &Tls::default(), None).await?;
+        let request = Request {
+            method: "POST".to_owned(),
+            url,
+            headers: vec![("content-type".to_owned(), "application/json".to_owned())],
+            body: Some(told.to_string().into_bytes()),
+            timeout: REHEARSED,
+        };
+        let response = client.send(request).await.map_err(|broken| {
+            let doubt = !matches!(broken, Broken::NotSent(_) | Broken::NoWay(_));
+            let message = format!("the fake failed: {}", broken.message());
+            Trouble::Failed(Failure { doubt, ..failure(message) }, Again::MaybeDone)
+        })?;
+        let said = String::from_utf8_lossy(&response.body);
+        match (response.status, serde_json::from_str::<Said>(&said)) {
+            (200, Ok(said)) => Ok(said.into()),
+            _ => Err(Trouble::failed(cx.mask(said.trim()))
+                .hint("a rehearsal runs no command: `[[commands]]` in the fake answer them")),
+        }
+    }
+
+    fn variables(&self, cx: &Cx<'_>) -> Result<Vec<(String, String)>, Trouble> {
+        self.env
+            .iter()
+            .map(|(name, tree)| Ok((name.clone(), text(&tree.render(cx.scope)?))))
+            .collect()
+    }
+
+    async fn there(&self, cx: &Cx<'_>, to: &Destination) -> Result<Output, Trouble> {
+        let variables = self.variables(cx)?;
+        let mut stdin = self.stdin.as_ref().map(|stdin| stdin.render_text(cx.scope)).transpose()?;
+        if !variables.is_empty() {
+            let first = remote::prelude(&variables).map_err(|name| {
+                Trouble::failed(format!("`{name}` cannot be the name of a variable on `{to}`"))
+            })?;
+            stdin = Some(first + &stdin.unwrap_or_default());
+        }
+        let cwd = self.cwd.as_ref().map(|cwd| cwd.render_text(cx.scope)).transpose()?;
+        let line = remote::line(&self.argv(cx)?, cwd.as_deref(), !variables.is_empty());
+        let session = cx.services.session(to).await?;
+        let mut command = session.command(&line).await?;
+        command.stdin(if stdin.is_some() { Stdio::piped() } else { Stdio::null() });
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let child = command.spawn().map_err(|error| {
+            Trouble::Failed(failure(format!("cannot start `ssh`: {error}")), Again::Safe)
+        })?;
+        let output =
+            talk(child, stdin).await.map_err(|error| Trouble::failed(format!("`ssh`: {error}")))?;
+        // ssh's own failures have this status, and a program that a signal ended has it too.
+        if output.status == Some(SSH_FAILED) {
+            let open = session.is_open().await;
+            if !open || !self.accept.contains(&255) {
+                return Err(broken_off(cx, to, &output, open));
+            }
+        }
+        Ok(output)
+    }
+
+    async fn here(&self, cx: &Cx<'_>) -> Result<Output, Trouble> {
+        let argv = self.argv(cx)?;
+        let mut command = tokio::process::Command::new(&argv[0]);
+        command.args(&argv[1..]).kill_on_drop(true);
+        command.envs(self.variables(cx)?);
+        match &self.cwd {
+            Some(cwd) => {
+                command.current_dir(cx.services.world.expand_home(&cwd.render_text(cx.scope)?))
+            }
+            None => command.current_dir(&cx.services.world.cwd),
+        };
+        let stdin = self.stdin.as_ref().map(|stdin| stdin.render_text(cx.scope)).transpose()?;
+        command.stdin(if stdin.is_some() { Stdio::piped() } else { Stdio::null() });
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let child = command.spawn().map_err(|error| {
+            Trouble::Failed(failure(format!("cannot start `{}`: {error}", argv[0])), Again::Safe)
+        })?;
+        talk(child, stdin).await.map_err(|error| Trouble::failed(format!("`{}`: {error}", argv[0])))
+    }
+
+    fn answer(&self, cx: &Cx<'_>, what: &str, output: &Output) -> Result<Answer, Trouble> {
+        let accepted = match output.status.and_then(|status| u64::try_from(status).ok()) {
+            Some(status) if self.accept.is_empty() => status == 0,
+            Some(status) => self.accept.contains(&status),
+            None => false,
+        };
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        if !accepted {
+            let ended = output.status.map_or("was killed by a signal".to_owned(), |status| {
+                format!("ended with exit status {status}")
+            });
+            // It ran: only its author can know what it did before it failed.
+            let failure =
+                Failure { details: tail(cx, &stderr), ..failure(format!("{what} {ended}")) };
+            return Err(Trouble::Failed(
+                Failure { doubt: output.status.is_none(), ..failure },
+                Again::MaybeDone,
+            ));
+        }
+        let stdout = String::from_utf8_lossy(&output.stdout);
+        let out = stdout.strip_suffix('\n').unwrap_or(&stdout).to_owned();
+        let head =
+            serde_json::json!({ "status": output.status, "stdout": stdout, "stderr": stderr });
+        let summary = format!("exit status {}", output.status.unwrap_or_default());
+        Ok(Answer {
+            input: Val::from(out),
+            locals: vec![("response", jq::from_json(&head))],
+            summary,
+            ..Answer::default()
+        })
+    }
+}
+
+async fn talk(mut child: tokio::process::Child, stdin: Option<String>) -> std::io::Result<Output> {
+    let pipe = child.stdin.take();
+    let (out, err) = (child.stdout.take(), child.stderr.take());
+    let write = async {
+        if let (Some(mut pipe), Some(text)) = (pipe, stdin) {
+            // A program that does not read all of it is no failure of ours.
+            let _ = pipe.write_all(text.as_bytes()).await;
+        }
+    };
+    let (status, stdout, stderr, ()) =
+        tokio::join!(child.wait(), collect(out), collect(err), write);
+    Ok(Output { status: status?.code(), stdout: stdout?, stderr: stderr? })
+}
+
+async fn collect(pipe: Option<impl tokio::io::AsyncRead + Unpin>) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    if let Some(pipe) = pipe {
+        let mut limited = pipe.take(OUTPUT_LIMIT);
+        limited.read_to_end(&mut bytes).await?;
+        // Whatever is beyond the limit is read and dropped, so that the program can end.
+        tokio::io::copy(&mut limited.into_inner(), &mut tokio::io::sink()).await?;
+    }
+    Ok(bytes)
+}
+
+fn tail(cx: &Cx<'_>, stderr: &str) -> Vec<String> {
+    const LINES: usize = 10;
+    let lines: Vec<&str> = stderr.lines().collect();
+    lines[lines.len().saturating_sub(LINES)..].iter().map(|line| cx.mask(line)).collect()
+}
+
+/// No status came back over ssh, or one that says nothing.
+fn broken_off(cx: &Cx<'_>, to: &Destination, output: &Output, open: bool) -> Trouble {
+    let message = if open {
+        format!("the command on `{to}` ended with status 255, or a signal ended it")
+    } else {
+        format!("the ssh session to `{to}` broke off while the command ran")
+    };
+    let details = tail(cx, &String::from_utf8_lossy(&output.stderr));
+    Trouble::Failed(Failure { details, doubt: true, ..failure(message) }, Again::MaybeDone)
+}
+
+/// A word as a person could paste it into a shell.
+fn quote(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@%+,".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}

@@ -1,0 +1,281 @@
+//! Connections: what every call to one service shares.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::reader::{Field, REVEAL, Reader, Shape, Sink, Tree};
+use crate::scope::Scope;
+use crate::template::Template;
+use crate::transport::Tls;
+use crate::transport::ssh::Destination;
+use crate::value::text;
+
+use super::{Cx, Trouble, manual};
+
+/// How long a call may take when nobody says.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The keys of a connection.
+pub const FIELDS: &[Field] = &[
+    Field {
+        name: "base",
+        shape: Shape::Template,
+        about: "The URL every call's `url` is relative to.",
+    },
+    Field { name: "headers", shape: Shape::Map, about: "Headers every call sends." },
+    Field {
+        name: "ssh",
+        shape: Shape::Template,
+        about: "The host to reach it through, `user@host` or `user@host:port`; directly if empty.",
+    },
+    Field {
+        name: "timeout",
+        shape: Shape::Duration,
+        about: "How long one call may take; 30 s if not said.",
+    },
+    Field {
+        name: "retry",
+        shape: Shape::Table(RETRY),
+        about: "How often and how patiently what is safe to repeat is repeated.",
+    },
+    Field {
+        name: "ca",
+        shape: Shape::Template,
+        about: "A PEM file with the only authorities trusted; the platform's if not said or empty.",
+    },
+    Field {
+        name: "client_cert",
+        shape: Shape::Template,
+        about: "A PEM file with the certificate this side shows; none if empty.",
+    },
+    Field {
+        name: "client_key",
+        shape: Shape::Template,
+        about: "A PEM file with that certificate's key; `client_cert` holds it if not said.",
+    },
+    Field {
+        name: "insecure",
+        shape: Shape::Boolean,
+        about: "Certificates are not checked; every run says so.",
+    },
+    REVEAL,
+];
+
+/// The keys of `retry`.
+pub const RETRY: &[Field] = &[
+    Field {
+        name: "times",
+        shape: Shape::Integer,
+        about: "How many attempts more after the first.",
+    },
+    Field {
+        name: "backoff",
+        shape: Shape::Duration,
+        about: "The wait before the second attempt; doubled each time.",
+    },
+];
+
+/// What every call to one service shares.
+#[derive(Debug)]
+pub struct Connection {
+    /// Its name in the file.
+    pub name: String,
+    base: Template,
+    headers: Vec<(String, Tree)>,
+    ssh: Option<Template>,
+    ca: Option<Template>,
+    client_cert: Option<Template>,
+    client_key: Option<Template>,
+    /// Whether certificates are not checked.
+    pub insecure: bool,
+    /// How long one call may take.
+    pub timeout: Duration,
+    /// What is safe to repeat is repeated so often.
+    pub retry: Retry,
+}
+
+/// How often and how patiently something is repeated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Retry {
+    /// Attempts after the first.
+    pub times: u32,
+    /// The wait before the second attempt; doubled each time.
+    pub backoff: Duration,
+}
+
+impl Retry {
+    /// The wait after a failed attempt (from 1), at most a minute.
+    pub fn wait(&self, attempt: u32) -> Duration {
+        let factor = 1_u32.checked_shl(attempt.saturating_sub(1)).unwrap_or(u32::MAX);
+        self.backoff.saturating_mul(factor).min(Duration::from_mins(1))
+    }
+
+    /// Reads a `retry` table.
+    pub fn parse(reader: &Reader<'_>, key: &str) -> Option<Self> {
+        let table = reader.table(key)?;
+        table.only(RETRY);
+        let times =
+            table.integer("times").map_or(0, |times| u32::try_from(times).unwrap_or(u32::MAX));
+        let backoff = table.duration("backoff").unwrap_or(Duration::from_secs(1));
+        Some(Self { times, backoff })
+    }
+}
+
+impl Connection {
+    /// Reads a connection's table.
+    pub fn parse(name: &str, reader: &Reader<'_>) -> Option<Self> {
+        reader.only(FIELDS);
+        let headers = reader.map("headers", Sink::Closed);
+        let file = |key| reader.template(key, reader.open("a path"));
+        let (ca, client_cert, client_key) = (file("ca"), file("client_cert"), file("client_key"));
+        if reader.has("client_key") && !reader.has("client_cert") {
+            return reader.missing("client_cert", "name the certificate that `client_key` is for");
+        }
+        let insecure = reader.boolean("insecure").unwrap_or(false);
+        let ssh = reader.template("ssh", SSH);
+        let timeout = reader.duration("timeout").unwrap_or(TIMEOUT);
+        let retry = Retry::parse(reader, "retry").unwrap_or_default();
+        if !reader.has("base") {
+            return reader.missing(
+                "base",
+                "write the service's base address, as in `base = \"https://api.example.com/v1/\"`",
+            );
+        }
+        let base = reader.template("base", reader.open("a URL"))?;
+        let name = name.to_owned();
+        Some(Self {
+            name,
+            base,
+            headers,
+            ssh,
+            ca,
+            client_cert,
+            client_key,
+            insecure,
+            timeout,
+            retry,
+        })
+    }
+
+    /// The base URL; always ends with a slash, so that a call's `url` goes below it.
+    pub fn base(&self, scope: &Scope) -> Result<url::Url, Trouble> {
+        let base = self.base.render_text(scope)?;
+        let slashed = if base.ends_with('/') { base.clone() } else { format!("{base}/") };
+        url::Url::parse(&slashed).map_err(|error| {
+            Trouble::failed(format!(
+                "the base of connection `{}` is not a URL: {error}: `{base}`",
+                self.name
+            ))
+        })
+    }
+
+    /// The base as its author wrote it.
+    pub fn base_source(&self) -> &str {
+        self.base.source()
+    }
+
+    /// Every name it reads.
+    pub fn reads(&self) -> Vec<&str> {
+        let templates = [&self.ssh, &self.ca, &self.client_cert, &self.client_key];
+        let templates = templates.into_iter().flatten().chain([&self.base]);
+        let reads = templates.flat_map(Template::reads).map(|read| read.name.as_str());
+        reads.chain(self.headers.iter().flat_map(|(_, tree)| tree.reads())).collect()
+    }
+
+    /// The base, for a person.
+    pub(super) fn manual_base(&self) -> String {
+        manual::words(&self.base)
+    }
+
+    /// The headers, for a person.
+    pub(super) fn manual_headers(&self) -> &[(String, Tree)] {
+        &self.headers
+    }
+
+    /// The host its calls go through, for a person.
+    pub(super) fn manual_way(&self) -> Option<String> {
+        self.ssh.as_ref().map(manual::words)
+    }
+
+    /// What `curl` is told about certificates.
+    pub(super) fn manual_tls(&self) -> Vec<String> {
+        let files =
+            [("--cacert", &self.ca), ("--cert", &self.client_cert), ("--key", &self.client_key)];
+        let files = files.into_iter().filter_map(|(option, file)| {
+            Some(format!("{option} {}", manual::quoted(&manual::words(file.as_ref()?))))
+        });
+        files.chain(self.insecure.then(|| "--insecure".to_owned())).collect()
+    }
+
+    /// What it says about certificates.
+    pub(super) fn tls(&self, cx: &Cx<'_>) -> Result<Tls, Trouble> {
+        let file = |template: &Option<Template>| -> Result<Option<PathBuf>, Trouble> {
+            let Some(template) = template else { return Ok(None) };
+            let (path, world) = (template.render_text(cx.scope)?, &cx.services.world);
+            let full = || world.cwd.join(world.expand_home(&path));
+            Ok((!path.is_empty()).then(full))
+        };
+        let (certificate, key) = (file(&self.client_cert)?, file(&self.client_key)?);
+        let client = certificate.map(|path| (path.clone(), key.unwrap_or(path)));
+        Ok(Tls { ca: file(&self.ca)?, client, insecure: self.insecure })
+    }
+
+    /// The host its calls go through, as the author wrote it.
+    pub fn ssh_source(&self) -> Option<&str> {
+        self.ssh.as_ref().map(Template::source)
+    }
+
+    /// The host its calls go through; none if they go directly.
+    pub fn through(&self, scope: &Scope) -> Result<Option<Destination>, Trouble> {
+        through(self.ssh.as_ref(), scope)
+    }
+
+    /// The headers every call sends, rendered.
+    pub fn headers(&self, scope: &Scope) -> Result<Vec<(String, String)>, Trouble> {
+        render_headers(&self.headers, scope)
+    }
+}
+
+/// Where an ssh host shows.
+pub(super) const SSH: Sink =
+    Sink::Open("a program's arguments, which everybody on the machine can see");
+
+/// The host of an `ssh`; none if there is no such key, or nothing in it.
+pub(super) fn through(
+    ssh: Option<&Template>,
+    scope: &Scope,
+) -> Result<Option<Destination>, Trouble> {
+    let Some(ssh) = ssh else { return Ok(None) };
+    match ssh.render(scope)? {
+        crate::value::Json::Null => Ok(None),
+        json if text(&json).is_empty() => Ok(None),
+        json => Destination::parse(&text(&json)).map(Some).map_err(Trouble::failed),
+    }
+}
+
+/// Headers, rendered; names in lower case.
+pub(super) fn render_headers(
+    headers: &[(String, Tree)],
+    scope: &Scope,
+) -> Result<Vec<(String, String)>, Trouble> {
+    headers
+        .iter()
+        .map(|(name, tree)| Ok((name.to_lowercase(), text(&tree.render(scope)?))))
+        .collect()
+}
+
+/// A call's URL below a base: `x/`, `/x/` and `x/?y` alike go below it; a full URL must have the same origin.
+pub(super) fn join(base: &url::Url, path: &str) -> Result<url::Url, Trouble> {
+    let wrong = |error| Trouble::failed(format!("not a URL: {error}: `{path}`"));
+    if path.starts_with("http://") || path.starts_with("https://") {
+        let url = url::Url::parse(path).map_err(wrong)?;
+        if url.origin() != base.origin() {
+            return Err(Trouble::failed(format!(
+                "`{url}` is on another host than the connection's base {base}"
+            ))
+            .hint("give that host a connection of its own: the headers of this one are not sent there"));
+        }
+        return Ok(url);
+    }
+    base.join(&format!("./{}", path.trim_start_matches('/'))).map_err(wrong)
+}

@@ -1,0 +1,224 @@
+//! Steps as a person would do them by hand: shell commands and Markdown, with `$NAME` for values.
+//!
+//! Kinds say what they would type; how that is numbered and laid out is for who shows it.
+//! What a template computes stands in braces, for the person to fill in.
+
+use std::collections::HashSet;
+use std::fmt::Write as _;
+use std::rc::Rc;
+
+use super::Connection;
+use crate::jq::{ProgramId, Programs};
+use crate::reader::Tree;
+use crate::template::{Piece, Template};
+use crate::value::Json;
+
+/// How a person would do it without this program.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Manual {
+    /// What to do, in Markdown.
+    pub text: String,
+    /// A command whose output is the answer.
+    pub shell: Option<String>,
+    /// What the command reads on standard input.
+    pub stdin: Option<String>,
+    /// Whether the output is text, not JSON.
+    pub raw: bool,
+}
+
+impl Manual {
+    /// Only words.
+    pub fn text(text: impl Into<String>) -> Self {
+        Self { text: text.into(), ..Self::default() }
+    }
+
+    /// Only a command.
+    pub fn shell(shell: impl Into<String>) -> Self {
+        Self { shell: Some(shell.into()), ..Self::default() }
+    }
+
+    /// The command, its output going through another one, if any is given.
+    pub fn piped(&self, into: Option<&str>) -> Option<String> {
+        let shell = self.shell.as_ref()?;
+        let broken = shell.contains('\n') && self.stdin.is_none();
+        let pipe = into.map(|into| format!("{}| {into}", if broken { " \\\n  " } else { " " }));
+        let pipe = pipe.unwrap_or_default();
+        Some(match &self.stdin {
+            None => format!("{shell}{pipe}"),
+            Some(text) => format!("{shell} << EOF{pipe}\n{}\nEOF", text.trim_end_matches('\n')),
+        })
+    }
+}
+
+/// What a kind needs to say how it is done by hand.
+#[derive(Debug)]
+pub struct Hand<'a> {
+    /// The runbook's connections.
+    pub connections: &'a [Rc<Connection>],
+    /// Its jq programs.
+    pub programs: &'a Programs,
+    /// The names whose values are no texts: they stand in JSON as they are.
+    pub json: &'a HashSet<String>,
+    /// Whether what came with the answer (`$response`) is wanted instead: the answer itself
+    /// then goes to the file `answer`.
+    pub head: bool,
+}
+
+impl Hand<'_> {
+    /// A `jq` command that runs a program; `input` are its words after the program's.
+    pub fn jq(&self, program: ProgramId, options: &str) -> String {
+        let mut command = format!("jq {options}").trim_end().to_owned();
+        for name in self.programs.reads(program) {
+            let option = if self.json.contains(name) { "--argjson" } else { "--arg" };
+            let value = if name == "response" { "$RESPONSE".to_owned() } else { variable(name) };
+            let option = if name == "response" { "--argjson" } else { option };
+            let _ = write!(command, " {option} {name} \"{value}\"");
+        }
+        format!("{command} {}", single(self.programs.code(program).trim()))
+    }
+
+    /// A value as JSON with the names in it.
+    pub fn body(&self, tree: &Tree) -> String {
+        self.json_at(tree, 0)
+    }
+
+    fn json_at(&self, tree: &Tree, depth: usize) -> String {
+        let pad = "  ".repeat(depth + 1);
+        let close = "  ".repeat(depth);
+        match tree {
+            Tree::Literal(json) => json.to_string(),
+            Tree::Template(template) => {
+                let text = words(template);
+                let whole = template.sole_name().is_some_and(|name| self.json.contains(name))
+                    || is_json(template.source().trim_start_matches('{').trim());
+                if whole { text } else { format!("\"{}\"", text.replace('\n', "\\n")) }
+            }
+            Tree::List(items) if items.is_empty() => "[]".to_owned(),
+            Tree::List(items) => {
+                let items: Vec<String> =
+                    items.iter().map(|item| self.json_at(item, depth)).collect();
+                format!("[{}]", items.join(", "))
+            }
+            Tree::Map(entries) if entries.is_empty() => "{}".to_owned(),
+            Tree::Map(entries) => {
+                let entries: Vec<String> = entries
+                    .iter()
+                    .map(|(key, tree)| {
+                        let key = Json::from(key.as_str());
+                        format!("{pad}{key}: {}", self.json_at(tree, depth + 1))
+                    })
+                    .collect();
+                format!("{{\n{}\n{close}}}", entries.join(",\n"))
+            }
+        }
+    }
+}
+
+/// Whether an expression or a program gives, by the look of it, something that is no text.
+pub fn is_json(code: &str) -> bool {
+    let code = code.trim();
+    code.starts_with(['[', '{'])
+        || code.ends_with("length")
+        || code.ends_with("| sort")
+        || code.parse::<f64>().is_ok()
+}
+
+/// A name as a shell variable.
+pub fn variable(name: &str) -> String {
+    format!("${}", name.to_uppercase())
+}
+
+/// A template's text with `$NAME` where it reads a name.
+pub fn words(template: &Template) -> String {
+    let pieces = template.pieces();
+    let mut out = String::new();
+    for (at, piece) in pieces.iter().enumerate() {
+        match piece {
+            Piece::Text(text) => out.push_str(text),
+            Piece::Expression(code) => {
+                let joins = matches!(pieces.get(at + 1), Some(Piece::Text(next))
+                    if next.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_'));
+                out.push_str(&placeholder(code.trim(), joins));
+            }
+            Piece::Statement(code) => out.push_str(&statement(code.trim())),
+        }
+    }
+    out
+}
+
+fn placeholder(code: &str, joins: bool) -> String {
+    let name = code.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    match (name, joins) {
+        (true, false) => variable(code),
+        (true, true) => format!("${{{}}}", code.to_uppercase()),
+        (false, _) => expansion(code).unwrap_or_else(|| format!("{{{code}}}")),
+    }
+}
+
+/// The few filters that a shell knows too.
+fn expansion(code: &str) -> Option<String> {
+    let (name, filter) = code.split_once('|')?;
+    let (name, filter) = (name.trim().to_uppercase(), filter.trim());
+    let plain = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    let end = match filter {
+        "upper" => "^^",
+        "lower" => ",,",
+        "trim('/')" | "trim(\"/\")" => "%/",
+        _ => return None,
+    };
+    plain.then(|| format!("${{{name}{end}}}"))
+}
+
+fn statement(code: &str) -> String {
+    let code = code.trim_matches(['-', '+']).trim();
+    match code.split_once(' ').unwrap_or((code, "")) {
+        ("if", condition) => format!("[if {condition}: "),
+        ("elif", condition) => format!("; else if {condition}: "),
+        ("else", _) => "; else: ".to_owned(),
+        ("for", each) => format!("[for each {each}: "),
+        (end, _) if end.starts_with("end") => "]".to_owned(),
+        _ => String::new(),
+    }
+}
+
+/// A value as a text with names: of a list or table, its JSON.
+pub fn tree_words(tree: &Tree) -> String {
+    match tree {
+        Tree::Literal(json) => crate::value::text(json),
+        Tree::Template(template) => words(template),
+        Tree::List(items) => {
+            let items: Vec<String> = items.iter().map(tree_words).collect();
+            format!("[{}]", items.join(", "))
+        }
+        Tree::Map(entries) => {
+            let entries = entries.iter().map(|(key, tree)| format!("{key}: {}", tree_words(tree)));
+            format!("{{{}}}", entries.collect::<Vec<_>>().join(", "))
+        }
+    }
+}
+
+/// A header's name as people write it.
+pub fn header(name: &str) -> String {
+    let parts = name.split('-').map(|part| {
+        let (first, rest) = part.split_at(part.ceil_char_boundary(part.len().min(1)));
+        first.to_uppercase() + rest
+    });
+    parts.collect::<Vec<_>>().join("-")
+}
+
+/// A word of a command: quoted as little as it needs, variables in it still read.
+pub fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@%+,".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else if word.contains(['$', '\'']) {
+        format!("\"{}\"", word.replace('\\', "\\\\").replace('"', "\\\"").replace('`', "\\`"))
+    } else {
+        single(word)
+    }
+}
+
+/// A word of a command in which nothing is read.
+pub fn single(word: &str) -> String {
+    format!("'{}'", word.replace('\'', r"'\''"))
+}

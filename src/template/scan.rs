@@ -1,0 +1,144 @@
+//! Finds places inside a template's text: minijinja tells which names are read, not where.
+
+use std::ops::Range;
+
+/// What is called by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Callable {
+    /// After a `|`.
+    Filter,
+    /// After `is` or `is not`.
+    Test,
+}
+
+/// The expression's range if the text is exactly one `{{ expression }}`.
+pub(super) fn sole_expression(source: &str) -> Option<Range<usize>> {
+    if !source.starts_with("{{") || !source.ends_with("}}") || source.len() < 4 {
+        return None;
+    }
+    let areas = code_areas(source);
+    match areas.as_slice() {
+        [area] if area.end + 2 == source.len() => {
+            let inner = area.clone();
+            // `{{-` and `-}}` only trim what is not there.
+            let start = inner.start + usize::from(source[inner.clone()].starts_with(['-', '+']));
+            let end = inner.end - usize::from(source[start..inner.end].ends_with(['-', '+']));
+            Some(start..end)
+        }
+        _ => None,
+    }
+}
+
+/// The insides of all `{{ … }}` and `{% … %}`.
+pub(super) fn code_areas(source: &str) -> Vec<Range<usize>> {
+    let mut areas = Vec::new();
+    let mut at = 0;
+    while let Some(open) = next_open(source, at) {
+        let close = match &source[open..open + 2] {
+            "{{" => "}}",
+            "{%" => "%}",
+            _ => "#}",
+        };
+        let end = find_close(source, open + 2, close);
+        if close != "#}" {
+            areas.push(open + 2..end);
+        }
+        at = (end + 2).min(source.len());
+    }
+    areas
+}
+
+fn next_open(source: &str, from: usize) -> Option<usize> {
+    ["{{", "{%", "{#"].iter().filter_map(|open| source[from..].find(open)).min().map(|at| at + from)
+}
+
+fn find_close(source: &str, from: usize, close: &str) -> usize {
+    let bytes = source.as_bytes();
+    let mut at = from;
+    while at < bytes.len() {
+        if source.as_bytes()[at..].starts_with(close.as_bytes()) {
+            return at;
+        }
+        at = if matches!(bytes[at], b'"' | b'\'') && close != "#}" {
+            skip_string(bytes, at)
+        } else {
+            at + 1
+        };
+    }
+    source.len()
+}
+
+fn skip_string(bytes: &[u8], open: usize) -> usize {
+    let mut at = open + 1;
+    while at < bytes.len() && bytes[at] != bytes[open] {
+        at += if bytes[at] == b'\\' { 2 } else { 1 };
+    }
+    (at + 1).min(bytes.len())
+}
+
+/// The words outside strings, in order: identifiers, and single other characters.
+fn words(source: &str, areas: &[Range<usize>]) -> Vec<Range<usize>> {
+    let bytes = source.as_bytes();
+    let mut words = Vec::new();
+    for area in areas {
+        let mut at = area.start;
+        while at < area.end {
+            let start = at;
+            match bytes[at] {
+                b'"' | b'\'' => at = skip_string(bytes, at),
+                byte if is_word(byte) => {
+                    while at < area.end && is_word(bytes[at]) {
+                        at += 1;
+                    }
+                    words.push(start..at);
+                }
+                byte if byte.is_ascii_whitespace() => at += 1,
+                _ => {
+                    at += 1;
+                    words.push(start..at);
+                }
+            }
+        }
+    }
+    words
+}
+
+fn is_word(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'_' || byte >= 0x80
+}
+
+/// Where a variable of this name is read first.
+pub(super) fn find_name(source: &str, areas: &[Range<usize>], name: &str) -> Option<Range<usize>> {
+    let bytes = source.as_bytes();
+    let words = words(source, areas);
+    let mut before: u8 = b' ';
+    for word in words {
+        if &source.as_bytes()[word.clone()] == name.as_bytes() && !matches!(before, b'.' | b'|') {
+            return Some(word);
+        }
+        before = bytes[word.start];
+    }
+    None
+}
+
+/// The filters and tests named, with their places.
+pub(super) fn callables(source: &str, areas: &[Range<usize>]) -> Vec<(Callable, Range<usize>)> {
+    let words = words(source, areas);
+    let text =
+        |index: usize| words.get(index).map_or("", |word| source.get(word.clone()).unwrap_or(""));
+    let mut found = Vec::new();
+    for index in 0..words.len() {
+        let next = match text(index) {
+            "|" => Some((Callable::Filter, index + 1)),
+            "is" if text(index + 1) == "not" => Some((Callable::Test, index + 2)),
+            "is" => Some((Callable::Test, index + 1)),
+            _ => None,
+        };
+        if let Some((kind, at)) = next
+            && text(at).starts_with(|c: char| c.is_alphabetic() || c == '_')
+        {
+            found.push((kind, words[at].clone()));
+        }
+    }
+    found
+}

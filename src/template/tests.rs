@@ -1,0 +1,89 @@
+use serde_json::json;
+
+use super::*;
+
+struct Values(Json);
+
+impl Lookup for Values {
+    fn value(&self, name: &str) -> Option<Value> {
+        self.0.get(name).map(from_json)
+    }
+}
+
+fn render(source: &str, values: Json) -> Result<Json, String> {
+    let template = Template::parse(source).map_err(|mistake| mistake.message)?;
+    template.render(&Values(values)).map_err(|error| error.0)
+}
+
+#[test]
+fn one_expression_keeps_its_type() {
+    assert_eq!(render("{{ xs }}", json!({"xs": [1, true, null]})), Ok(json!([1, true, null])));
+    assert_eq!(render("{{ 1 + 1 }}", json!({})), Ok(json!(2)));
+    assert_eq!(render("n={{ n }}", json!({"n": 2})), Ok(json!("n=2")));
+    assert_eq!(render("{{ a }}{{ a }}", json!({"a": 1})), Ok(json!("11")));
+}
+
+#[test]
+fn text_is_spelt_as_json_spells_it() {
+    let values = json!({"t": true, "n": null, "o": {"a": [1, "x"]}, "s": "plain"});
+    assert_eq!(
+        render("{{ t }} {{ n }} {{ o }} {{ s }}\n", values),
+        Ok(json!("true null {\"a\":[1,\"x\"]} plain\n"))
+    );
+}
+
+#[test]
+fn undefined_is_an_error() {
+    assert!(render("{{ missing }}", json!({})).is_err());
+    assert!(render("a {{ o.missing }}", json!({"o": {}})).is_err());
+    assert!(render("{{ o.missing }}", json!({"o": {}})).is_err());
+}
+
+#[test]
+fn reads_are_found_at_their_places() {
+    let source = "{{ 'name' ~ o.name }} {% for x in xs %}{{ x | upper ~ name }}{% endfor %}";
+    let template = Template::parse(source).unwrap();
+    let found: Vec<_> =
+        template.reads().iter().map(|read| (read.name.as_str(), read.range.start)).collect();
+    assert_eq!(found, [("o", 12), ("xs", 34), ("name", source.rfind("name").unwrap())]);
+}
+
+#[test]
+fn unknown_filters_and_tests_are_found_when_parsed() {
+    let mistake = Template::parse("{{ a | slugfy }}").unwrap_err();
+    assert_eq!(mistake.range, 7..13);
+    assert_eq!(mistake.help.as_deref(), Some("did you mean `slugify`?"));
+    let mistake = Expr::parse("a is not integr").unwrap_err();
+    assert_eq!(mistake.message, "unknown test `integr`");
+}
+
+#[test]
+fn endless_work_runs_out_of_fuel() {
+    let source = "{% for a in range(9000) %}{% for b in range(9000) %}x{% endfor %}{% endfor %}";
+    assert!(render(source, json!({})).is_err());
+}
+
+#[test]
+fn nothing_dumps_the_context() {
+    assert!(render("{{ debug() }}", json!({"secret": "s3cret"})).is_err());
+    assert!(Template::parse("{{ x | pprint }}").is_err());
+}
+
+#[test]
+fn syntax_errors_have_a_place() {
+    let mistake = Template::parse("abc {{ a + }} def").unwrap_err();
+    assert!(mistake.range.start >= 4 && mistake.range.end <= 13, "{mistake:?}");
+}
+
+#[test]
+fn slugs_and_hosts() {
+    assert_eq!(render("{{ 'Vault Warden!' | slugify }}", json!({})), Ok(json!("vault-warden")));
+    assert_eq!(
+        render("{{ 'https://a.example:8443/x' | host }}", json!({})),
+        Ok(json!("a.example"))
+    );
+    assert_eq!(
+        render("{{ 'https://a.example:8443/x' | origin }}", json!({})),
+        Ok(json!("https://a.example:8443"))
+    );
+}

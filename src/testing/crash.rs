@@ -1,0 +1,179 @@
+//! Each case again with the process killed at every point, resumed, and the same end demanded.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use super::Case;
+use super::judge::{Difference, changed};
+use super::run::{Bench, Stage, given, stage};
+use crate::exit::Exit;
+use crate::value::Json;
+
+/// No case has so many points; more means that it does not come to an end.
+const LIMIT: u64 = 10_000;
+
+/// How many points a case has, and what differed after a kill at which.
+#[derive(Debug, Default)]
+pub struct Crashes {
+    /// The points at which the process was killed.
+    pub points: u64,
+    /// What differed from the run that was not killed, by point.
+    pub differences: Vec<(u64, Difference)>,
+}
+
+/// How a case ended, whatever happened on the way.
+#[derive(PartialEq)]
+struct End {
+    code: Option<i32>,
+    state: Json,
+    changes: Vec<String>,
+    files: Vec<(PathBuf, String)>,
+}
+
+/// Runs a case with a kill at each point in turn. `program` is this program, `name` the
+/// runbook as a person names it.
+pub fn crashes(
+    bench: &Bench<'_>,
+    case: &Case,
+    program: &Path,
+    name: &str,
+) -> Result<Crashes, String> {
+    let whole = Trial::new(bench, case, program, name)?;
+    whole.start(0)?;
+    let whole = whole.end()?;
+    let mut crashes = Crashes::default();
+    for at in 1..LIMIT {
+        let trial = Trial::new(bench, case, program, name)?;
+        if !trial.start(at)? {
+            return Ok(crashes);
+        }
+        trial.go_on()?;
+        crashes.points += 1;
+        let end = trial.end()?;
+        crashes.differences.extend(differences(&whole, &end).into_iter().map(|one| (at, one)));
+    }
+    Err(format!("not at its end after {LIMIT} kills"))
+}
+
+/// One run of a case as a process, with a fake, a folder and a state folder of its own.
+struct Trial<'a> {
+    stage: Stage,
+    state: tempfile::TempDir,
+    case: &'a Case,
+    program: &'a Path,
+    name: &'a str,
+    code: std::cell::Cell<Option<i32>>,
+}
+
+impl<'a> Trial<'a> {
+    fn new(
+        bench: &Bench<'_>,
+        case: &'a Case,
+        program: &'a Path,
+        name: &'a str,
+    ) -> Result<Self, String> {
+        let stage = stage(bench, case)?;
+        let home = tempfile::tempdir().map_err(|error| error.to_string())?;
+        let inputs = given(case, &stage);
+        let mut all = inputs.fake.unwrap_or_default();
+        for preset in
+            bench.runbook.presets.iter().filter(|preset| Some(&preset.name) == case.preset.as_ref())
+        {
+            all.extend(
+                preset.values.iter().map(|(name, value)| (name.value.clone(), value.clone())),
+            );
+        }
+        all.extend(inputs.files.into_iter().flat_map(|(_, map)| map));
+        let file = home.path().join("inputs.json");
+        std::fs::write(&file, Json::Object(all).to_string()).map_err(|error| error.to_string())?;
+        Ok(Self { stage, state: home, case, program, name, code: std::cell::Cell::new(None) })
+    }
+
+    /// Runs until the end or the kill; whether it was killed.
+    fn start(&self, at: u64) -> Result<bool, String> {
+        let inputs = self.state.path().join("inputs.json").display().to_string();
+        let output =
+            self.child(&["run", self.name, "--inputs", &inputs, "--rehearsal", "--trust"], at)?;
+        self.code.set(output.status.code());
+        Ok(output.status.code().is_none())
+    }
+
+    /// What a person does after a crash: resume, or run again if there is nothing to resume.
+    fn go_on(&self) -> Result<(), String> {
+        let output = self.child(&["resume", "r1"], 0)?;
+        self.code.set(output.status.code());
+        if output.status.code() == Some(i32::from(Exit::Usage.code())) {
+            self.start(0)?;
+        }
+        Ok(())
+    }
+
+    fn child(&self, words: &[&str], at: u64) -> Result<Output, String> {
+        let mut command = Command::new(self.program);
+        command.args(words).args(["--yes", "--output", "plain"]);
+        if self.case.adopt {
+            command.arg("--adopt");
+        }
+        for (step, answer) in &self.case.answers {
+            command.args(["--answer", &format!("{step}={answer}")]);
+        }
+        let folder = self.state.path();
+        command.env("XDG_STATE_HOME", folder).env("XDG_CONFIG_HOME", folder).env("HOME", folder);
+        command.env(crate::crash::VARIABLE, at.to_string());
+        command.env("RUNBOOK_REHEARSAL_DIR", self.stage.folder.path());
+        command.env("RUNBOOK_REHEARSAL_FAKE", self.stage.served.url());
+        command
+            .stdin(Stdio::null())
+            .output()
+            .map_err(|error| format!("cannot start {}: {error}", self.program.display()))
+    }
+
+    fn end(&self) -> Result<End, String> {
+        let mut files = Vec::new();
+        collect(self.stage.folder.path(), self.stage.folder.path(), &mut files)
+            .map_err(|error| error.to_string())?;
+        files.sort();
+        let url = self.stage.served.url();
+        let files =
+            files.into_iter().map(|(path, text)| (path, text.replace(&url, "$URL"))).collect();
+        Ok(End {
+            code: self.code.get(),
+            state: self.stage.served.state(),
+            changes: changed(&self.stage.served.asked()),
+            files,
+        })
+    }
+}
+
+fn collect(root: &Path, folder: &Path, files: &mut Vec<(PathBuf, String)>) -> std::io::Result<()> {
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            collect(root, &path, files)?;
+        } else {
+            let text = String::from_utf8_lossy(&std::fs::read(&path)?).into_owned();
+            files.push((path.strip_prefix(root).unwrap_or(&path).to_path_buf(), text));
+        }
+    }
+    Ok(())
+}
+
+fn differences(whole: &End, end: &End) -> Vec<Difference> {
+    let mut found = Vec::new();
+    let mut same = |what: &str, wanted: String, got: String| {
+        if wanted != got {
+            found.push(Difference { what: what.to_owned(), wanted, got });
+        }
+    };
+    let code =
+        |code: Option<i32>| code.map_or_else(|| "killed".to_owned(), |code| code.to_string());
+    same("exit code", code(whole.code), code(end.code));
+    same("changes", whole.changes.join("\n"), end.changes.join("\n"));
+    same("the fake's state", whole.state.to_string(), end.state.to_string());
+    let told = |end: &End| {
+        let told = end.files.iter().map(|(path, text)| format!("{}:\n{text}", path.display()));
+        told.collect::<Vec<_>>().join("\n")
+    };
+    same("files", told(whole), told(end));
+    found
+}

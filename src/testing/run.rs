@@ -1,0 +1,218 @@
+//! One case in this process: the fake served, the inputs settled, the engine walked.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use super::judge::{Difference, Seen, judge};
+use super::{Case, Injected};
+use crate::engine::{Broken, Durable, Engine, Options, Recorder};
+use crate::fake::{Asked, Fake, Fault, Served, serve};
+use crate::journal::Memory;
+use crate::journal::event::{Entry, Event, REHEARSAL, Stored};
+use crate::journal::seal::Key;
+use crate::plan::History;
+use crate::redact;
+use crate::report::Report;
+use crate::runbook::settle::{Given, Refused, Settled, settle};
+use crate::runbook::{Runbook, digest};
+use crate::source::Source;
+use crate::step::Services;
+use crate::terminal::Nobody;
+use crate::value::Json;
+use crate::world::World;
+
+/// What all cases of one runbook share.
+pub struct Bench<'a> {
+    /// The runbook.
+    pub runbook: &'a Runbook,
+    /// The fake beside it.
+    pub fake: &'a Source,
+    /// Clock and environment.
+    pub world: &'a World,
+}
+
+/// A fake being served for one case, with its folder.
+pub(super) struct Stage {
+    pub(super) served: Served,
+    pub(super) folder: tempfile::TempDir,
+    pub(super) inputs: serde_json::Map<String, Json>,
+}
+
+/// Runs a case; what came out otherwise than it must, or why it could not be run at all.
+pub fn run(bench: &Bench<'_>, case: &Case) -> Result<Vec<Difference>, String> {
+    let stage = stage(bench, case)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| error.to_string())?;
+    let mut seen = None;
+    for _ in 0..case.runs {
+        seen = Some(runtime.block_on(one(bench, case, &stage))?);
+    }
+    let mut seen = seen.unwrap_or_default();
+    seen.requests = stage.served.asked();
+    seen.state = stage.served.state();
+    Ok(judge(&case.expect, &seen, stage.folder.path()))
+}
+
+/// Serves the fake in the case's state, with its faults.
+pub(super) fn stage(bench: &Bench<'_>, case: &Case) -> Result<Stage, String> {
+    let folder = tempfile::Builder::new().prefix("runbook-test-").tempdir();
+    let folder = folder.map_err(|error| format!("cannot make a temporary folder: {error}"))?;
+    let fake = Fake::parse(bench.fake).map_err(|_| "the fake has mistakes".to_owned())?;
+    let state =
+        fake.state(&case.state).map_err(|name| format!("the fake has no state `{name}`"))?;
+    let path = folder.path().display().to_string();
+    let template = fake.inputs("$URL", &path);
+    let served = serve(fake, &state, 0).map_err(|error| error.to_string())?;
+    let url = served.url();
+    let fill = |value: Json| match value {
+        Json::String(text) => Json::String(text.replace("$URL", &url).replace("$DIR", &path)),
+        other => other,
+    };
+    let known = |name: &String| bench.runbook.inputs.iter().any(|input| input.name == *name);
+    let inputs = template
+        .into_iter()
+        .filter(|(name, _)| known(name))
+        .map(|(name, value)| (name, fill(value)));
+    let inputs = inputs.collect();
+    let faults = case.faults.clone();
+    let met = std::sync::Mutex::new(vec![0_u64; faults.len()]);
+    served.set_faults(Box::new(move |_, method, target| {
+        let mut met = met.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        faults.iter().zip(met.iter_mut()).find_map(|(fault, met)| meets(fault, met, method, target))
+    }));
+    Ok(Stage { served, folder, inputs })
+}
+
+fn meets(injected: &Injected, met: &mut u64, method: &str, target: &str) -> Option<Fault> {
+    if !format!("{method} {target}").starts_with(&injected.on) {
+        return None;
+    }
+    *met += 1;
+    let first = injected.nth;
+    (first..first + injected.times).contains(met).then_some(injected.fault)
+}
+
+/// The case's inputs in the order of precedence.
+pub(super) fn given(case: &Case, stage: &Stage) -> Given {
+    let url = stage.served.url();
+    let folder = stage.folder.path().display().to_string();
+    let fill = |(name, value): (&String, &Json)| {
+        let value = match value {
+            Json::String(text) => Json::String(text.replace("$URL", &url).replace("$DIR", &folder)),
+            other => other.clone(),
+        };
+        (name.clone(), value)
+    };
+    Given {
+        files: vec![("the case".to_owned(), case.inputs.iter().map(fill).collect())],
+        preset: case.preset.clone(),
+        fake: Some(stage.inputs.clone()),
+        yes: true,
+        ..Given::default()
+    }
+}
+
+#[derive(Default)]
+struct Collect(Rc<RefCell<Vec<Entry>>>);
+
+impl Report for Collect {
+    fn event(&mut self, entry: &Entry) {
+        self.0.borrow_mut().push(entry.clone());
+    }
+}
+
+async fn one(bench: &Bench<'_>, case: &Case, stage: &Stage) -> Result<Seen, String> {
+    let settled = match settle(bench.runbook, &given(case, stage), bench.world, &Nobody) {
+        Ok(settled) => settled,
+        Err(refused) => return Ok(Seen::refused(&words(&refused))),
+    };
+    let redactor = redact::Shared::default();
+    let mut services = Services::new(bench.world.clone(), Box::new(Nobody), redactor.clone());
+    services.yes = true;
+    services.answers = case.answers.iter().cloned().collect();
+    services.hosts = Some("127.0.0.1".to_owned());
+    services.folder = Some(stage.folder.path().to_path_buf());
+    services.fake = Some(stage.served.url());
+    let key = Key::random().map_err(|error| error.to_string())?;
+    let entries = Rc::new(RefCell::new(Vec::new()));
+    let mut outcome = None;
+    for walk in 0..=case.resumes {
+        let done = entries
+            .borrow()
+            .iter()
+            .filter(|entry: &&Entry| entry.seq > 0)
+            .cloned()
+            .collect::<Vec<_>>();
+        let history = History::fold(&done);
+        let report: Box<dyn Report> = Box::new(Collect(Rc::clone(&entries)));
+        let recorder = Recorder::new(
+            REHEARSAL.to_owned(),
+            history.last_seq,
+            bench.world.clock.clone(),
+            Box::new(Memory),
+            Rc::new(RefCell::new(report)),
+            redactor.clone(),
+        );
+        let history =
+            if walk == 0 { begin(bench.runbook, &settled, &key, &recorder)? } else { history };
+        let options = Options { adopt: case.adopt, ..Options::default() };
+        let engine = Engine::new(bench.runbook, &services, &recorder, &key, history, options);
+        let ended = engine.walk().await.map_err(|broken| match broken {
+            Broken::Journal(error) => error.message,
+            Broken::History(message) | Broken::Sealed(message) => message,
+        })?;
+        outcome = Some(ended);
+        if ended == crate::journal::event::Outcome::Done {
+            break;
+        }
+    }
+    let entries = entries.take();
+    Ok(Seen::from_events(outcome, &entries))
+}
+
+fn words(refused: &Refused) -> Vec<String> {
+    match refused {
+        Refused::Wrong(messages) => messages.clone(),
+        Refused::Missing(missing) => {
+            missing.iter().map(|one| format!("missing {}", one.name)).collect()
+        }
+        Refused::Interrupted => vec!["interrupted".to_owned()],
+    }
+}
+
+fn begin(
+    runbook: &Runbook,
+    settled: &[Settled],
+    key: &Key,
+    recorder: &Recorder,
+) -> Result<History, String> {
+    let stored = |one: &Settled| {
+        let value = if one.value.secret {
+            let label = recorder.label("input", &one.name);
+            Stored::Sealed(key.seal(&label, &one.value.json).map_err(|error| error.to_string())?)
+        } else {
+            Stored::Plain(one.value.json.clone())
+        };
+        Ok((one.name.clone(), value))
+    };
+    let event = Event::Started {
+        runbook: runbook.name.clone(),
+        title: runbook.title.clone(),
+        path: runbook.source.path.to_string(),
+        text: digest(&runbook.source.text),
+        uses: std::collections::BTreeMap::new(),
+        steps: runbook.step_refs(),
+        inputs: settled.iter().map(stored).collect::<Result<_, String>>()?,
+        rehearsal: true,
+    };
+    let mut history = History::default();
+    history.take(&event);
+    recorder.say(event, Durable::Soon).map_err(|error| error.message)?;
+    Ok(history)
+}
+
+/// A request as a case writes it: method and path without the query.
+pub(super) fn request(asked: &Asked) -> String {
+    let path = asked.target.split('?').next().unwrap_or("");
+    format!("{} {path}", asked.method)
+}

@@ -1,0 +1,47 @@
+//! Values: JSON with a label that says whether it is secret.
+
+/// A value without its label.
+pub type Json = serde_json::Value;
+
+/// A value and its label. The label joins: whatever is made from a secret is secret.
+#[derive(Clone, PartialEq)]
+pub struct Labeled {
+    /// The value itself.
+    pub json: Json,
+    /// Whether it must never be shown or stored in clear.
+    pub secret: bool,
+}
+
+impl Labeled {
+    /// A value anyone may see.
+    pub fn plain(json: impl Into<Json>) -> Self {
+        Self { json: json.into(), secret: false }
+    }
+
+    /// A value nobody may see.
+    pub fn secret(json: impl Into<Json>) -> Self {
+        Self { json: json.into(), secret: true }
+    }
+
+    /// The value as a person may see it: `***` for a secret.
+    pub fn shown(&self) -> String {
+        if self.secret { MASK.to_owned() } else { text(&self.json) }
+    }
+}
+
+impl std::fmt::Debug for Labeled {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.shown())
+    }
+}
+
+/// What stands in the place of a secret.
+pub const MASK: &str = "***";
+
+/// A value as text: strings bare, everything else as compact JSON.
+pub fn text(json: &Json) -> String {
+    match json {
+        Json::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}

@@ -1,0 +1,240 @@
+//! What the process stands in: clock, environment, terminal, folders.
+//!
+//! Everything that differs from one start to the next is read here, once, and handed on as a
+//! [`World`]. No other module asks the operating system for the time, a variable or a terminal, so
+//! a test that builds its own `World` decides all of it.
+#![expect(clippy::disallowed_methods, reason = "the one place that reads clock and environment")]
+
+use std::collections::BTreeMap;
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, LazyLock};
+use std::time::{Duration, Instant, SystemTime};
+
+/// Columns assumed where no terminal says how wide it is.
+const DEFAULT_WIDTH: usize = 80;
+
+/// The folder of ours inside the person's configuration and state folders.
+const FOLDER: &str = "runbook";
+
+/// Tells the time.
+pub trait Clock: Send + Sync {
+    /// Milliseconds since 1970-01-01 UTC; negative before that.
+    fn now_ms(&self) -> i64;
+
+    /// Time since some fixed moment of this process: for durations, never goes back.
+    fn monotonic(&self) -> Duration;
+}
+
+/// The machine's own clock.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now_ms(&self) -> i64 {
+        match SystemTime::now().duration_since(SystemTime::UNIX_EPOCH) {
+            Ok(after) => millis(after),
+            Err(before) => -millis(before.duration()),
+        }
+    }
+
+    fn monotonic(&self) -> Duration {
+        static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+        START.elapsed()
+    }
+}
+
+fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// The surroundings of one process, as they were when it started.
+#[derive(Clone)]
+pub struct World {
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+    /// The environment; variables that are not UTF-8 are left out.
+    pub env: BTreeMap<String, String>,
+    /// The person's home folder, if there is one.
+    pub home: Option<PathBuf>,
+    /// The folder relative paths start from.
+    pub cwd: PathBuf,
+    /// The machine's name; `localhost` when it has none.
+    pub hostname: String,
+    /// The number of this process.
+    pub pid: u32,
+    /// Whether a person can type answers.
+    pub stdin_tty: bool,
+    /// Whether data goes to a terminal.
+    pub stdout_tty: bool,
+    /// Whether progress goes to a terminal.
+    pub stderr_tty: bool,
+}
+
+impl World {
+    /// The real surroundings of this process.
+    pub fn real() -> Self {
+        Self {
+            clock: Arc::new(SystemClock),
+            env: environment(),
+            home: std::env::home_dir().filter(|home| home.is_absolute()),
+            cwd: std::env::current_dir().unwrap_or_else(|_| PathBuf::from(".")),
+            hostname: hostname(),
+            pid: std::process::id(),
+            stdin_tty: std::io::stdin().is_terminal(),
+            stdout_tty: std::io::stdout().is_terminal(),
+            stderr_tty: std::io::stderr().is_terminal(),
+        }
+    }
+
+    /// An environment variable's value; `None` when it is not set.
+    pub fn var(&self, name: &str) -> Option<&str> {
+        self.env.get(name).map(String::as_str)
+    }
+
+    /// Where the person's settings are: `$XDG_CONFIG_HOME/runbook`, else `~/.config/runbook`.
+    pub fn config_dir(&self) -> PathBuf {
+        self.base_dir("XDG_CONFIG_HOME", ".config").join(FOLDER)
+    }
+
+    /// Where runs are remembered: `$XDG_STATE_HOME/runbook`, else `~/.local/state/runbook`.
+    pub fn state_dir(&self) -> PathBuf {
+        self.base_dir("XDG_STATE_HOME", ".local/state").join(FOLDER)
+    }
+
+    /// Whether progress is coloured: in a terminal that can, unless `NO_COLOR` says no.
+    pub fn color(&self) -> bool {
+        let refused = self.var("NO_COLOR").is_some_and(|value| !value.is_empty());
+        self.stderr_tty && !refused && self.var("TERM") != Some("dumb")
+    }
+
+    /// Columns of the terminal progress goes to, as it is now; 80 where there is none.
+    pub fn width(&self) -> usize {
+        if !self.stderr_tty {
+            return DEFAULT_WIDTH;
+        }
+        terminal_size::terminal_size_of(std::io::stderr())
+            .map_or(DEFAULT_WIDTH, |(width, _)| usize::from(width.0))
+    }
+
+    /// A path as a person writes it: `~` and `~/x` start at home, everything else is kept.
+    /// `~name` is kept too: other people's homes are not looked up.
+    pub fn expand_home(&self, path: &str) -> PathBuf {
+        match (path.strip_prefix('~'), &self.home) {
+            (Some(""), Some(home)) => home.clone(),
+            (Some(rest), Some(home)) if rest.starts_with('/') => {
+                home.join(rest.trim_start_matches('/'))
+            }
+            _ => PathBuf::from(path),
+        }
+    }
+
+    // The XDG rules: a relative folder in the variable counts as unset.
+    fn base_dir(&self, variable: &str, below_home: &str) -> PathBuf {
+        match self.var(variable).map(Path::new) {
+            Some(folder) if folder.is_absolute() => folder.to_owned(),
+            _ => self.home.as_ref().unwrap_or(&self.cwd).join(below_home),
+        }
+    }
+}
+
+fn environment() -> BTreeMap<String, String> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect()
+}
+
+fn hostname() -> String {
+    ["/proc/sys/kernel/hostname", "/etc/hostname"]
+        .iter()
+        .filter_map(|file| std::fs::read_to_string(file).ok())
+        .map(|text| text.trim().to_owned())
+        .find(|name| !name.is_empty())
+        .unwrap_or_else(|| "localhost".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn world(env: &[(&str, &str)]) -> World {
+        World {
+            clock: Arc::new(SystemClock),
+            env: env.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
+            home: Some(PathBuf::from("/home/me")),
+            cwd: PathBuf::from("/work"),
+            hostname: "host".to_owned(),
+            pid: 1,
+            stdin_tty: false,
+            stdout_tty: false,
+            stderr_tty: true,
+        }
+    }
+
+    #[test]
+    fn folders_follow_the_variables_and_fall_back_to_home() {
+        let set = world(&[("XDG_CONFIG_HOME", "/c"), ("XDG_STATE_HOME", "/s")]);
+        assert_eq!(set.config_dir(), Path::new("/c/runbook"));
+        assert_eq!(set.state_dir(), Path::new("/s/runbook"));
+        let unset = world(&[]);
+        assert_eq!(unset.config_dir(), Path::new("/home/me/.config/runbook"));
+        assert_eq!(unset.state_dir(), Path::new("/home/me/.local/state/runbook"));
+    }
+
+    #[test]
+    fn a_relative_or_empty_folder_variable_counts_as_unset() {
+        for value in ["", "here"] {
+            let world = world(&[("XDG_STATE_HOME", value)]);
+            assert_eq!(world.state_dir(), Path::new("/home/me/.local/state/runbook"));
+        }
+    }
+
+    #[test]
+    fn without_a_home_folders_start_where_we_are() {
+        let world = World { home: None, ..world(&[]) };
+        assert_eq!(world.config_dir(), Path::new("/work/.config/runbook"));
+        assert_eq!(world.expand_home("~/x"), Path::new("~/x"));
+    }
+
+    #[test]
+    fn only_our_own_tilde_is_expanded() {
+        let world = world(&[]);
+        for (written, meant) in [
+            ("~", "/home/me"),
+            ("~/x", "/home/me/x"),
+            ("~//x", "/home/me/x"),
+            ("~you/x", "~you/x"),
+            ("a/~/x", "a/~/x"),
+            ("/x", "/x"),
+        ] {
+            assert_eq!(world.expand_home(written), Path::new(meant), "{written}");
+        }
+    }
+
+    #[test]
+    fn colour_needs_a_terminal_that_wants_it() {
+        assert!(world(&[("TERM", "xterm"), ("NO_COLOR", "")]).color());
+        assert!(!world(&[("NO_COLOR", "1")]).color());
+        assert!(!world(&[("TERM", "dumb")]).color());
+        assert!(!World { stderr_tty: false, ..world(&[]) }.color());
+    }
+
+    #[test]
+    fn the_width_without_a_terminal_is_fixed() {
+        assert_eq!(World { stderr_tty: false, ..world(&[]) }.width(), 80);
+    }
+
+    #[test]
+    fn the_system_clock_is_past_2020_and_its_stopwatch_never_goes_back() {
+        assert!(SystemClock.now_ms() > 1_577_836_800_000);
+        let first = SystemClock.monotonic();
+        assert!(SystemClock.monotonic() >= first);
+    }
+
+    #[test]
+    fn the_real_world_has_a_name_and_a_number() {
+        let world = World::real();
+        assert!(!world.hostname.is_empty());
+        assert_eq!(world.pid, std::process::id());
+    }
+}

@@ -1,0 +1,94 @@
+//! The golden transcripts: every folder in `tests/cases` is a test of its own.
+
+use crate::support::transcript;
+
+/// One test a folder: `a_b` is `tests/cases/a-b`.
+macro_rules! cases {
+    ($($name:ident)*) => {
+        const LISTED: &[&str] = &[$(stringify!($name)),*];
+        $(
+            #[test]
+            fn $name() {
+                transcript::check(&stringify!($name).replace('_', "-"));
+            }
+        )*
+    };
+}
+
+cases! {
+    add_oidc_broken_login
+    add_oidc_done
+    add_oidc_duplicate_name
+    add_oidc_duplicate_slug
+    add_oidc_key_dropped
+    add_oidc_limited_token
+    add_oidc_lost_answer
+    add_oidc_missing_flows
+    add_oidc_no_signing_key
+    add_oidc_reserved_slug
+    add_oidc_undo
+    add_oidc_wrong_token
+    adopt_on_fresh_run
+    append_block
+    append_refused
+    append_secret
+    command
+    doubt_adopted
+    doubt_differing
+    doubt_done
+    doubt_killed
+    doubt_redo
+    eight_mistakes
+    fake_command
+    flags_that_change_nothing
+    gate_after_change
+    gate_fails
+    gate_without_already
+    input_precedence
+    interrupted
+    interrupted_read
+    jsonl
+    killed
+    list
+    lost_key
+    missing_inputs
+    not_json
+    one_hand
+    plan
+    prompt_waits
+    rehearse
+    rehearse_writes
+    remove_oidc_after_add
+    remove_oidc_token_expired
+    resume_after_failure
+    retry_and_until
+    retry_once
+    runs_and_log
+    runs_filter
+    small_kinds
+    transcript_itself
+    undo
+    undo_append
+    undo_in_doubt
+    undo_resumed
+    undo_undecided
+    undo_updated
+    until
+    updated_changed
+    updated_inserted
+    updated_refused
+    updated_removed
+    updated_renamed
+    updated_renamed_secret
+    verbose
+    version_and_usage
+}
+
+#[test]
+fn every_folder_is_listed() {
+    for entry in std::fs::read_dir(transcript::folder()).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        let listed = LISTED.iter().any(|case| case.replace('_', "-") == name);
+        assert!(listed, "list `{name}` in tests/cases.rs: its test does not run");
+    }
+}

@@ -87,7 +87,7 @@ impl Faked {
     pub(crate) fn requests(&self) -> String {
         let now = self.up.as_ref().map(Served::asked).unwrap_or_default();
         let mut lines: Vec<String> = self.before.iter().chain(&now).map(line).collect();
-        let read = |line: &String| line.starts_with("GET ");
+        let read = |line: &String| line.starts_with("GET ") || line.starts_with("OPTIONS ");
         lines.chunk_by_mut(|a, b| read(a) && read(b)).for_each(<[String]>::sort);
         lines.concat()
     }

@@ -1,0 +1,167 @@
+//! The bundled runbooks one after the other, against their fake: what no single case can show.
+
+use std::fs;
+
+use runbook::fake::{Fake, Served, serve};
+use runbook::source::Source;
+use serde_json::{Value, json};
+
+use crate::support::env::{Env, Output};
+
+const TOKEN: &str = "rehearsal-1Jc8VbSeyR0Q4tGm";
+/// The versions whose behaviour the fake has; none is the newest.
+const VERSIONS: [&[&str]; 5] = [&["v2024_2"], &["v2024_10"], &["v2024_12"], &["v2026_2"], &[]];
+
+/// A server in these states, further changed.
+fn server(states: &[&str], change: impl FnOnce(&mut Value)) -> Served {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/runbooks/authentik/fake.toml");
+    let fake = Fake::parse(&Source::new("fake.toml", fs::read_to_string(path).unwrap())).unwrap();
+    let states: Vec<String> = states.iter().map(ToString::to_string).collect();
+    let mut state = fake.state(&states).unwrap();
+    change(&mut state);
+    serve(fake, &state, 0).unwrap()
+}
+
+/// One run of a bundled runbook that must end well; its events.
+fn run(env: &Env, served: &Served, name: &str, more: &[&str]) -> Vec<Value> {
+    let inputs = json!({
+        "authentik_url": served.url(),
+        "authentik_token": TOKEN,
+        "credentials_file": env.path("credentials"),
+    });
+    fs::write(env.path("inputs.json"), inputs.to_string()).unwrap();
+    let mut args = vec!["run", name, "--inputs", "inputs.json", "--yes", "--output", "jsonl"];
+    args.extend(more);
+    let output: Output = env.run(&args);
+    assert_eq!(output.code, Some(0), "{name}: {output:?}");
+    output.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+fn add(env: &Env, served: &Served) -> Vec<Value> {
+    let more = ["--preset", "vaultwarden", "--input", "check_dns=no", "--answer", "test_login=yes"];
+    run(env, served, "add-oidc", &more)
+}
+
+fn remove(env: &Env, served: &Served) -> Vec<Value> {
+    run(env, served, "remove-oidc", &["--input", "service_name=Vaultwarden"])
+}
+
+/// A value that some step saved.
+fn saved(events: &[Value], name: &str) -> Value {
+    let found = events.iter().rev().find_map(|event| event["saved"].get(name));
+    found.unwrap_or_else(|| panic!("nothing saved `{name}`: {events:#?}")).clone()
+}
+
+/// The state without the counters from which the fake makes identifiers.
+fn things(served: &Served) -> Value {
+    let mut state = served.state();
+    let fields = state.as_object_mut().unwrap();
+    fields.retain(|name, _| name != "counter" && name != "next_provider");
+    state
+}
+
+#[test]
+fn what_was_added_and_removed_leaves_no_trace() {
+    for before in ["", "OTHER=1\n", "# one\nOTHER=1\n\n# two\nTHIRD=3\n"] {
+        for states in VERSIONS {
+            let env = Env::new();
+            let served = server(states, |_| ());
+            let file = env.path("credentials");
+            fs::write(&file, before).unwrap();
+            owner_only(&file);
+            let there = things(&served);
+            add(&env, &served);
+            assert_ne!(things(&served), there, "{states:?}");
+            assert_ne!(fs::read_to_string(&file).unwrap(), before, "{states:?}");
+            remove(&env, &served);
+            assert_eq!(things(&served), there, "{states:?}");
+            assert_eq!(fs::read_to_string(&file).unwrap(), before, "{states:?}");
+        }
+    }
+}
+
+#[test]
+fn other_applications_stay_as_they_are() {
+    let env = Env::new();
+    let served = server(&["vaultwarden", "one_group"], |state| {
+        for kind in ["providers", "applications"] {
+            state[kind][0]["name"] = json!("Another");
+        }
+        state["applications"][0]["slug"] = json!("another");
+    });
+    let there = things(&served);
+    add(&env, &served);
+    remove(&env, &served);
+    assert_eq!(things(&served), there);
+}
+
+#[test]
+fn what_was_added_is_found_in_order_on_every_version() {
+    for states in VERSIONS {
+        let env = Env::new();
+        let served = server(states, |_| ());
+        let events = add(&env, &served);
+        assert_eq!(saved(&events, "authorize_error"), json!(""), "{states:?}");
+        assert_eq!(saved(&events, "authorize_status"), json!(302), "{states:?}");
+        assert_eq!(saved(&events, "token_error"), json!("invalid_grant"), "{states:?}");
+        let inputs = [
+            "--input",
+            "service_name=Vaultwarden",
+            "--input",
+            "needs_offline_access=yes",
+            "--input",
+            "redirect_uri=https://vault.echo6.co/identity/connect/oidc-signin",
+        ];
+        let there = served.state();
+        assert_eq!(saved(&run(&env, &served, "diagnose-oidc", &inputs), "causes"), json!([]));
+        let listed = saved(&run(&env, &served, "list-oidc", &[]), "providers");
+        assert_eq!(listed[0]["problems"], json!([]), "{states:?}");
+        assert_eq!(served.state(), there, "looking changed something: {states:?}");
+    }
+}
+
+#[test]
+fn a_rotated_secret_is_removed_too() {
+    let env = Env::new();
+    let served = server(&[], |_| ());
+    let there = things(&served);
+    add(&env, &served);
+    let first = fs::read_to_string(env.path("credentials")).unwrap();
+    run(&env, &served, "rotate-oidc-secret", &["--input", "service_name=Vaultwarden"]);
+    let second = fs::read_to_string(env.path("credentials")).unwrap();
+    let (differ, same): (Vec<_>, Vec<_>) =
+        first.lines().zip(second.lines()).partition(|(old, new)| old != new);
+    assert_eq!((differ.len(), same.len(), second.lines().count()), (1, 3, 4));
+    assert!(differ[0].0.starts_with("VAULTWARDEN_OIDC_CLIENT_SECRET="));
+    remove(&env, &served);
+    assert_eq!(things(&served), there);
+    assert_eq!(fs::read_to_string(env.path("credentials")).unwrap(), "");
+}
+
+#[test]
+fn more_providers_than_the_server_gives_at_once_are_all_listed() {
+    let env = Env::new();
+    let served = server(&["vaultwarden"], |state| {
+        let first = state["providers"][0].clone();
+        let many = (1..=250).map(|number| {
+            let mut provider = first.clone();
+            provider["pk"] = json!(number);
+            provider["name"] = json!(format!("Provider {number:03}"));
+            provider
+        });
+        state["providers"] = many.collect();
+    });
+    let listed = saved(&run(&env, &served, "list-oidc", &[]), "providers");
+    let names: Vec<&str> =
+        listed.as_array().unwrap().iter().map(|one| one["name"].as_str().unwrap()).collect();
+    assert_eq!((names.len(), names[0], names[249]), (250, "Provider 001", "Provider 250"));
+    // Only the first has an application.
+    assert_eq!(listed[0]["problems"], json!([]));
+    assert_eq!(listed[249]["problems"], json!(["no application"]));
+}
+
+#[cfg(unix)]
+fn owner_only(file: &std::path::Path) {
+    use std::os::unix::fs::PermissionsExt;
+    fs::set_permissions(file, fs::Permissions::from_mode(0o600)).unwrap();
+}

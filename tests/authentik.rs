@@ -139,6 +139,20 @@ fn a_rotated_secret_is_removed_too() {
 }
 
 #[test]
+fn a_rotation_that_is_undone_brings_the_old_secret_back() {
+    let env = Env::new();
+    let served = server(&[], |_| ());
+    add(&env, &served);
+    let (there, file) = (things(&served), fs::read_to_string(env.path("credentials")).unwrap());
+    run(&env, &served, "rotate-oidc-secret", &["--input", "service_name=Vaultwarden"]);
+    assert_ne!(things(&served), there);
+    let output = env.run(&["undo", "r2", "--yes"]);
+    assert_eq!(output.code, Some(0), "{output:?}");
+    assert_eq!(things(&served), there);
+    assert_eq!(fs::read_to_string(env.path("credentials")).unwrap(), file);
+}
+
+#[test]
 fn more_providers_than_the_server_gives_at_once_are_all_listed() {
     let env = Env::new();
     let served = server(&["vaultwarden"], |state| {

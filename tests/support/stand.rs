@@ -204,9 +204,17 @@ pub(crate) fn undisturbed(before: Option<&str>) -> (World, usize) {
     (world, stand.front.requests().len())
 }
 
+/// One such test at a time: each has several programs at work, and a machine that is too busy
+/// makes their time-outs part of the test.
+fn turn() -> std::sync::MutexGuard<'static, ()> {
+    static TURN: std::sync::Mutex<()> = std::sync::Mutex::new(());
+    TURN.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
 /// Tries points 1, 2, 3, … several at once, until one says that it lies beyond the end; how
 /// many there were.
 pub(crate) fn sweep(what: &str, attempt: impl Fn(u64) -> bool + Sync) -> u64 {
+    let _turn = turn();
     let (next, last, tried) = (AtomicU64::new(1), AtomicU64::new(0), AtomicU64::new(0));
     std::thread::scope(|scope| {
         for _ in 0..AT_ONCE {
@@ -229,6 +237,7 @@ pub(crate) fn sweep(what: &str, attempt: impl Fn(u64) -> bool + Sync) -> u64 {
 
 /// Does each of these, several at once.
 pub(crate) fn each<T: Sync>(items: &[T], work: impl Fn(&T) + Sync) {
+    let _turn = turn();
     let next = AtomicUsize::new(0);
     std::thread::scope(|scope| {
         for _ in 0..AT_ONCE {

@@ -133,7 +133,8 @@ fn a_server_that_is_down_at_any_call_is_named_and_the_run_goes_on_later() {
         assert_eq!(out.code, Some(1), "{place}");
         let error = out.stderr.lines().find(|line| line.starts_with("error: step `"));
         let error = error.unwrap_or_else(|| panic!("{place}"));
-        let call = ["GET", "POST", "OPTIONS"].map(|method| format!("{method} {}/", stand.front.url()));
+        let call =
+            ["GET", "POST", "OPTIONS"].map(|method| format!("{method} {}/", stand.front.url()));
         assert!(call.iter().any(|call| error.contains(call)), "{place}");
         assert!(out.stderr.contains("`runbook resume r1`"), "{place}");
         stand.front.heal();

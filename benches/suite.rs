@@ -23,6 +23,7 @@ mod server;
 #[path = "suite/whole.rs"]
 mod whole;
 
+use std::io::{Read as _, Seek as _};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -80,23 +81,30 @@ fn main() {
     }
 }
 
-fn program() -> &'static str {
-    env!("CARGO_BIN_EXE_runbook")
+/// The binary: the one built with this, or another one to compare (`RUNBOOK`).
+fn program() -> String {
+    std::env::var("RUNBOOK").unwrap_or_else(|_| env!("CARGO_BIN_EXE_runbook").to_owned())
 }
 
 fn own() -> String {
     std::env::current_exe().unwrap().display().to_string()
 }
 
-/// Runs a command to its end, quietly.
+/// Runs a command to its end, quietly; one that fails is shown.
 fn measure(command: &mut Command) -> Figures {
+    let mut said = tempfile::tempfile().unwrap();
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(said.try_clone().unwrap());
     let began = Instant::now();
-    let mut child =
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    let used = child.wait4().unwrap();
-    assert!(used.status.success(), "{command:?} failed");
+    let used = command.spawn().unwrap().wait4().unwrap();
+    let wall = began.elapsed();
+    if !used.status.success() {
+        let mut text = String::new();
+        said.rewind().unwrap();
+        said.read_to_string(&mut text).unwrap();
+        panic!("{command:?} failed:\n{text}");
+    }
     let cpu = used.rusage.utime + used.rusage.stime;
-    Figures { wall: began.elapsed(), cpu, peak_kib: used.rusage.maxrss / 1024 }
+    Figures { wall, cpu, peak_kib: used.rusage.maxrss / 1024 }
 }
 
 /// Measures commands in turn, A B C A B C …; the medians.
@@ -152,9 +160,19 @@ fn at_home(home: &Path, words: &[&str]) -> Command {
     command
 }
 
+/// The least a dynamic program costs, built here; the bench itself where there is no compiler.
+fn empty_program(folder: &Path) -> String {
+    let (source, program) = (folder.join("empty.rs"), folder.join("empty"));
+    std::fs::write(&source, "fn main() {}").unwrap();
+    let built = Command::new("rustc").args(["-O", "-o"]).arg(&program).arg(&source).status();
+    let built = built.is_ok_and(|status| status.success());
+    if built { program.display().to_string() } else { own() }
+}
+
 fn startup(rounds: usize, rows: &mut Vec<Row>) {
     let home = tempfile::tempdir().unwrap();
-    let mut empty = || measure(Command::new(own()).arg("baseline:empty"));
+    let nothing = empty_program(home.path());
+    let mut empty = || measure(&mut Command::new(&nothing));
     let mut version = || measure(&mut at_home(home.path(), &["--version"]));
     let mut list = || measure(&mut at_home(home.path(), &["list"]));
     let mut check = || measure(&mut at_home(home.path(), &["check", "add-oidc"]));

@@ -130,6 +130,11 @@ impl Programs {
         self.all.get(id.0).map_or("", Program::code)
     }
 
+    /// The texts of all programs.
+    pub fn codes(&self) -> impl Iterator<Item = &str> {
+        self.all.iter().map(Program::code)
+    }
+
     /// The names a program reads, without `$`.
     pub fn reads(&self, id: ProgramId) -> Vec<&str> {
         self.all.get(id.0).map(Program::names).unwrap_or_default()

@@ -171,7 +171,7 @@ fn shell(step: &StepDef, manual: &Manual, hand: &Hand<'_>) -> Option<String> {
         let program = save.program?;
         let plain = if hand.json.contains(&save.name) { "-c" } else { "-r" };
         let raw = if manual.raw { "Rs" } else { "" };
-        let itself = manual.raw && hand.programs.code(program).trim() == ".";
+        let itself = hand.programs.code(program).trim() == ".";
         (!itself).then(|| hand.jq(program, &format!("{plain}{raw}")))
     };
     let name = |save: &Save| save.name.to_uppercase();

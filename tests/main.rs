@@ -4,6 +4,7 @@
 #![cfg(test)]
 
 mod authentik;
+mod author;
 mod cases;
 mod crash;
 mod exit;

@@ -72,6 +72,7 @@ impl Disk {
 
 /// With `reqwest`, on one kept connection, or with what was at once at once.
 async fn client(calls: &[Call], url: &str, mut disk: Disk, parallel: bool) {
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let client = reqwest::Client::builder()
         .tls_certs_only([])
         .redirect(reqwest::redirect::Policy::none())

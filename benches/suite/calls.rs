@@ -18,7 +18,7 @@ pub(crate) struct Call {
 
 impl Call {
     pub(crate) fn reads(&self) -> bool {
-        self.method == "GET"
+        matches!(self.method.as_str(), "GET" | "HEAD" | "OPTIONS")
     }
 
     /// Whether it takes the token: the service's API, not what the application asks.

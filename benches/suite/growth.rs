@@ -86,9 +86,11 @@ fn each(home: &Path, items: usize, rows: &mut Vec<Row>) {
 /// What one more step costs, by kind: a run of some beside one of twice as many.
 fn kinds(home: &Path, count: usize, rows: &mut Vec<Row>) {
     let server = Server::start(Duration::ZERO);
+    let connection = format!("\n[connections.here]\nbase = \"{}/api/v3/\"\n", server.url());
     let http = |number: usize| {
-        let url = server.url();
-        format!("http = \"{url}/api/v3/core/users/me/?n={number}\"\nsave.v{number} = \".user.pk\"")
+        format!(
+            "http = {{ on = \"here\", url = \"core/users/me/?n={number}\" }}\nsave.v{number} = \".user.pk\""
+        )
     };
     let jq = |number: usize| format!("jq = \"{{a: {number}, b: [1, 2]}} | .b | length\"");
     let gate = |number: usize| format!("gate = \"{number} + 1 > 0 and 'a{number}' is string\"");
@@ -97,8 +99,8 @@ fn kinds(home: &Path, count: usize, rows: &mut Vec<Row>) {
         [("jq", &jq), ("gate", &gate), ("note", &note), ("http", &http)];
     let mut said = Vec::new();
     for (kind, step) in kinds {
-        std::fs::write(home.join("some.toml"), many(count, step)).unwrap();
-        std::fs::write(home.join("twice.toml"), many(count * 2, step)).unwrap();
+        std::fs::write(home.join("some.toml"), many(count, step) + &connection).unwrap();
+        std::fs::write(home.join("twice.toml"), many(count * 2, step) + &connection).unwrap();
         let (mut some, mut twice) = (|| run(home, "some.toml"), || run(home, "twice.toml"));
         let found = interleaved(3, &mut [&mut some, &mut twice]);
         let more = found[1].wall.saturating_sub(found[0].wall);

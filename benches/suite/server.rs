@@ -133,6 +133,7 @@ fn answer(method: &str, target: &str, body: &str, state: &Mutex<State>, host: &s
     let mut state = state.lock().unwrap();
     match (method, path) {
         ("GET", "/api/v3/core/users/me/") => json("200 OK", r#"{"user":{"pk":3,"username":"akadmin","is_superuser":true}}"#),
+        ("OPTIONS", _) => json("200 OK", r#"{"name":"O Auth2 Provider List","renders":["application/json"],"parses":["application/json"],"actions":{"POST":{}}}"#),
         ("GET", "/api/v3/admin/version/") => json("200 OK", r#"{"version_current":"2026.8.0"}"#),
         ("GET", "/api/v3/flows/instances/") => {
             let (slug, kind) = if target.contains("invalidation") {

@@ -30,7 +30,10 @@ pub(super) fn json(runbook: &Runbook) -> HashSet<String> {
         for save in &step.saves {
             let program = save.program.map_or("", |program| runbook.programs.code(program));
             let mut gates = step.gates.iter().map(|gate| gate.that().source());
-            if is_list(program) || gates.any(|gate| compares_as_json(gate, &save.name)) {
+            if is_list(program)
+                || gates.any(|gate| compares_as_json(gate, &save.name))
+                || taken_for_list(runbook, &save.name)
+            {
                 names.insert(save.name.clone());
             }
         }
@@ -57,6 +60,12 @@ fn is_list(program: &str) -> bool {
         }
     }
     false
+}
+
+/// Whether a program takes a name apart as a list.
+fn taken_for_list(runbook: &Runbook, name: &str) -> bool {
+    let apart = Regex::new(&format!(r"\${name}(\[\]| *\| *(sort|map|join|unique)\b)"));
+    apart.is_ok_and(|apart| runbook.programs.codes().any(|code| apart.is_match(code)))
 }
 
 /// Whether a gate says that a value is no text.

@@ -161,6 +161,7 @@ fn expansion(code: &str) -> Option<String> {
     let (name, filter) = (name.trim().to_uppercase(), filter.trim());
     let plain = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
     let end = match filter {
+        "tojson" => "",
         "upper" => "^^",
         "lower" => ",,",
         "trim('/')" | "trim(\"/\")" => "%/",

@@ -75,6 +75,7 @@ impl Service {
         let text = match self.method {
             "GET" => READ,
             "POST" => MAKE,
+            "PATCH" => PATCH,
             _ => SET,
         };
         let (title, more) = match self.method {
@@ -126,6 +127,7 @@ impl Service {
         let routes = match self.method {
             "GET" => FAKE_READ,
             "POST" => FAKE_MAKE,
+            "PATCH" => FAKE_PATCH,
             _ => FAKE_SET,
         };
         let routes = routes
@@ -234,6 +236,21 @@ effect = "repeatable"
 hints  = [{ says = "401", hint = "The service does not accept who calls: check the token" }]
 "#;
 
+const PATCH: &str = r#"
+# What is changed must not be changed twice. `already` looks whether it is as wanted: before it is
+# changed, and after a crash between the request and its answer.
+[[steps]]
+id    = "change"
+title = "Change {{ item }}"
+http  = { on = "api", method = "PATCH", url = "@PATH@", json = { name = "{{ item }}" } }
+hints = [{ says = "401", hint = "The service does not accept who calls: check the token" }]
+
+[steps.already]
+http = { on = "api", url = "@PATH@" }
+find = 'select(.name == $item)'            # gives what is there, or nothing
+same = '.name == $item'                    # whether it is what this run would have made
+"#;
+
 const FAKE: &str = r#"# The service for rehearsal: `runbook rehearse` and `runbook test` call it instead of the real one.
 format = 1
 about  = "As much of the service as the runbook calls."
@@ -287,6 +304,17 @@ const FAKE_SET: &str = r#"
 [[routes]]
 on = "@METHOD@ @ASKED@"
 jq = '.request.body.name? as $name | guarded({body: {id: 1}, state: (.state | .items = [$name])})'
+"#;
+
+const FAKE_PATCH: &str = r#"
+# A route: from {request, state} to {status, headers, body, state}, in jq.
+[[routes]]
+on = "GET @ASKED@"
+jq = 'guarded({body: {id: 1, name: (.state.items[0] // "another")}})'
+
+[[routes]]
+on = "PATCH @ASKED@"
+jq = '.request.body.name as $name | guarded({body: {id: 1, name: $name}, state: (.state | .items = [$name])})'
 "#;
 
 const TESTS: &str = r#"# Tests: rehearsals with what must come out. `runbook test`, and `runbook test --crash`.

@@ -1,0 +1,153 @@
+//! What an author of runbooks meets: `new`, `check`, `explain`, `show`, `kinds`, `schema`.
+
+use super::support::env::{Env, Output};
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+fn ends(output: &Output, code: i32) {
+    assert_eq!(output.code, Some(code), "{output:?}");
+}
+
+/// A runbook with one warning: nobody reads the input.
+const WARNED: &str = "format = 1\nname = \"x\"\n[inputs.left_over]\ndefault = \"v\"\n\
+                      [[steps]]\nid = \"a\"\nnote = \"hello\"\n";
+
+#[test]
+fn a_new_runbook_checks_clean_rehearses_and_passes_its_tests_even_when_killed() {
+    for (name, auth, first) in [
+        ("look", "bearer", "users/me"),
+        ("make", "header:X-Key", "POST users"),
+        ("set", "basic", "PUT users/7"),
+        ("patch", "none", "PATCH users/7"),
+        ("drop", "none", "DELETE users/7"),
+    ] {
+        let env = Env::new();
+        let base = "https://api.example.com/v1";
+        let args = ["new", name, "--base", base, "--auth", auth, "--first", first];
+        ends(&env.run(&args), 0);
+        ends(&env.run(&["check", name, "--deny", "warnings"]), 0);
+        ends(&env.run(&["test", name, "--crash"]), 0);
+        let runbook = std::fs::read(env.path(&format!("runbooks/{name}/{name}.toml"))).unwrap();
+        let again = env.run(&args);
+        ends(&again, 2);
+        let now = std::fs::read(env.path(&format!("runbooks/{name}/{name}.toml"))).unwrap();
+        assert_eq!(runbook, now);
+    }
+}
+
+#[test]
+fn new_without_a_terminal_names_the_flag_that_is_missing() {
+    let env = Env::new();
+    let output = env.run(&["new", "x", "--base", "https://a.example"]);
+    ends(&output, 2);
+    assert!(format!("{output:?}").contains("--auth"), "{output:?}");
+}
+
+#[test]
+fn only_check_shows_warnings_and_they_count_when_denied() {
+    let env = Env::new();
+    std::fs::write(env.path("x.toml"), WARNED).unwrap();
+    let checked = env.run(&["check", "x.toml"]);
+    ends(&checked, 0);
+    assert!(format!("{checked:?}").contains("unused-input"), "{checked:?}");
+    ends(&env.run(&["check", "x.toml", "--deny", "warnings"]), 3);
+    let run = env.run(&["run", "x.toml"]);
+    ends(&run, 0);
+    assert!(!format!("{run:?}").contains("unused-input"), "{run:?}");
+}
+
+#[test]
+fn diagnostics_come_as_json_with_their_places() {
+    let env = Env::new();
+    std::fs::write(env.path("x.toml"), WARNED).unwrap();
+    let output = env.run(&["check", "x.toml", "--output", "json"]);
+    ends(&output, 0);
+    let found: serde_json::Value = serde_json::from_str(&text(output.stdout.as_ref())).unwrap();
+    let one = &found[0];
+    assert_eq!(one["code"], "unused-input");
+    assert_eq!(
+        (&one["file"], &one["line"], &one["column"]),
+        (&"x.toml".into(), &3.into(), &9.into())
+    );
+    assert_eq!(one["end"], serde_json::json!({ "line": 3, "column": 18 }));
+    assert_eq!(one["severity"], "warning");
+}
+
+#[test]
+fn every_warning_is_explained() {
+    let env = Env::new();
+    let list = env.run(&["explain"]);
+    ends(&list, 0);
+    for line in text(list.stdout.as_ref()).lines().skip(2) {
+        let code = line.split('`').nth(1).unwrap();
+        ends(&env.run(&["explain", code]), 0);
+    }
+    ends(&env.run(&["explain", "unused-inptu"]), 2);
+}
+
+#[test]
+fn show_is_what_a_person_could_type() {
+    let env = Env::new();
+    let shown = env.run(&["show", "add-oidc"]);
+    ends(&shown, 0);
+    let shown = text(shown.stdout.as_ref());
+    for part in [
+        "# Add ",
+        "## Inputs",
+        "### Presets",
+        "| `SERVICE_NAME` |",
+        "curl -sS -X POST",
+        "-H \"Authorization: Bearer $AUTHENTIK_TOKEN\"",
+        "| jq -r '.client_secret'",
+        "**Gate:** `provider_pk is integer`",
+        "\"property_mappings\": $SCOPE_PKS",
+        "cat >> \"$CREDENTIALS_FILE\" << EOF",
+        "## Taking it back",
+        "curl -sS -X DELETE",
+    ] {
+        assert!(shown.contains(part), "no {part} in\n{shown}");
+    }
+    let one = env.run(&["show", "add-oidc", "--curl", "check_jwks"]);
+    ends(&one, 0);
+    assert!(text(one.stdout.as_ref()).contains("curl -sS \"$"), "{one:?}");
+    ends(&env.run(&["show", "add-oidc", "--curl", "nowhere"]), 2);
+    let graph = env.run(&["show", "add-oidc", "--graph"]);
+    assert!(text(graph.stdout.as_ref()).starts_with("flowchart TD\n"), "{graph:?}");
+}
+
+#[test]
+fn the_commands_shown_are_shell() {
+    let env = Env::new();
+    let shown = text(env.run(&["show", "add-oidc"]).stdout.as_ref());
+    let mut blocks = shown.split("```sh\n").skip(1).map(|rest| rest.split("```").next().unwrap());
+    // what a note shows is not for a shell
+    let typed = blocks.by_ref().filter(|block| block.contains("curl ") || block.contains("cat >>"));
+    let mut count = 0;
+    for block in typed {
+        std::fs::write(env.path("block.sh"), block).unwrap();
+        let checked = std::process::Command::new("bash")
+            .args(["-n", "block.sh"])
+            .current_dir(env.path("."))
+            .output()
+            .unwrap();
+        assert!(checked.status.success() && checked.stderr.is_empty(), "{checked:?}\n{block}");
+        count += 1;
+    }
+    assert!(count > 10, "{count}");
+}
+
+#[test]
+fn kinds_and_schemas_are_printed() {
+    let env = Env::new();
+    assert!(text(env.run(&["kinds"]).stdout.as_ref()).contains("| `http` |"));
+    assert!(text(env.run(&["kinds", "http"]).stdout.as_ref()).contains("| `method` |"));
+    ends(&env.run(&["kinds", "htpt"]), 2);
+    for of in ["runbook", "fake", "test"] {
+        let schema = env.run(&["schema", of]);
+        let schema: serde_json::Value =
+            serde_json::from_str(&text(schema.stdout.as_ref())).unwrap();
+        assert_eq!(schema["type"], "object");
+    }
+}

@@ -9,6 +9,7 @@ mod cases;
 mod crash;
 mod exit;
 mod fake;
+mod forged;
 mod fuzz;
 mod replay;
 mod state;

@@ -181,7 +181,8 @@ fn resumed(
         known.set(name, open(key, &format!("{run}/input/{name}"), stored)?);
     }
     let mut inputs = StoredMap::new();
-    for (name, value) in renewed(runbook, &known, world) {
+    let newer = if history.rehearsal { Vec::new() } else { renewed(runbook, &known, world) };
+    for (name, value) in newer {
         out::say(&format!("note: input `{name}` has a new value by now: it is used from here on"));
         inputs.insert(name.clone(), seal(key, &format!("{run}/input/{name}"), &value)?);
     }
@@ -228,6 +229,15 @@ fn decisions(
         events.push(Event::Decided { step: step.clone(), decision: Decision::Redo });
     }
     unsaved(args, runbook)?;
+    let secrets: Vec<&str> = runbook
+        .steps
+        .iter()
+        .flat_map(|step| &step.saves)
+        .filter_map(|save| save.secret.then_some(save.name.as_str()))
+        .collect();
+    let secret = |name: &&str| secrets.contains(name);
+    let names = args.save.iter().map(|(name, _)| name.as_str());
+    inputs::warn_shown("save", names.filter(secret), "`--redo` has the step read it by itself");
     for id in &args.done {
         let Some(step) = runbook.step(id) else { continue };
         if matches!(history.status(id), Status::Done(done) if !done.gates_failed) {

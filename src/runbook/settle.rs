@@ -115,8 +115,8 @@ pub fn renewed(runbook: &Runbook, known: &Scope, world: &World) -> Vec<(String, 
         .collect()
 }
 
-/// Its author says so, or its default is made from a secret.
-fn is_secret(input: &Input, scope: &Scope) -> bool {
+/// Whether an input is secret: its author says so, or its default is made from a secret.
+pub fn is_secret(input: &Input, scope: &Scope) -> bool {
     let read = |template: &Template| {
         scope.any_secret(template.reads().iter().map(|read| read.name.as_str()))
     };

@@ -6,6 +6,7 @@
 
 pub mod connection;
 mod append;
+mod block;
 mod command;
 mod dns;
 mod generate;

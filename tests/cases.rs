@@ -70,12 +70,14 @@ cases! {
     undo
     undo_append
     undo_in_doubt
+    undo_remove
     undo_resumed
     undo_undecided
     undo_updated
     until
     updated_changed
     updated_inserted
+    updated_input
     updated_refused
     updated_removed
     updated_renamed

@@ -104,9 +104,11 @@ fn resume(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
         return Ok(exit);
     }
     let mut texts = Vec::new();
-    let mut first = Vec::new();
+    let (mut first, mut added) = (Vec::new(), Vec::new());
+    let given = inputs(&history, &run, &key)?;
     if args.updated {
-        let new = updated::runbook(&history, &runbook, &world)?;
+        let (new, more) = updated::runbook(&history, &given, &world)?;
+        added = more;
         first = updated::decide(&history, &new, &run, &key, &args.rerun, &args.keep)?;
         texts = super::run::texts(&new);
         runbook = new;
@@ -126,7 +128,8 @@ fn resume(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
     services.answers = args.walk.answers.iter().cloned().collect();
     session.report.borrow_mut().past(&entries);
     let recorder = session.recorder(&run, history.last_seq, Box::new(Kept { store, texts }));
-    let resumed = resumed(args.updated, &runbook, &history, &run, &key, &session.world)?;
+    added.extend(renewed_inputs(&runbook, &given, &session.world));
+    let resumed = resumed(args.updated, &runbook, &run, &key, added)?;
     let decided = decisions(args, &runbook, &history, &run, &key)?;
     for event in std::iter::once(resumed).chain(first).chain(decided) {
         history.take(&event);
@@ -168,27 +171,38 @@ pub(super) fn say(recorder: &Recorder, event: Event) -> Result<(), Exit> {
     })
 }
 
-fn resumed(
-    updated: bool,
-    runbook: &Runbook,
-    history: &History,
-    run: &str,
-    key: &Key,
-    world: &World,
-) -> Result<Event, Exit> {
+/// The inputs a run was given, opened.
+fn inputs(history: &History, run: &str, key: &Key) -> Result<Scope, Exit> {
     let known = Scope::default();
     for (name, stored) in &history.inputs {
         known.set(name, open(key, &format!("{run}/input/{name}"), stored)?);
     }
-    let mut inputs = StoredMap::new();
-    for (name, value) in renewed(runbook, &known, world) {
+    Ok(known)
+}
+
+fn renewed_inputs(runbook: &Runbook, given: &Scope, world: &World) -> Vec<(String, Labeled)> {
+    let renewed = renewed(runbook, given, world);
+    for (name, _) in &renewed {
         out::say(&format!("note: input `{name}` has a new value by now: it is used from here on"));
+    }
+    renewed
+}
+
+fn resumed(
+    updated: bool,
+    runbook: &Runbook,
+    run: &str,
+    key: &Key,
+    values: Vec<(String, Labeled)>,
+) -> Result<Event, Exit> {
+    let mut inputs = StoredMap::new();
+    for (name, value) in values {
         inputs.insert(name.clone(), seal(key, &format!("{run}/input/{name}"), &value)?);
     }
     let text = updated.then(|| digest(&runbook.source.text));
     let steps = if updated { runbook.step_refs() } else { Vec::new() };
     let uses = if updated { super::run::uses(runbook) } else { BTreeMap::new() };
-    Ok(Event::Resumed { text, uses, steps, inputs })
+    Ok(Event::Resumed { undo: false, text, uses, steps, inputs })
 }
 
 fn open(key: &Key, label: &str, stored: &Stored) -> Result<Labeled, Exit> {

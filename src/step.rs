@@ -111,6 +111,11 @@ pub trait Step: Debug {
         false
     }
 
+    /// Whether it would take this answer of a person's, and if not, why. `None` if it asks nothing.
+    fn takes(&self, _answer: &str) -> Option<Result<(), String>> {
+        None
+    }
+
     /// Whether it keeps its place among the steps, never run beside another.
     fn alone(&self) -> bool {
         self.asks()

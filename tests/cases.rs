@@ -36,6 +36,7 @@ cases! {
     doubt_adopted
     doubt_differing
     doubt_done
+    doubt_inside
     doubt_killed
     doubt_redo
     eight_mistakes

@@ -83,6 +83,7 @@ cases! {
     updated_removed
     updated_renamed
     updated_renamed_secret
+    use_cycle
     verbose
     version_and_usage
 }

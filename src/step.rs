@@ -6,6 +6,7 @@
 
 pub mod connection;
 mod append;
+mod block;
 mod command;
 mod dns;
 mod generate;
@@ -108,6 +109,11 @@ pub trait Step: Debug {
     /// Whether a person may be asked.
     fn asks(&self) -> bool {
         false
+    }
+
+    /// Whether it would take this answer of a person's, and if not, why. `None` if it asks nothing.
+    fn takes(&self, _answer: &str) -> Option<Result<(), String>> {
+        None
     }
 
     /// Whether it keeps its place among the steps, never run beside another.

@@ -45,6 +45,7 @@ cases! {
     gate_after_change
     gate_fails
     gate_without_already
+    guide_add_user
     input_precedence
     interrupted
     interrupted_read

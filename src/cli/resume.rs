@@ -245,8 +245,8 @@ fn decisions(
         events.push(Event::Decided { step: step.clone(), decision: Decision::Redo });
     }
     unsaved(args, runbook)?;
-    let by_hand = args.done.iter().filter_map(|id| runbook.performed(id));
-    let secrets: Vec<&str> = by_hand
+    let given = args.done.iter().filter_map(|id| runbook.performed(id));
+    let secrets: Vec<&str> = given
         .flat_map(|(_, step)| &step.saves)
         .filter_map(|save| save.secret.then_some(save.name.as_str()))
         .collect();

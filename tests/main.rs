@@ -19,5 +19,6 @@ mod hostile;
 mod leak;
 mod secrets;
 mod ssh;
+mod supply;
 mod support;
 mod tidy;

@@ -8,6 +8,7 @@ mod author;
 mod caddy;
 mod cases;
 mod crash;
+mod docs;
 mod exit;
 mod fake;
 mod fuzz;

@@ -5,6 +5,7 @@
 
 mod authentik;
 mod author;
+mod caddy;
 mod cases;
 mod crash;
 mod docs;

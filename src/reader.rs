@@ -337,6 +337,17 @@ impl<'a> Reader<'a> {
         self.text(key).map(|text| text.value)
     }
 
+    /// A text of one line that is shown in lists and heads: nothing in it may look like more.
+    pub fn line(&self, key: &str) -> Option<Text> {
+        let text = self.text(key)?;
+        if text.value.chars().any(char::is_control) {
+            let wrong = format!("a {key} is one line, without control characters");
+            self.gather.report(Diag::error(wrong, text.span));
+            return None;
+        }
+        Some(text)
+    }
+
     /// A template.
     pub fn template(&self, key: &str, sink: Sink) -> Option<Template> {
         self.gather.template(&self.text(key)?, sink)

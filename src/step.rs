@@ -428,22 +428,6 @@ impl Cx<'_> {
         self.services.redactor.mask(text)
     }
 
-    /// Refuses a secret that is only known to be one now: an inner runbook's, for example.
-    /// `check` has refused the others.
-    pub fn refuse_secret<'n>(
-        &self,
-        names: impl IntoIterator<Item = &'n str>,
-        place: &str,
-    ) -> Result<(), Trouble> {
-        match names.into_iter().find(|name| self.scope.any_secret([*name])) {
-            None => Ok(()),
-            Some(name) => {
-                Err(Trouble::failed(format!("the secret `{name}` would show in {place}"))
-                    .hint("where it is meant to show, write `reveal = true` in the same table"))
-            }
-        }
-    }
-
     /// A template's text as a person may see it. What it reads itself stays readable if its
     /// author reveals it; all else that is secret is masked.
     pub fn shown(&self, template: &Template, reveal: bool) -> Result<String, Trouble> {

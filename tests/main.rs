@@ -5,11 +5,13 @@
 
 mod authentik;
 mod author;
+mod caddy;
 mod cases;
 mod crash;
 mod docs;
 mod exit;
 mod fake;
+mod forged;
 mod fuzz;
 mod replay;
 mod state;

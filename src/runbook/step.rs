@@ -17,7 +17,8 @@ pub(super) fn parse(index: usize, reader: &Reader<'_>) -> StepDef {
         action(reader, STEP, "step").map_or((None, None), |(kind, step)| (Some(kind), step));
     let id = id(index, reader);
     let kind_uses = gather.take_uses();
-    let title = reader.template("title", reader.open("a step's title"));
+    let title = reader.line("title");
+    let title = title.and_then(|text| gather.template(&text, reader.open("a step's title")));
     let list = for_each(reader);
     let list_uses = gather.take_uses();
     let when = reader.expression("when");

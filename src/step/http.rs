@@ -69,7 +69,6 @@ struct Http {
     body: Option<Body>,
     accept: Vec<u64>,
     redirects: usize,
-    reveal: bool,
 }
 
 #[derive(Debug)]
@@ -110,7 +109,6 @@ fn parse(reader: &Reader<'_>) -> Option<Box<dyn Step>> {
         body,
         accept,
         redirects: usize::try_from(redirects).unwrap_or(usize::MAX).min(20),
-        reveal: reader.boolean(REVEAL.name).unwrap_or(false),
     }))
 }
 
@@ -306,11 +304,6 @@ impl Http {
 
     fn target<'a>(&self, cx: &'a Cx<'_>) -> Result<(&'a Connection, url::Url), Trouble> {
         let connection = self.spec(cx)?;
-        if !self.reveal {
-            let path = self.url.reads().iter().map(|read| read.name.as_str());
-            let query = self.query.iter().flat_map(|(_, tree)| tree.reads());
-            cx.refuse_secret(path.chain(query), "a URL")?;
-        }
         let mut url = join(&connection.base(cx.scope)?, &self.url.render_text(cx.scope)?)?;
         if !self.query.is_empty() {
             let pairs = pairs(&self.query, cx)?;

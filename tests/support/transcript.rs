@@ -21,7 +21,7 @@
 //! $ cat FILE   $ mode FILE   $ ls FOLDER   $ rm FILE   $ write FILE <<EOF … EOF
 //! $ sed -i s/OLD/NEW/ FILE          each OLD, taken as it stands
 //! $ chmod OCTAL FILE   $ mkdir FOLDER   $ link TARGET FILE
-//! $ server stop|start|release   $ server fault N refuse|close|hold|stall|cut   $ requests
+//! $ server stop|start|release   $ server fault N refuse|down|close|hold|stall|cut   $ requests
 //! $ fake start FAKE.TOML [STATE…]   a fake of a service; `bundled/…` is in `runbooks/`
 //! $ fake stop|back|requests   $ fake fault N close|do-and-close|cut|STATUS
 //! $ # a remark

@@ -57,6 +57,7 @@ cases! {
     not_json
     one_hand
     plan
+    prompt_rules
     prompt_waits
     rehearse
     rehearse_writes
@@ -64,6 +65,7 @@ cases! {
     remove_oidc_token_expired
     resume_after_failure
     retry_and_until
+    reveal
     retry_once
     runs_and_log
     runs_filter

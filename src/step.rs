@@ -15,6 +15,7 @@ pub mod jq;
 pub mod manual;
 mod note;
 mod prompt;
+mod rehearsed;
 mod remove;
 mod use_runbook;
 

@@ -14,6 +14,7 @@ mod http;
 pub mod jq;
 pub mod manual;
 mod note;
+pub mod plugin;
 mod prompt;
 mod rehearsed;
 mod remove;

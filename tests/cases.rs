@@ -55,6 +55,8 @@ cases! {
     not_json
     one_hand
     plan
+    plugin_answers
+    plugin_check
     prompt_waits
     rehearse
     rehearse_writes

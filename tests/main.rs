@@ -15,6 +15,7 @@ mod state;
 mod guide;
 mod hostile;
 mod leak;
+mod plugin;
 mod secrets;
 mod ssh;
 mod support;

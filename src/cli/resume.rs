@@ -3,6 +3,7 @@
 mod updated;
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use super::run::{Kept, WalkFlags, done, known, lock};
 use super::session::{Direction, Session, walk};
@@ -17,6 +18,7 @@ use crate::runbook::settle::renewed;
 use crate::runbook::{Runbook, StepDef, digest};
 use crate::scope::Scope;
 use crate::source::Source;
+use crate::step::plugin::{Plugin, Refused};
 use crate::value::{Json, Labeled};
 use crate::world::World;
 
@@ -84,7 +86,14 @@ pub(super) fn take(store: Store, run: &str, world: &World) -> Result<Taken, Exit
         let text = text.ok_or_else(|| format!("the journal has lost the runbook `{name}`"))?;
         Ok(Source::new(name, text))
     };
-    let runbook = load::parse(&source, &find, world)?;
+    let kinds = |name: &str, _: &Source| {
+        let Some(kept) = history.uses.get(&super::run::kind(name)) else { return Ok(None) };
+        let text = store.text(kept).ok().flatten();
+        let plugin = text.and_then(|text| Plugin::from_kept(name, &text)).map(Rc::new);
+        let title = format!("the journal has lost what the kind `{name}` is");
+        plugin.map(Some).ok_or(Refused { title, help: Vec::new() })
+    };
+    let runbook = load::parse(&source, &find, &kinds, world)?;
     let key = state::key(world)?;
     Ok(Taken { store, entries, history, runbook, key })
 }
@@ -106,7 +115,7 @@ fn resume(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
     let mut texts = Vec::new();
     let mut first = Vec::new();
     if args.updated {
-        let new = updated::runbook(&history, &runbook, &world)?;
+        let new = updated::runbook(&history, &runbook, &world, args.trust)?;
         first = updated::decide(&history, &new, &run, &key, &args.rerun, &args.keep)?;
         texts = super::run::texts(&new);
         runbook = new;

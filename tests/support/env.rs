@@ -159,6 +159,12 @@ impl Running {
         assert!(seen, "`{text}` never came; stderr was:\n{}", self.stderr.text());
     }
 
+    /// Waits until the text stands on stdout.
+    pub(crate) fn wait_for_output(&self, text: &str) {
+        let seen = self.stdout.wait(|so_far, _| so_far.contains(text));
+        assert!(seen, "`{text}` never came; stdout was:\n{}", self.stdout.text());
+    }
+
     /// What it has said on stderr so far.
     pub(crate) fn said(&self) -> String {
         self.stderr.text()

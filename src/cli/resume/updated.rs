@@ -12,8 +12,13 @@ use crate::runbook::Runbook;
 use crate::world::World;
 
 /// The file as it is now; its inputs must be those of the run.
-pub(super) fn runbook(history: &History, old: &Runbook, world: &World) -> Result<Runbook, Exit> {
-    let (_, new) = load::load(&history.path, world)?;
+pub(super) fn runbook(
+    history: &History,
+    old: &Runbook,
+    world: &World,
+    trust: bool,
+) -> Result<Runbook, Exit> {
+    let (_, new) = load::load_trusting(&history.path, world, trust)?;
     let unknown: Vec<&str> = new
         .inputs
         .iter()

@@ -229,7 +229,7 @@ fn a_run_killed_while_its_plug_in_works_takes_over_what_came_of_it() {
     let _ = told.finish();
     let out = env.run(&["resume"]);
     ok(&out);
-    assert!(out.stderr.contains("jot"), "{}", out.stderr);
+    assert!(out.stderr.lines().any(|line| line.contains("found and taken over")), "{}", out.stderr);
     assert_eq!(fs::read_to_string(env.path("jotted")).unwrap(), "done\n");
 }
 

@@ -343,6 +343,16 @@ impl Runbook {
     pub fn step(&self, id: &str) -> Option<&StepDef> {
         self.steps.iter().find(|step| step.id == id)
     }
+
+    /// The step that a run's journal calls so, and the runbook it stands in: `login`, an item
+    /// `create[3]`, `outer/login` inside a runbook that is used.
+    pub fn performed(&self, id: &str) -> Option<(&Self, &StepDef)> {
+        let (own, inner) = id.split_once('/').map_or((id, None), |(own, rest)| (own, Some(rest)));
+        let (own, item) = own.split_once('[').map_or((own, false), |(own, _)| (own, true));
+        let step = self.step(own).filter(|step| !item || step.for_each.is_some())?;
+        let Some(inner) = inner else { return Some((self, step)) };
+        step.action.nested()?.runbook.downcast_ref::<Self>()?.performed(inner)
+    }
 }
 
 /// A digest as text: the first 16 hex digits of SHA-256.

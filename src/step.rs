@@ -6,6 +6,7 @@
 
 pub mod connection;
 mod append;
+mod block;
 mod command;
 mod dns;
 mod generate;
@@ -24,7 +25,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::fmt::Debug;
 use std::future::Future;
-use std::path::PathBuf;
+use std::path::{Component, Path, PathBuf};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -110,6 +111,11 @@ pub trait Step: Debug {
     /// Whether a person may be asked.
     fn asks(&self) -> bool {
         false
+    }
+
+    /// Whether it would take this answer of a person's, and if not, why. `None` if it asks nothing.
+    fn takes(&self, _answer: &str) -> Option<Result<(), String>> {
+        None
     }
 
     /// Whether it keeps its place among the steps, never run beside another.
@@ -302,12 +308,9 @@ impl Services {
     /// Where a file is: as the path says, or in a rehearsal below its folder, so that nothing
     /// real is written.
     pub fn place(&self, path: &str) -> PathBuf {
-        let path = self.world.cwd.join(self.world.expand_home(path));
         match &self.folder {
-            Some(folder) if !path.starts_with(folder) => {
-                folder.join(path.strip_prefix("/").unwrap_or(&path))
-            }
-            _ => path,
+            Some(folder) => rehearsed(folder, path, &self.world),
+            None => self.world.cwd.join(self.world.expand_home(path)),
         }
     }
 
@@ -351,6 +354,21 @@ impl Services {
         }
         Ok(session)
     }
+}
+
+/// Where a rehearsal has a file: its folder stands for the root, and for the place where the
+/// program was started. No path leads out of it.
+pub fn rehearsed(folder: &Path, path: &str, world: &World) -> PathBuf {
+    let path = world.expand_home(path);
+    let mut parts = Vec::new();
+    for part in path.strip_prefix(folder).unwrap_or(&path).components() {
+        match part {
+            Component::Normal(name) => parts.push(name),
+            Component::ParentDir => drop(parts.pop()),
+            _ => {}
+        }
+    }
+    parts.iter().fold(folder.to_path_buf(), |placed, name| placed.join(name))
 }
 
 /// Nothing moves on the screen while it lives.

@@ -36,6 +36,7 @@ cases! {
     doubt_adopted
     doubt_differing
     doubt_done
+    doubt_inside
     doubt_killed
     doubt_redo
     eight_mistakes
@@ -44,6 +45,7 @@ cases! {
     gate_after_change
     gate_fails
     gate_without_already
+    guide_add_user
     input_precedence
     interrupted
     interrupted_read
@@ -72,16 +74,19 @@ cases! {
     undo
     undo_append
     undo_in_doubt
+    undo_remove
     undo_resumed
     undo_undecided
     undo_updated
     until
     updated_changed
     updated_inserted
+    updated_input
     updated_refused
     updated_removed
     updated_renamed
     updated_renamed_secret
+    use_cycle
     verbose
     version_and_usage
 }

@@ -7,6 +7,7 @@ mod authentik;
 mod author;
 mod cases;
 mod crash;
+mod docs;
 mod exit;
 mod fake;
 mod fuzz;

@@ -223,7 +223,7 @@ fn a_run_killed_while_its_plug_in_works_takes_over_what_came_of_it() {
     make.arg("let");
     ok(&Running::start(make, "").finish());
     let run = env.start(&["run", "--trust", "b.toml"]);
-    told.wait_for_output("working");
+    assert_eq!(told.first_line(), "working");
     assert_eq!(run.kill().code, None);
     fs::write(env.path("let"), "").unwrap();
     let _ = told.finish();
@@ -235,7 +235,7 @@ fn a_run_killed_while_its_plug_in_works_takes_over_what_came_of_it() {
 
 #[test]
 fn a_plug_in_ends_with_all_it_started() {
-    let hold = "exec 3> held; echo up >&3; (sleep 600) & ";
+    let rest = "exec 3> held; echo up >&3; (sleep 600) & ";
     for (end, code, interrupt) in [
         ("wait", Some(1), false),
         // it ends by itself and leaves its child behind, which holds its output open
@@ -244,12 +244,12 @@ fn a_plug_in_ends_with_all_it_started() {
     ] {
         let env = Env::new();
         let read = r#"{ "about": "Holds.", "effect": "read" }"#;
-        plugin(&env, "hold", read, &format!("{hold}{end}"));
+        plugin(&env, "hold", read, &format!("{rest}{end}"));
         let timeout = if interrupt || code == Some(0) { "" } else { "timeout = \"500ms\"\n" };
         book(&env, &format!("[[steps]]\nid = \"h\"\nhold = {{}}\n{timeout}"));
         let held = listener(&env, "held");
         let run = env.start(&["run", "--trust", "b.toml"]);
-        held.wait_for_output("up");
+        assert_eq!(held.first_line(), "up");
         let out = if interrupt { run.interrupt() } else { run.finish() };
         assert_eq!(out.code, code, "{}", out.stderr);
         // the end of its output: nobody holds it any more
@@ -324,7 +324,7 @@ fn what_cannot_describe_itself_is_told_with_what_it_printed() {
 #[test]
 fn an_installed_one_is_asked_without_more_trust_but_not_from_where_one_stands() {
     let mut env = Env::new();
-    let path = std::env::var("PATH").unwrap();
+    let path = World::real().var("PATH").unwrap().to_owned();
     plugin(&env, "hi", r#"{ "about": "Says hi.", "effect": "read" }"#, "echo '{\"output\": 1}'");
     fs::create_dir(env.path("books")).unwrap();
     let text = "format = 1\nname = \"b\"\n[[steps]]\nid = \"h\"\nhi = {}\n";

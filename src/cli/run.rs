@@ -76,16 +76,26 @@ impl WalkFlags {
         Options { adopt: self.adopt, until: self.until.clone(), step: self.step }
     }
 
-    /// Refuses the name of a step that is not there.
+    /// Refuses the name of a step that is not there, and an answer that its step would not take.
     pub(super) fn check(&self, runbook: &Runbook) -> Result<(), Exit> {
-        let answers = self.answers.iter().map(|(step, _)| step);
-        self.until.iter().chain(answers).try_for_each(|step| known(runbook, step))
+        self.until.iter().try_for_each(|step| known(runbook, step))?;
+        self.answers.iter().try_for_each(|(step, answer)| {
+            known(runbook, step)?;
+            let takes = runbook.performed(step).and_then(|(_, step)| step.action.takes(answer));
+            let wrong = match takes {
+                Some(Ok(())) => return Ok(()),
+                Some(Err(wrong)) => format!("the answer given for `{step}` {wrong}"),
+                None => format!("the step `{step}` asks nothing: it takes no answer"),
+            };
+            out::error(&wrong);
+            Err(Exit::Usage)
+        })
     }
 }
 
 /// Refuses the name of a step that is not there.
 pub(super) fn known(runbook: &Runbook, step: &str) -> Result<(), Exit> {
-    if runbook.step(step).is_some() {
+    if runbook.performed(step).is_some() {
         return Ok(());
     }
     out::error(&format!("`{}` has no step `{step}`", runbook.name));

@@ -131,11 +131,11 @@ fn told(difference: &Difference) -> String {
     if wanted.contains('\n') || got.contains('\n') {
         let side = |mark: char, text: &str| {
             text.lines().fold(String::new(), |mut lines, line| {
-                let _ = write!(lines, "\n    {mark} {line}");
+                let _ = write!(lines, "\n        {mark} {line}");
                 lines
             })
         };
-        return format!("{what} differs{}{}", side('-', wanted), side('+', got));
+        return format!("{what} differs (- wanted, + got){}{}", side('-', wanted), side('+', got));
     }
     let same = wanted.chars().zip(got.chars()).take_while(|(wanted, got)| wanted == got).count();
     format!("{what}: wanted {}, got {}", near(wanted, same), near(got, same))
@@ -144,6 +144,9 @@ fn told(difference: &Difference) -> String {
 /// A text, or of a long one what stands around its first difference.
 fn near(text: &str, same: usize) -> String {
     const SHOWN: usize = 160;
+    if text.is_empty() {
+        return "nothing".to_owned();
+    }
     if text.chars().count() <= SHOWN {
         return text.to_owned();
     }

@@ -27,8 +27,6 @@ pub(super) enum Use {
     Run,
     /// Only its reads are.
     Plan,
-    /// Its commands are only told to a fake.
-    Rehearse,
 }
 
 /// Goes on only with a runbook that is trusted.
@@ -43,7 +41,6 @@ pub(super) fn require(
     let touches = match usage {
         Use::Run => found.needs_trust(),
         Use::Plan => found.runs_when_planned,
-        Use::Rehearse => !found.files.is_empty(),
     };
     let name = &runbook.name;
     // those it uses count as parts of it

@@ -10,6 +10,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::journal::event::Effect;
 use crate::jq::{self, Val};
+use crate::printable::argument;
 use crate::reader::{Field, REVEAL, Reader, Rules, Shape, Sink, Tree};
 use crate::template::Template;
 use crate::transport::ssh::{Destination, remote};
@@ -126,14 +127,14 @@ impl Step for Command {
     }
 
     fn touches(&self) -> Vec<Touch> {
-        let words: Vec<String> = self.run.iter().map(|word| quote(word.source())).collect();
+        let words: Vec<_> = self.run.iter().map(|word| argument(word.source())).collect();
         let place = self.ssh.as_ref().map(|ssh| format!(" on {}", ssh.source()));
         vec![Touch::Runs(words.join(" ") + &place.unwrap_or_default())]
     }
 
     fn what(&self, cx: &Cx<'_>) -> Result<String, Trouble> {
         let words = self.argv(cx)?;
-        let quoted: Vec<String> = words.iter().map(|word| quote(word)).collect();
+        let quoted: Vec<_> = words.iter().map(|word| argument(word)).collect();
         let place = match through(self.ssh.as_ref(), cx.scope)? {
             Some(to) => format!(" on {to}"),
             None => String::new(),
@@ -356,14 +357,4 @@ fn broken_off(cx: &Cx<'_>, to: &Destination, output: &Output, open: bool) -> Tro
     };
     let details = tail(cx, &String::from_utf8_lossy(&output.stderr));
     Trouble::Failed(Failure { details, doubt: true, ..failure(message) }, Again::MaybeDone)
-}
-
-/// A word as a person could paste it into a shell.
-fn quote(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@%+,".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
-    }
 }

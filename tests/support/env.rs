@@ -159,10 +159,11 @@ impl Running {
         assert!(seen, "`{text}` never came; stderr was:\n{}", self.stderr.text());
     }
 
-    /// Waits until the text stands on stdout.
-    pub(crate) fn wait_for_output(&self, text: &str) {
-        let seen = self.stdout.wait(|so_far, _| so_far.contains(text));
-        assert!(seen, "`{text}` never came; stdout was:\n{}", self.stdout.text());
+    /// Waits for the first line on stdout.
+    pub(crate) fn first_line(&self) -> String {
+        let seen = self.stdout.wait(|so_far, _| so_far.contains('\n'));
+        assert!(seen, "no line on stdout; stderr was:\n{}", self.stderr.text());
+        self.stdout.text().lines().next().unwrap_or_default().to_owned()
     }
 
     /// What it has said on stderr so far.

@@ -14,6 +14,7 @@ mod log;
 mod new;
 mod out;
 mod plan;
+mod plugins;
 mod rehearse;
 mod resume;
 mod run;

@@ -191,6 +191,13 @@ impl<'a> Gather<'a> {
         self.diags.borrow_mut().push(diag);
     }
 
+    /// Adds a mistake, unless one that says the same was found before it.
+    pub fn report_once(&self, diag: Diag) {
+        if !self.diags.borrow().iter().any(|known| known.title == diag.title) {
+            self.report(diag);
+        }
+    }
+
     /// Finds and checks a runbook that this one uses.
     pub fn load(&self, name: &Text) -> Option<Loaded> {
         let loaded = (self.load)(&name.value);
@@ -514,7 +521,8 @@ impl<'a> Reader<'a> {
         taken
     }
 
-    fn wrong(&self, key: &str, value: &Spanned<DeValue<'_>>, wanted: &str) {
+    /// Reports a value that is not what it must be.
+    pub fn wrong(&self, key: &str, value: &Spanned<DeValue<'_>>, wanted: &str) {
         let found = value.get_ref().type_str();
         let diag = Diag::error(format!("`{key}` must be {wanted}"), value.span());
         self.gather.report(diag.label(format!("this is {} {found}", article(found))));

@@ -15,7 +15,7 @@ use crate::runbook::{Input, Runbook, Save, StepDef};
 use crate::step::manual::{variable, words};
 use crate::step::{Hand, Manual};
 pub use graph::graph;
-pub use kinds::{kind, kinds};
+pub use kinds::{kind, kinds, plugin, plugins};
 
 /// The whole runbook.
 pub fn markdown(runbook: &Runbook) -> String {

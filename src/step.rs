@@ -15,7 +15,9 @@ mod http;
 pub mod jq;
 pub mod manual;
 mod note;
+pub mod plugin;
 mod prompt;
+mod rehearsed;
 mod remove;
 mod use_runbook;
 

@@ -57,6 +57,8 @@ cases! {
     not_json
     one_hand
     plan
+    plugin_answers
+    plugin_check
     prompt_rules
     prompt_waits
     rehearse

@@ -18,6 +18,7 @@ mod state;
 mod guide;
 mod hostile;
 mod leak;
+mod plugin;
 mod secrets;
 mod ssh;
 mod support;

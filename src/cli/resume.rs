@@ -3,6 +3,7 @@
 mod updated;
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use super::run::{Kept, WalkFlags, done, known, lock};
 use super::session::{Direction, Session, walk};
@@ -18,6 +19,7 @@ use crate::runbook::settle::renewed;
 use crate::runbook::{Runbook, StepDef, digest};
 use crate::scope::Scope;
 use crate::source::Source;
+use crate::step::plugin::{Plugin, Refused};
 use crate::value::{Json, Labeled};
 use crate::world::World;
 
@@ -85,7 +87,14 @@ pub(super) fn take(store: Store, run: &str, world: &World) -> Result<Taken, Exit
         let text = text.ok_or_else(|| format!("the journal has lost the runbook `{name}`"))?;
         Ok(Source::new(name, text))
     };
-    let runbook = load::parse(&source, &find, world)?;
+    let kinds = |name: &str, _: &Source| {
+        let Some(kept) = history.uses.get(&super::run::kind(name)) else { return Ok(None) };
+        let text = store.text(kept).ok().flatten();
+        let plugin = text.and_then(|text| Plugin::from_kept(name, &text)).map(Rc::new);
+        let title = format!("the journal has lost what the kind `{name}` is");
+        plugin.map(Some).ok_or(Refused { title, help: Vec::new() })
+    };
+    let runbook = load::parse(&source, &find, &kinds, world)?;
     let key = state::key(world)?;
     Ok(Taken { store, entries, history, runbook, key })
 }
@@ -108,7 +117,7 @@ fn resume(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
     let (mut first, mut added) = (Vec::new(), Vec::new());
     let given = inputs(&history, &run, &key)?;
     if args.updated {
-        let (new, more) = updated::runbook(&history, &given, &world)?;
+        let (new, more) = updated::runbook(&history, &given, &world, args.trust)?;
         added = more;
         first = updated::decide(&history, &new, &run, &key, &args.rerun, &args.keep)?;
         texts = super::run::texts(&new);

@@ -19,7 +19,7 @@ use crate::journal::event::{Effect, Failure, StepRef};
 use crate::jq::{ProgramId, Programs};
 use crate::reader::{Gather, Text, Use};
 use crate::source::{Source, Span};
-use crate::step::connection::Retry;
+use crate::step::retry::Retry;
 use crate::step::{Connection, Gate, Step};
 use crate::template::{Expr, Template};
 use crate::typed::Typed;

@@ -16,6 +16,7 @@ pub mod manual;
 mod note;
 mod prompt;
 mod remove;
+pub mod retry;
 mod use_runbook;
 
 use std::cell::RefCell;
@@ -42,6 +43,7 @@ use crate::world::World;
 pub use connection::Connection;
 pub use gate::{Gate, judge};
 pub use manual::{Hand, Manual};
+pub use retry::{Cause, Refusal};
 
 /// All kinds.
 pub static KINDS: &[Kind] = &[
@@ -215,7 +217,7 @@ pub enum Trouble {
 }
 
 /// Whether trying again may help, and may harm.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum Again {
     /// It would fail the same way.
     No,
@@ -223,6 +225,28 @@ pub enum Again {
     Safe,
     /// It may have been done; only what is safe to repeat is repeated.
     MaybeDone,
+    /// A call to a service failed: what it came to says the rest.
+    Call(Box<Refusal>),
+}
+
+impl Again {
+    /// Whether a step of this effect may be tried again: a *once* one only if nothing was done.
+    pub fn is_safe(&self, effect: Effect) -> bool {
+        match self {
+            Self::No => false,
+            Self::Safe => true,
+            Self::MaybeDone => effect < Effect::Once,
+            Self::Call(refusal) => refusal.definite || effect < Effect::Once,
+        }
+    }
+
+    /// What a call came to, if one failed.
+    pub fn refusal(&self) -> Option<&Refusal> {
+        match self {
+            Self::Call(refusal) => Some(refusal),
+            _ => None,
+        }
+    }
 }
 
 impl Trouble {

@@ -27,6 +27,26 @@ fn every_runbook_in_the_documents_checks_clean() {
     }
 }
 
+/// The other fenced blocks: pieces of a runbook.
+fn pieces(text: &str) -> Vec<String> {
+    let blocks = text.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next());
+    blocks.filter(|block| !block.starts_with("format = 1")).map(around).collect()
+}
+
+#[test]
+fn every_piece_in_the_guide_checks_clean() {
+    let all = pieces(GUIDE);
+    assert!(!all.is_empty(), "the guide shows pieces");
+    for text in all {
+        let source = Source::new("the guide", text);
+        let none = |name: &str, _: &Source| Err(format!("no `{name}` here"));
+        match Runbook::parse(&source, &none) {
+            Ok(_) => {}
+            Err(mistakes) => panic!("{}", runbook::diag::render(&source, &mistakes, false)),
+        }
+    }
+}
+
 #[test]
 fn every_example_of_a_kind_parses() {
     for kind in KINDS.iter().filter(|kind| kind.name != "use") {
@@ -53,6 +73,7 @@ fn around(example: &str) -> String {
     ];
     let inputs: Vec<String> = names.iter().map(|name| format!("[inputs.{name}]\n")).collect();
     let connection = "[connections.api]\nbase = \"https://api.example.com/\"\n";
+    let connection = if example.contains("[connections.api]") { "" } else { connection };
     format!("format = 1\nname = \"example\"\n{}{connection}{example}", inputs.concat())
 }
 

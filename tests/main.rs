@@ -14,6 +14,7 @@ mod replay;
 mod state;
 mod guide;
 mod hostile;
+mod http;
 mod leak;
 mod secrets;
 mod ssh;

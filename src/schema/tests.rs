@@ -160,6 +160,10 @@ impl Maker {
             }
             Shape::Integers => [json!(7), json!([7, 8])][self.below(2)].clone(),
             Shape::Word(words) => json!(words[self.below(words.len())]),
+            Shape::Words(words) => {
+                let word = words[self.below(words.len())];
+                [json!(word), json!([word, word])][self.below(2)].clone()
+            }
             Shape::Table(fields) => self.table(field.name, fields),
             Shape::Tables(fields) => {
                 (0..self.below(3)).map(|_| self.table(field.name, fields)).collect()

@@ -3,6 +3,7 @@
 //! A [`Reader`] looks at one TOML table. What it hands out is checked (types, template and
 //! jq syntax); the names that are read are noted as [`Use`]s for the check of the whole file.
 
+mod rules;
 mod tree;
 
 use std::cell::RefCell;

@@ -42,6 +42,7 @@ use crate::value::Labeled;
 use crate::world::World;
 pub use connection::Connection;
 pub use gate::{Gate, judge};
+pub use http::RULES as HTTP_RULES;
 pub use manual::{Hand, Manual};
 pub use retry::{Cause, Refusal};
 
@@ -424,6 +425,8 @@ pub struct Cx<'a> {
     /// What the step's own outcome kept for taking it back; when the step is in doubt, how
     /// things stood before.
     pub private: &'a HashMap<String, Labeled>,
+    /// What an attempt leaves for the next one, if the step is tried again.
+    pub kept: RefCell<Option<Box<dyn std::any::Any>>>,
     /// Says one line for `-v`.
     pub trace: &'a dyn Fn(String),
 }

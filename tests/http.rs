@@ -2,6 +2,7 @@
 //!
 //! The built program against real servers on loopback.
 
+mod paginate;
 mod retry;
 
 use crate::support::env::{Env, Output};

@@ -118,15 +118,19 @@ impl Maker {
         if !rules.any.is_empty() && !rules.any.iter().any(|key| keys.contains(key)) {
             keys.push(rules.any[self.below(rules.any.len())]);
         }
-        let mut apart = rules.apart.iter().filter(|key| keys.contains(key));
-        apart.next();
-        let drop: Vec<&str> = apart.copied().collect();
-        keys.retain(|key| !drop.contains(key));
         for (key, needed) in rules.with {
             if keys.contains(key) {
                 keys.push(needed);
             }
         }
+        let mut apart = rules.apart.iter().filter(|key| keys.contains(key));
+        apart.next();
+        let drop: Vec<&str> = apart.copied().collect();
+        keys.retain(|key| !drop.contains(key));
+        // what goes with a key that was dropped goes too
+        let lacking = rules.with.iter().filter(|(_, needed)| drop.contains(needed));
+        let lacking: Vec<&str> = lacking.map(|(key, _)| *key).collect();
+        keys.retain(|key| !lacking.contains(key));
         let fields = fields.iter().filter(|field| keys.contains(&field.name));
         Json::Object(fields.map(|field| (field.name.to_owned(), self.value(field))).collect())
     }
@@ -248,7 +252,8 @@ fn structural(diag: &Diag) -> bool {
         "does one thing",
         "` cannot be `",
         "has one body",
-        "goes with `for_each`",
+        "` goes with `",
+        "cannot stand beside",
         "cannot tell whether",
         "has no steps",
     ];

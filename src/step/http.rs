@@ -1,13 +1,17 @@
 //! `http`: one call to a service.
 
 mod answer;
+mod link;
 mod manual;
+mod paginate;
 
 use crate::journal::event::Effect;
 use crate::reader::{Field, REVEAL, Reader, Rules, Shape, Sink, Tree};
 use crate::template::Template;
-use crate::transport::Request;
+use crate::transport::{Request, Response};
 use crate::value::{Json, text};
+use paginate::Paginate;
+pub use paginate::RULES;
 
 use super::connection::{Connection, join, render_headers};
 use super::{Answer, Cx, Hand, Kind, Local, Manual, Step, Trouble};
@@ -52,6 +56,11 @@ const FIELDS: &[Field] = &[
         about: "The statuses that are no failure; any 2xx if not said.",
     },
     Field {
+        name: "paginate",
+        shape: Shape::Table(paginate::FIELDS),
+        about: "Goes from page to page and puts their items together.",
+    },
+    Field {
         name: "redirects",
         shape: Shape::Integer,
         about: "How many redirects to follow on the same host; none if not said.",
@@ -69,6 +78,7 @@ struct Http {
     body: Option<Body>,
     accept: Vec<u64>,
     redirects: usize,
+    paginate: Option<Paginate>,
     reveal: bool,
 }
 
@@ -89,6 +99,7 @@ fn parse(reader: &Reader<'_>) -> Option<Box<dyn Step>> {
     let body = body(reader);
     let accept = reader.integers("accept");
     let redirects = reader.integer("redirects").unwrap_or(0);
+    let paginate = paginate::parse(reader, method.unwrap_or("GET"));
     if !reader.has("url") {
         return reader.missing(
             "url",
@@ -110,6 +121,7 @@ fn parse(reader: &Reader<'_>) -> Option<Box<dyn Step>> {
         body,
         accept,
         redirects: usize::try_from(redirects).unwrap_or(usize::MAX).min(20),
+        paginate,
         reveal: reader.boolean(REVEAL.name).unwrap_or(false),
     }))
 }
@@ -178,19 +190,9 @@ impl Step for Http {
 
     fn run<'a>(&'a self, cx: &'a Cx<'a>) -> Local<'a, Result<Answer, Trouble>> {
         Box::pin(async move {
-            let request = self.request(cx)?;
-            let what = cx.mask(&format!("{} {}", self.method, request.url));
-            (cx.trace)(format!("> {what}"));
-            let (spec, on) = (self.spec(cx)?, &self.on);
-            let (tls, through) = (spec.tls(cx)?, spec.through(cx.scope)?);
-            let (url, through) = (&request.url, through.as_ref());
-            let client = cx.services.client(on, url, self.redirects, &tls, through).await?;
-            match client.send(request).await {
-                Ok(response) => {
-                    (cx.trace)(format!("< {}", cx.mask(&answer::head(&response))));
-                    self.answer(cx, &what, &response)
-                }
-                Err(broken) => Err(self.broken(cx, &what, &broken)),
+            match &self.paginate {
+                Some(paginate) => self.all_pages(cx, paginate).await,
+                None => Ok(self.call(cx, self.request(cx)?).await?.0),
             }
         })
     }
@@ -202,6 +204,20 @@ enum Sent {
 }
 
 impl Http {
+    /// One request and what its answer gives.
+    async fn call(&self, cx: &Cx<'_>, request: Request) -> Result<(Answer, Response), Trouble> {
+        let what = cx.mask(&format!("{} {}", self.method, request.url));
+        (cx.trace)(format!("> {what}"));
+        let (spec, on) = (self.spec(cx)?, &self.on);
+        let (tls, through) = (spec.tls(cx)?, spec.through(cx.scope)?);
+        let (url, through) = (&request.url, through.as_ref());
+        let client = cx.services.client(on, url, self.redirects, &tls, through).await?;
+        let response =
+            client.send(request).await.map_err(|broken| self.broken(cx, &what, &broken))?;
+        (cx.trace)(format!("< {}", cx.mask(&answer::head(&response))));
+        Ok((self.answer(cx, &what, &response)?, response))
+    }
+
     fn spec<'a>(&self, cx: &'a Cx<'_>) -> Result<&'a Connection, Trouble> {
         let found = cx.connections.iter().find(|connection| connection.name == self.on);
         found

@@ -24,8 +24,12 @@ impl Http {
             parts.push(form.to_owned());
             parts.push(r#"| jq '.headers |= map_values(join(", "))'"#.to_owned());
         }
+        if let Some(paginate) = self.paginate.as_ref().filter(|_| !hand.head) {
+            parts.push(format!("| {}", hand.list(paginate.items)));
+        }
         let way = connection.and_then(|connection| connection.manual_way());
         let way = way.map(|host| format!("# on {host}, where it is set\n")).unwrap_or_default();
+        let pages = self.paginate.as_ref().map(|paginate| paginate.by_hand(hand));
         let text = match self.accept.as_slice() {
             [] | [200] => String::new(),
             all => {
@@ -33,6 +37,8 @@ impl Http {
                 format!("Right answers: status {}.", all.join(" or "))
             }
         };
+        let text = [Some(text).filter(|text| !text.is_empty()), pages];
+        let text = text.into_iter().flatten().collect::<Vec<_>>().join(" ");
         Manual { text, shell: Some(way + &parts.join(" \\\n  ")), stdin, raw: false }
     }
 

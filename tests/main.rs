@@ -17,6 +17,7 @@ mod replay;
 mod state;
 mod guide;
 mod hostile;
+mod http;
 mod leak;
 mod plugin;
 mod secrets;

@@ -3,11 +3,12 @@
 use std::collections::HashMap;
 
 use super::adopt::Found;
+use super::attempt::shared;
 use super::frame::{Frame, Unit};
 use super::{Broken, Durable, Engine};
 use crate::journal::event::{Effect, Event, How, Outcome, StoredMap};
 use crate::plan::{DoneStep, Status, Undo};
-use crate::step::{Again, Cx, Step, Trouble};
+use crate::step::{Cx, Step, Trouble};
 
 /// One step of a run, as `undo` sees it.
 pub struct Back {
@@ -188,7 +189,7 @@ impl<'a> Engine<'a> {
         }
         self.tell(Event::UndoIntent { step: unit.id.clone(), effect, what }, Durable::Now)?;
         self.begin(unit)?;
-        match act(unit, &cx).await {
+        match self.act(unit, &cx).await {
             Ok(summary) => self.undone(unit, began, summary, effect),
             Err(trouble) => self.back_failed(unit, trouble),
         }
@@ -259,38 +260,31 @@ impl<'a> Engine<'a> {
             Trouble::Interrupted => Ok(Some(Outcome::Interrupted)),
         }
     }
-}
 
-async fn act(unit: &Unit<'_>, cx: &Cx<'_>) -> Result<String, Trouble> {
-    let Some(undo) = &unit.step.undo else {
-        return match unit.step.action.take_back(cx) {
-            Some(back) => back.await,
-            None => Err(Trouble::failed("there is no way to take this back")),
-        };
-    };
-    repeat(undo.as_ref(), cx).await
-}
+    async fn act(&self, unit: &Unit<'_>, cx: &Cx<'_>) -> Result<String, Trouble> {
+        match (&unit.step.undo, unit.step.action.take_back(cx)) {
+            (Some(undo), _) => self.repeat(unit, undo.as_ref(), cx).await,
+            (None, Some(back)) => back.await,
+            (None, None) => Err(Trouble::failed("there is no way to take this back")),
+        }
+    }
 
-/// An undo is tried again as its connection says, if that is safe.
-async fn repeat(undo: &dyn Step, cx: &Cx<'_>) -> Result<String, Trouble> {
-    let retry = undo
-        .connection()
-        .and_then(|name| cx.connections.iter().find(|known| known.name == name))
-        .map(|connection| connection.retry)
-        .unwrap_or_default();
-    for attempt in 1.. {
-        match undo.run(cx).await {
-            Ok(answer) => return Ok(answer.summary),
-            Err(Trouble::Failed(failure, again)) => {
-                let safe = again == Again::Safe
-                    || again == Again::MaybeDone && undo.effect() < Effect::Once;
-                if !safe || attempt > retry.times {
-                    return Err(Trouble::Failed(failure, again));
+    /// An undo is tried again as its connection says, if that is safe.
+    async fn repeat(
+        &self,
+        unit: &Unit<'_>,
+        undo: &dyn Step,
+        cx: &Cx<'_>,
+    ) -> Result<String, Trouble> {
+        let retry = shared(cx, undo);
+        for attempt in 1.. {
+            match undo.run(cx).await {
+                Ok(answer) => return Ok(answer.summary),
+                Err(trouble) => {
+                    self.again(cx, unit, retry, attempt, undo.effect(), trouble).await?;
                 }
             }
-            Err(other) => return Err(other),
         }
-        tokio::time::sleep(retry.wait(attempt)).await;
+        Err(Trouble::failed("tried too often"))
     }
-    Err(Trouble::failed("tried too often"))
 }

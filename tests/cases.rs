@@ -35,6 +35,7 @@ cases! {
     command
     doubt_adopted
     doubt_differing
+    doubt_deeper
     doubt_done
     doubt_inside
     doubt_killed

@@ -19,6 +19,7 @@ mod guide;
 mod hostile;
 mod http;
 mod leak;
+mod many;
 mod plugin;
 mod secrets;
 mod ssh;

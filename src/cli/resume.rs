@@ -239,7 +239,7 @@ fn seal(key: &Key, label: &str, value: &Labeled) -> Result<Stored, Exit> {
 /// What the flags say about single steps.
 fn decisions(
     args: &Args,
-    runbook: &Runbook,
+    whole: &Runbook,
     history: &History,
     run: &str,
     key: &Key,
@@ -253,8 +253,8 @@ fn decisions(
         }
         events.push(Event::Decided { step: step.clone(), decision: Decision::Redo });
     }
-    unsaved(args, runbook)?;
-    let given = args.done.iter().filter_map(|id| runbook.performed(id));
+    unsaved(args, whole)?;
+    let given = args.done.iter().filter_map(|id| whole.performed(id));
     let secrets: Vec<&str> = given
         .flat_map(|(_, step)| &step.saves)
         .filter_map(|save| save.secret.then_some(save.name.as_str()))
@@ -263,12 +263,13 @@ fn decisions(
     let names = args.save.iter().map(|(name, _)| name.as_str());
     inputs::warn_shown("save", names.filter(secret), "`--redo` has the step read it by itself");
     for id in &args.done {
-        let Some((runbook, step)) = runbook.performed(id) else { continue };
+        let Some((runbook, step)) = whole.performed(id) else { continue };
         if matches!(history.status(id), Status::Done(done) if !done.gates_failed) {
             out::warning(&format!("step `{id}` is done already: `--done` changes nothing"));
             continue;
         }
-        let saved = by_hand((id, step), &args.save, runbook, history, run, key)?;
+        let outside = id.rsplit_once('/').and_then(|(outer, _)| whole.performed(outer));
+        let saved = by_hand((id, step), &args.save, (runbook, outside), history, run, key)?;
         let (how, private, summary) = match history.status(id) {
             // The run did it; only its gates did not hold. It can still be taken back.
             Status::Done(done) => (done.how, done.private.clone(), "left as it is, as decided"),
@@ -303,11 +304,15 @@ fn unsaved(args: &Args, runbook: &Runbook) -> Result<(), Exit> {
 fn by_hand(
     (id, step): (&str, &StepDef),
     given: &[(String, String)],
-    runbook: &Runbook,
+    (runbook, outside): (&Runbook, Option<(&Runbook, &StepDef)>),
     history: &History,
     run: &str,
     key: &Key,
 ) -> Result<StoredMap, Exit> {
+    let needed = |name: &str| {
+        read_later(name, step, runbook)
+            || outside.is_some_and(|(runbook, using)| read_by(name, using, runbook))
+    };
     // A step that is done but for its gates has saved its values already.
     let mut saved = match history.status(id) {
         Status::Done(done) => done.saved.clone(),
@@ -325,7 +330,7 @@ fn by_hand(
                 );
             }
             None if saved.contains_key(&save.name) => {}
-            None if read_later(&save.name, step, runbook) => missing.push(save.name.as_str()),
+            None if needed(&save.name) => missing.push(save.name.as_str()),
             None => {}
         }
     }
@@ -339,6 +344,16 @@ fn by_hand(
     let flags: Vec<String> = missing.iter().map(|name| format!("--save {name}=VALUE")).collect();
     out::hint(&format!("`runbook resume {run} --done {} {}`", argument(id), flags.join(" ")));
     Err(Exit::Usage)
+}
+
+/// Whether the step that uses this runbook reads the value out of it, by the look of its programs.
+fn read_by(name: &str, using: &StepDef, runbook: &Runbook) -> bool {
+    let programs = using.saves.iter().filter_map(|save| save.program);
+    let mut words = programs.flat_map(|program| {
+        let code = runbook.programs.code(program);
+        code.split(|c: char| !c.is_ascii_alphanumeric() && c != '_')
+    });
+    words.any(|word| word == name)
 }
 
 fn read_later(name: &str, step: &StepDef, runbook: &Runbook) -> bool {

@@ -76,6 +76,7 @@ cases! {
     undo_resumed
     undo_undecided
     undo_updated
+    undo_walked
     until
     updated_changed
     updated_inserted

@@ -81,6 +81,7 @@ cases! {
     undo_resumed
     undo_undecided
     undo_updated
+    undo_walked
     until
     updated_changed
     updated_inserted

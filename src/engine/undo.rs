@@ -5,10 +5,11 @@ use std::collections::HashMap;
 use super::adopt::Found;
 use super::attempt::shared;
 use super::frame::{Frame, Unit};
-use super::{Broken, Durable, Engine};
+use super::{Broken, Durable, Engine, Flow};
 use crate::journal::event::{Effect, Event, How, Outcome, StoredMap};
 use crate::plan::{DoneStep, Status, Undo};
-use crate::step::{Cx, Step, Trouble};
+use crate::runbook::BELOW;
+use crate::step::{Cx, Nested, Step, Trouble};
 
 /// One step of a run, as `undo` sees it.
 pub struct Back {
@@ -97,7 +98,7 @@ impl<'a> Engine<'a> {
         for step in &frame.runbook.steps {
             let unit = frame.unit(step);
             if let Some(nested) = step.action.nested() {
-                if let Ok(inner) = self.inner_frame(&unit, &nested)? {
+                if let Ok(inner) = self.inner_frame(&unit, &nested, "")? {
                     self.collect(&inner, all)?;
                 }
                 continue;
@@ -160,7 +161,7 @@ impl<'a> Engine<'a> {
         })
     }
 
-    async fn back(&self, unit: &Unit<'_>) -> Result<Option<Outcome>, Broken> {
+    async fn back(&self, unit: &Unit<'a>) -> Result<Option<Outcome>, Broken> {
         let began = self.recorder.now_ms();
         let doubtful = matches!(self.history.borrow().status(&unit.id), Status::InDoubt { .. });
         if doubtful && let Resolved::Ended(outcome) = self.resolve(unit, began).await? {
@@ -189,9 +190,24 @@ impl<'a> Engine<'a> {
         }
         self.tell(Event::UndoIntent { step: unit.id.clone(), effect, what }, Durable::Now)?;
         self.begin(unit)?;
+        if let Some(nested) = unit.step.undo.as_ref().and_then(|undo| undo.nested()) {
+            return self.back_walked(unit, began, &nested).await;
+        }
         match self.act(unit, &cx).await {
             Ok(summary) => self.undone(unit, began, summary, effect),
             Err(trouble) => self.back_failed(unit, trouble),
+        }
+    }
+
+    /// A step that another runbook takes back: what of it is done already is not done again.
+    async fn back_walked(&self, unit: &Unit<'a>, began: u64, nested: &Nested<'a>) -> Flow {
+        let frame = match self.inner_frame(unit, nested, BELOW)? {
+            Ok(frame) => frame,
+            Err(trouble) => return self.back_failed(unit, trouble),
+        };
+        match self.frame_steps(&frame).await? {
+            None => self.undone(unit, began, format!("{} done", frame.runbook.name), Effect::Pure),
+            stopped => Ok(stopped),
         }
     }
 

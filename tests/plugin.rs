@@ -70,6 +70,10 @@ fn the_page_s_example_does_what_the_page_says() {
     assert!(out.stderr.contains("greeting = Hello, Ada!"), "{}", out.stderr);
     let kind = env.run(&["kinds", "greet"]);
     assert!(kind.stdout.contains("Greets a person.") && kind.stdout.contains("Whom to greet"));
+    let schema = env.run(&["schema", "--kind", "greet"]);
+    assert!(schema.stdout.contains("#/definitions/runbook-step-greet"), "{}", schema.stderr);
+    assert_eq!(env.run(&["schema", "--kind", "grete"]).code, Some(2));
+    assert_eq!(env.run(&["schema", "fake", "--kind", "greet"]).code, Some(2));
 }
 
 /// The examples in a folder of their own, with a database.
@@ -122,7 +126,7 @@ fn the_examples_do_find_and_take_back_what_they_say() {
     assert!(none.stderr.contains("none.db: unable to open"), "{}", none.stderr);
 }
 
-/// `note` puts a line at the end of a file, once; `noted` reads the file.
+/// `jot` puts a line at the end of a file, once; `jotted` reads the file.
 fn notes(env: &Env) {
     let fields = r#""plain": "word", "fields": { "word": { "type": "string" } }"#;
     plugin(
@@ -307,7 +311,7 @@ fn what_cannot_describe_itself_is_told_with_what_it_printed() {
         ("echo gone wrong >&2; exit 7", ["exit status 7", "it complained: gone wrong"]),
         ("printf 'a\\033[2Jb\\n'; kill -TERM $$", ["by signal 15", "a\\x1b[2Jb"]),
         ("yes", ["more than 256 KiB", "it printed: y"]),
-        ("echo thinking; exec sleep 600", ["within 5s", "it printed: thinking"]),
+        ("echo thinking; exec sleep 600", ["within 10s", "it printed: thinking"]),
     ] {
         let env = Env::new();
         program(&env, "runbook-step-odd", &format!("#!/bin/sh\n{script}\n"));

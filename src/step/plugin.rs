@@ -32,7 +32,7 @@ use program::{End, Program, Said, Task};
 pub const PREFIX: &str = "runbook-step-";
 
 /// How long a plug-in may take to describe itself.
-const DESCRIBING: Duration = Duration::from_secs(5);
+const DESCRIBING: Duration = Duration::from_secs(10);
 
 /// The longest description taken, in bytes.
 const DESCRIPTION: usize = 256 * 1024;

@@ -393,6 +393,32 @@ fn a_run_keeps_what_its_plug_in_said_of_itself() {
 }
 
 #[test]
+fn an_edited_plug_in_is_run_by_a_run_under_way_once_it_is_trusted_again() {
+    let env = Env::new();
+    let says = |word: &str| {
+        let undo = r#"{ "about": "Says it.", "effect": "repeatable", "undo": true }"#;
+        plugin(&env, "say", undo, &format!("echo {word} >> said\necho '{{\"output\": null}}'"));
+    };
+    says("one");
+    book(
+        &env,
+        "[[steps]]\nid = \"a\"\nsay = {}\n[[steps]]\nid = \"p\"\nprompt = \"Go on?\"\n[[steps]]\nid = \"b\"\nsay = {}\n",
+    );
+    assert_eq!(env.run(&["run", "--trust", "b.toml"]).code, Some(4));
+    says("two");
+    let refused = env.run(&["resume", "--answer", "p=yes"]);
+    assert_eq!(refused.code, Some(1), "{}", refused.stderr);
+    assert!(refused.stderr.contains("has changed since it was trusted"), "{}", refused.stderr);
+    ok(&env.run(&["check", "--trust", "b.toml"]));
+    ok(&env.run(&["resume"]));
+    says("three");
+    assert_eq!(env.run(&["undo", "r1", "--yes"]).code, Some(1));
+    ok(&env.run(&["check", "--trust", "b.toml"]));
+    ok(&env.run(&["undo", "r1", "--yes"]));
+    assert_eq!(fs::read_to_string(env.path("said")).unwrap(), "one\ntwo\nthree\nthree\n");
+}
+
+#[test]
 fn one_name_is_one_program_in_a_run() {
     let env = Env::new();
     for folder in ["", "inner/"] {

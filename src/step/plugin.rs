@@ -323,7 +323,7 @@ impl Call {
             output: ANSWER,
         };
         let never_began = |why: String| {
-            let hint = "look at the program, then `runbook check --trust FILE` and `runbook resume --updated`";
+            let hint = "look at the program, then `runbook check --trust FILE`: this content is trusted then";
             let hints = if self.plugin.program.pinned.is_some() {
                 vec![hint.to_owned()]
             } else {

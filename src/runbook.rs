@@ -19,8 +19,8 @@ use crate::journal::event::{Effect, Failure, StepRef};
 use crate::jq::{ProgramId, Programs};
 use crate::reader::{Gather, Text, Use};
 use crate::source::{Source, Span};
-use crate::step::connection::Retry;
 use crate::step::plugin::{Plugin, Refused};
+use crate::step::retry::Retry;
 use crate::step::{Connection, Gate, Step};
 use crate::template::{Expr, Template};
 use crate::typed::Typed;
@@ -345,15 +345,23 @@ impl Runbook {
     }
 
     /// The step that a run's journal calls so, and the runbook it stands in: `login`, an item
-    /// `create[3]`, `outer/login` inside a runbook that is used.
+    /// `create[3]`, `outer/login` inside a runbook that is used, `create/undo/stop` inside one that
+    /// takes a step back.
     pub fn performed(&self, id: &str) -> Option<(&Self, &StepDef)> {
         let (own, inner) = id.split_once('/').map_or((id, None), |(own, rest)| (own, Some(rest)));
         let (own, item) = own.split_once('[').map_or((own, false), |(own, _)| (own, true));
         let step = self.step(own).filter(|step| !item || step.for_each.is_some())?;
         let Some(inner) = inner else { return Some((self, step)) };
-        step.action.nested()?.runbook.downcast_ref::<Self>()?.performed(inner)
+        let (action, inner) = match inner.strip_prefix(BELOW) {
+            Some(rest) if step.undo.is_some() => (step.undo.as_ref()?, rest),
+            _ => (&step.action, inner),
+        };
+        action.nested()?.runbook.downcast_ref::<Self>()?.performed(inner)
     }
 }
+
+/// What stands between a step's id and those of the runbook that takes it back.
+pub const BELOW: &str = "undo/";
 
 /// A digest as text: the first 16 hex digits of SHA-256.
 pub fn digest(text: &str) -> String {

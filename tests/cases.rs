@@ -60,6 +60,7 @@ cases! {
     plan
     plugin_answers
     plugin_check
+    prompt_rules
     prompt_waits
     rehearse
     rehearse_writes
@@ -67,6 +68,7 @@ cases! {
     remove_oidc_token_expired
     resume_after_failure
     retry_and_until
+    reveal
     retry_once
     runs_and_log
     runs_filter
@@ -79,6 +81,7 @@ cases! {
     undo_resumed
     undo_undecided
     undo_updated
+    undo_walked
     until
     updated_changed
     updated_inserted

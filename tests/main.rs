@@ -5,16 +5,19 @@
 
 mod authentik;
 mod author;
+mod caddy;
 mod cases;
 mod crash;
 mod docs;
 mod exit;
 mod fake;
+mod forged;
 mod fuzz;
 mod replay;
 mod state;
 mod guide;
 mod hostile;
+mod http;
 mod leak;
 mod many;
 mod plugin;

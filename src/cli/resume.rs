@@ -137,7 +137,9 @@ fn resume(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
     services.answers = args.walk.answers.iter().cloned().collect();
     session.report.borrow_mut().past(&entries);
     let recorder = session.recorder(&run, history.last_seq, Box::new(Kept { store, texts }));
-    added.extend(renewed_inputs(&runbook, &given, &session.world));
+    if !history.rehearsal {
+        added.extend(renewed_inputs(&runbook, &given, &session.world));
+    }
     let resumed = resumed(args.updated, &runbook, &run, &key, added)?;
     let decided = decisions(args, &runbook, &history, &run, &key)?;
     for event in std::iter::once(resumed).chain(first).chain(decided) {
@@ -251,6 +253,14 @@ fn decisions(
         events.push(Event::Decided { step: step.clone(), decision: Decision::Redo });
     }
     unsaved(args, whole)?;
+    let given = args.done.iter().filter_map(|id| whole.performed(id));
+    let secrets: Vec<&str> = given
+        .flat_map(|(_, step)| &step.saves)
+        .filter_map(|save| save.secret.then_some(save.name.as_str()))
+        .collect();
+    let secret = |name: &&str| secrets.contains(name);
+    let names = args.save.iter().map(|(name, _)| name.as_str());
+    inputs::warn_shown("save", names.filter(secret), "`--redo` has the step read it by itself");
     for id in &args.done {
         let Some((runbook, step)) = whole.performed(id) else { continue };
         if matches!(history.status(id), Status::Done(done) if !done.gates_failed) {

@@ -89,7 +89,12 @@ impl WalkFlags {
             };
             out::error(&wrong);
             Err(Exit::Usage)
-        })
+        })?;
+        let secret =
+            |step: &&str| runbook.performed(step).is_some_and(|(_, step)| step.action.secret());
+        let answers = self.answers.iter().map(|(step, _)| step.as_str());
+        inputs::warn_shown("answer", answers.filter(secret), "a terminal asks without showing it");
+        Ok(())
     }
 }
 
@@ -129,10 +134,14 @@ fn start(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
             &*session.terminal(),
         )?;
     }
-    let given = args.flags.given(&runbook, &session.world)?;
+    let mut given = args.flags.given(&runbook, &session.world)?;
+    // a rehearsal takes nothing from the person's own environment and files
+    given.fake = args.rehearsal.then(serde_json::Map::new);
     let settled = inputs::settled(&runbook, &given, &session.world, &*session.terminal())?;
     if args.explain {
-        out::print(&inputs::explain(&settled));
+        for row in inputs::explain(&settled) {
+            out::line(&row);
+        }
         return Ok(Exit::Done);
     }
     let mut services = session.services();

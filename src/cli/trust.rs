@@ -55,7 +55,7 @@ pub(super) fn require(
     }
     if !given {
         out::say(&format!("`{name}` ({}) did not come with this program:", runbook.source.path));
-        out::say(found.listing().trim_end());
+        found.listing().lines().for_each(out::say);
         if !terminal.present() {
             out::error(
                 "a runbook from elsewhere that runs commands or writes files must be trusted first",

@@ -102,7 +102,7 @@ pub(super) fn draft(gather: &Gather<'_>, table: &Spanned<DeTable<'_>>, kinds: Lo
         .collect();
     let draft = Draft {
         name,
-        title: reader.string("title"),
+        title: reader.line("title").map(|title| title.value),
         about: reader.string("about").unwrap_or_default(),
         needs,
         inputs,

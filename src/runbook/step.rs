@@ -8,8 +8,8 @@ use super::{Already, Compare, ForEach, Hint, Save, StepDef, Until, Uses, digest}
 use crate::diag::Diag;
 use crate::journal::event::Effect;
 use crate::reader::{Field, REVEAL, Reader, Text, list};
-use crate::step::connection::Retry;
 use crate::step::plugin::{self, Lookup, Plugin, Refused};
+use crate::step::retry::Retry;
 use crate::step::{Answer, Cx, Gate, KINDS, Kind, Local, Step, Trouble};
 
 pub(super) fn parse(index: usize, reader: &Reader<'_>, kinds: Lookup<'_>) -> StepDef {
@@ -18,7 +18,8 @@ pub(super) fn parse(index: usize, reader: &Reader<'_>, kinds: Lookup<'_>) -> Ste
     let (kind, action) = action(reader, STEP, "step", kinds).unwrap_or_default();
     let id = id(index, reader);
     let kind_uses = gather.take_uses();
-    let title = reader.template("title", reader.open("a step's title"));
+    let title = reader.line("title");
+    let title = title.and_then(|text| gather.template(&text, reader.open("a step's title")));
     let list = for_each(reader);
     let list_uses = gather.take_uses();
     let when = reader.expression("when");
@@ -28,6 +29,7 @@ pub(super) fn parse(index: usize, reader: &Reader<'_>, kinds: Lookup<'_>) -> Ste
     let (saves, save_uses) = saves(reader, &id, action.as_deref(), locals);
     let gates = reader.tables("gates").iter().filter_map(Gate::parse).collect();
     let until = reader.table("until").and_then(|table| parse_until(&table));
+    let retry = Retry::parse(reader, "retry");
     let after = gather.take_uses();
     let undo = reader.table("undo").and_then(|table| self::action(&table, &[], "undo", kinds)?.1);
     let undo_uses = gather.take_uses();
@@ -50,7 +52,7 @@ pub(super) fn parse(index: usize, reader: &Reader<'_>, kinds: Lookup<'_>) -> Ste
         always: reader.boolean("always").unwrap_or(false),
         optional: reader.boolean("optional").unwrap_or(false),
         hints: hints(reader),
-        retry: Retry::parse(reader, "retry"),
+        retry,
         until,
         timeout: reader.duration("timeout"),
         already,

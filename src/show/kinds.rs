@@ -106,6 +106,7 @@ fn value(shape: Shape) -> String {
         Shape::Templates => "text with `{{ }}`, or list of them".to_owned(),
         Shape::Integers => "whole number, or list of them".to_owned(),
         Shape::Word(words) => list(words),
+        Shape::Words(words) => format!("list of {}", list(words)),
         Shape::Table(_) => "table".to_owned(),
         Shape::Tables(_) => "list of tables".to_owned(),
         Shape::TextsOrTables(_) => "list of texts or tables".to_owned(),

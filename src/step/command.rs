@@ -81,7 +81,6 @@ struct Command {
     cwd: Option<Template>,
     ssh: Option<Template>,
     accept: Vec<u64>,
-    reveal: bool,
 }
 
 fn parse(reader: &Reader<'_>) -> Option<Box<dyn Step>> {
@@ -99,9 +98,8 @@ fn parse(reader: &Reader<'_>) -> Option<Box<dyn Step>> {
     let cwd = reader.template("cwd", reader.open("a path"));
     let ssh = reader.template("ssh", SSH);
     let accept = reader.integers("accept");
-    let reveal = reader.boolean(REVEAL.name).unwrap_or(false);
     (run.len() == wanted)
-        .then(|| Box::new(Command { run, stdin, env, cwd, ssh, accept, reveal }) as Box<dyn Step>)
+        .then(|| Box::new(Command { run, stdin, env, cwd, ssh, accept }) as Box<dyn Step>)
 }
 
 struct Output {
@@ -184,10 +182,6 @@ impl Step for Command {
 
 impl Command {
     fn argv(&self, cx: &Cx<'_>) -> Result<Vec<String>, Trouble> {
-        if !self.reveal {
-            let reads = self.run.iter().flat_map(super::super::template::Template::reads);
-            cx.refuse_secret(reads.map(|read| read.name.as_str()), "a program's arguments")?;
-        }
         self.run.iter().map(|word| Ok(word.render_text(cx.scope)?)).collect()
     }
 

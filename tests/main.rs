@@ -5,6 +5,7 @@
 
 mod authentik;
 mod author;
+mod caddy;
 mod cases;
 mod crash;
 mod docs;
@@ -16,7 +17,10 @@ mod replay;
 mod state;
 mod guide;
 mod hostile;
+mod http;
 mod leak;
+mod many;
+mod plugin;
 mod secrets;
 mod ssh;
 mod supply;

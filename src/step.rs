@@ -382,11 +382,17 @@ impl Services {
 }
 
 /// Where a rehearsal has a file: its folder stands for the root, and for the place where the
-/// program was started. No path leads out of it.
+/// program was started; `home` in it for the person's own, wherever that is. No path leads out of it.
 pub fn rehearsed(folder: &Path, path: &str, world: &World) -> PathBuf {
     let path = world.expand_home(path);
+    let at_home = || {
+        let home = world.home.as_deref().filter(|home| home.parent().is_some())?;
+        Some(Path::new("home").join(path.strip_prefix(home).ok()?))
+    };
+    let below = path.strip_prefix(folder).ok().map(Path::to_path_buf);
+    let path = below.or_else(at_home).unwrap_or_else(|| path.clone());
     let mut parts = Vec::new();
-    for part in path.strip_prefix(folder).unwrap_or(&path).components() {
+    for part in path.components() {
         match part {
             Component::Normal(name) => parts.push(name),
             Component::ParentDir => drop(parts.pop()),

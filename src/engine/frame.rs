@@ -121,7 +121,8 @@ impl<'a> Engine<'a> {
     pub(super) fn know(&self, scope: &Scope, name: &str, value: Labeled) {
         if value.secret {
             let added = self.services.redactor.add_json(&value.json);
-            if added.passes() && !scope.has(name) {
+            let nothing = value.json.is_null() || value.json == "";
+            if added.passes() && !nothing && !scope.has(name) {
                 let message = format!(
                     "the secret `{name}` is {added}: it is masked where it is known to be one, \
                      but not wherever else it may appear"

@@ -42,7 +42,7 @@ use crate::value::Labeled;
 use crate::world::World;
 pub use connection::Connection;
 pub use gate::{Gate, judge};
-pub use http::RULES as HTTP_RULES;
+pub use http::{PART_RULES, RULES as PAGE_RULES};
 pub use manual::{Hand, Manual};
 pub use retry::{Cause, Refusal};
 
@@ -173,6 +173,8 @@ pub enum Touch {
     Runs(String),
     /// Writes a file: its path.
     Writes(String),
+    /// Sends a file to a service: its path.
+    Sends(String),
 }
 
 /// Another runbook as one step.
@@ -259,6 +261,15 @@ impl Trouble {
     /// The same, with lines of details.
     pub fn detailed(message: impl Into<String>, details: Vec<String>) -> Self {
         Self::Failed(Failure { details, ..failure(message) }, Again::No)
+    }
+
+    /// The same, if `doubt` then the effect may have happened all the same.
+    #[must_use]
+    pub fn doubtful(mut self, doubt: bool) -> Self {
+        if let Self::Failed(failure, _) = &mut self {
+            failure.doubt |= doubt;
+        }
+        self
     }
 
     /// Adds a hint.

@@ -5,6 +5,7 @@
 
 pub mod ssh;
 mod tls;
+mod upload;
 
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -13,6 +14,7 @@ use reqwest::redirect::Policy;
 
 use crate::crash;
 pub use tls::Tls;
+pub use upload::{Payload, Piece};
 
 /// The largest body taken, in bytes.
 pub const BODY_LIMIT: usize = 10 * 1024 * 1024;
@@ -33,7 +35,7 @@ pub struct Request {
     /// Header names and values.
     pub headers: Vec<(String, String)>,
     /// The body.
-    pub body: Option<Vec<u8>>,
+    pub body: Option<Payload>,
     /// How long the whole exchange may take.
     pub timeout: Duration,
 }
@@ -73,6 +75,8 @@ impl Response {
 /// Why there is no answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Broken {
+    /// The request cannot even be made, and never will.
+    Unmade(String),
     /// The request was never sent: nothing can have happened.
     NotSent(String),
     /// The same: the way through another host does not lead there.
@@ -89,13 +93,23 @@ impl Broken {
     /// What went wrong, one line.
     pub fn message(&self) -> &str {
         match self {
-            Self::NotSent(text)
+            Self::Unmade(text)
+            | Self::NotSent(text)
             | Self::NoAnswer(text)
             | Self::TooLate(text)
             | Self::BadAnswer(text) => text,
             Self::NoWay(fault) => &fault.message,
         }
     }
+}
+
+/// Takes the body of an answer as it comes, instead of memory.
+pub trait Taker {
+    /// Whether it takes the body of an answer with this status.
+    fn wants(&self, status: u16) -> bool;
+
+    /// Takes what has come; fails with what is wrong, one line.
+    fn take(&mut self, chunk: &[u8]) -> Result<(), String>;
 }
 
 /// A client with its kept connections.
@@ -137,10 +151,19 @@ impl Client {
 
     /// Sends a request and takes the whole answer.
     pub async fn send(&self, request: Request) -> Result<Response, Broken> {
+        self.send_for(request, None).await
+    }
+
+    /// The same; a body that the `taker` wants goes there.
+    pub async fn send_for(
+        &self,
+        request: Request,
+        taker: Option<&mut dyn Taker>,
+    ) -> Result<Response, Broken> {
         let timeout = request.timeout;
-        let built = self.build(request).map_err(Broken::NotSent)?;
+        let built = self.build(request).map_err(Broken::Unmade)?;
         crash::point();
-        let answer = tokio::time::timeout(timeout, self.exchange(built)).await;
+        let answer = tokio::time::timeout(timeout, self.exchange(built, taker)).await;
         crash::point();
         answer.unwrap_or_else(|_| Err(Broken::TooLate(format!("no answer within {timeout:?}"))))
     }
@@ -159,12 +182,16 @@ impl Client {
         }
         let mut builder = self.inner.request(method, request.url).headers(headers);
         if let Some(body) = request.body {
-            builder = builder.body(body);
+            builder = builder.body(body.open()?);
         }
         builder.build().map_err(|error| root_cause(&error))
     }
 
-    async fn exchange(&self, request: reqwest::Request) -> Result<Response, Broken> {
+    async fn exchange(
+        &self,
+        request: reqwest::Request,
+        taker: Option<&mut dyn Taker>,
+    ) -> Result<Response, Broken> {
         let mut answer = self.inner.execute(request).await.map_err(|error| broken(&error))?;
         let status = answer.status().as_u16();
         let headers = answer
@@ -174,18 +201,22 @@ impl Client {
                 (key.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
             })
             .collect();
+        let mut taker = taker.filter(|taker| taker.wants(status));
         let mut body = Vec::new();
         loop {
-            match answer.chunk().await {
-                Ok(Some(chunk)) if body.len() + chunk.len() > BODY_LIMIT => {
+            match (answer.chunk().await, &mut taker) {
+                (Ok(Some(chunk)), Some(taker)) => {
+                    taker.take(&chunk).map_err(Broken::BadAnswer)?;
+                }
+                (Ok(Some(chunk)), None) if body.len() + chunk.len() > BODY_LIMIT => {
                     let limit = BODY_LIMIT / (1024 * 1024);
                     return Err(Broken::BadAnswer(format!(
                         "the answer is larger than {limit} MiB"
                     )));
                 }
-                Ok(Some(chunk)) => body.extend_from_slice(&chunk),
-                Ok(None) => return Ok(Response { status, headers, body }),
-                Err(error) => {
+                (Ok(Some(chunk)), None) => body.extend_from_slice(&chunk),
+                (Ok(None), _) => return Ok(Response { status, headers, body }),
+                (Err(error), _) => {
                     let cause = root_cause(&error);
                     return Err(Broken::NoAnswer(format!("the answer broke off: {cause}")));
                 }

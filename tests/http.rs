@@ -2,6 +2,7 @@
 //!
 //! The built program against real servers on loopback.
 
+mod files;
 mod paginate;
 mod retry;
 

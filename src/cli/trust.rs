@@ -41,7 +41,7 @@ pub(super) fn require(
     let found = effects(runbook);
     let touches = match usage {
         Use::Run => found.needs_trust(),
-        Use::Plan => found.runs_when_planned,
+        Use::Plan => found.acts_when_planned,
         Use::Rehearse => !found.files.is_empty(),
     };
     let name = &runbook.name;

@@ -16,16 +16,18 @@ pub struct Effects {
     pub commands: Vec<String>,
     /// Files it writes.
     pub files: Vec<String>,
+    /// Files of this machine that it sends to a service.
+    pub sent: Vec<String>,
     /// Where it reads secrets and other inputs from.
     pub reads: Vec<String>,
-    /// Whether a command runs even when a run is only planned.
-    pub runs_when_planned: bool,
+    /// Whether a command runs, or a file is sent or written, even when a run is only planned.
+    pub acts_when_planned: bool,
 }
 
 impl Effects {
     /// Whether it can do more to this machine than call services.
     pub fn needs_trust(&self) -> bool {
-        !self.commands.is_empty() || !self.files.is_empty()
+        !self.commands.is_empty() || !self.files.is_empty() || !self.sent.is_empty()
     }
 
     /// The list, for a person.
@@ -34,6 +36,7 @@ impl Effects {
             ("calls", &self.hosts),
             ("runs", &self.commands),
             ("writes", &self.files),
+            ("sends", &self.sent),
             ("reads", &self.reads),
         ];
         let lines = parts.iter().flat_map(|(word, all)| {
@@ -69,8 +72,8 @@ impl Effects {
         for action in [Some(&*step.action), probe, undo].into_iter().flatten() {
             self.action(runbook, action);
         }
-        let runs = step.action.touches().iter().any(|touch| matches!(touch, Touch::Runs(_)));
-        self.runs_when_planned |= runs && step.effect <= Effect::Read;
+        let acts = !step.action.touches().is_empty();
+        self.acts_when_planned |= acts && step.effect <= Effect::Read;
     }
 
     fn action(&mut self, runbook: &Runbook, action: &dyn Step) {
@@ -83,6 +86,7 @@ impl Effects {
             match touch {
                 Touch::Runs(command) => once(&mut self.commands, command),
                 Touch::Writes(file) => once(&mut self.files, file),
+                Touch::Sends(file) => once(&mut self.sent, file),
             }
         }
     }
@@ -137,6 +141,15 @@ mod tests {
             [[steps]]
             id = "keep"
             append = { file = "~/{{ host }}", text = "A" }
+            [[steps]]
+            id = "send"
+            http = { on = "api", method = "PUT", url = "x", upload = "~/key" }
+            [[steps]]
+            id = "part"
+            http = { on = "api", method = "POST", url = "x", multipart = [{ name = "f", file = "{{ host }}" }] }
+            [[steps]]
+            id = "fetch"
+            http = { on = "api", url = "x", into = "~/file" }
         "#;
         let (runbook, _) =
             Runbook::parse(&Source::new("x.toml", text), &|_, _| Err(String::new())).unwrap();
@@ -144,9 +157,9 @@ mod tests {
         assert_eq!(
             found.listing(),
             "calls   https://{{ host }}/\nruns    rm -r '{{ host }} x'\nruns    ls\n\
-             writes  ~/{{ host }}\nreads   the secret `token` from environment variable TOKEN\n\
+             writes  ~/{{ host }}\nwrites  ~/file\nsends   ~/key\nsends   {{ host }}\nreads   the secret `token` from environment variable TOKEN\n\
              reads   the secret `token` from T in ~/c\n"
         );
-        assert!(found.needs_trust() && found.runs_when_planned);
+        assert!(found.needs_trust() && found.acts_when_planned);
     }
 }

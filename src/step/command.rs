@@ -14,7 +14,7 @@ use crate::jq::{self, Val};
 use crate::reader::{Field, REVEAL, Reader, Rules, Shape, Sink, Tree};
 use crate::template::Template;
 use crate::transport::ssh::{Destination, remote};
-use crate::transport::{Broken, Request, Tls};
+use crate::transport::{Broken, Payload, Request, Tls};
 use crate::value::text;
 
 use super::connection::{SSH, through};
@@ -245,11 +245,12 @@ impl Command {
             method: "POST".to_owned(),
             url,
             headers: vec![("content-type".to_owned(), "application/json".to_owned())],
-            body: Some(told.to_string().into_bytes()),
+            body: Some(Payload::Bytes(told.to_string().into_bytes())),
             timeout: REHEARSED,
         };
         let response = client.send(request).await.map_err(|broken| {
-            let doubt = !matches!(broken, Broken::NotSent(_) | Broken::NoWay(_));
+            let doubt =
+                !matches!(broken, Broken::Unmade(_) | Broken::NotSent(_) | Broken::NoWay(_));
             let message = format!("the fake failed: {}", broken.message());
             Trouble::Failed(Failure { doubt, ..failure(message) }, Again::MaybeDone)
         })?;

@@ -194,6 +194,13 @@ impl<'a> Gather<'a> {
         self.diags.borrow_mut().push(diag);
     }
 
+    /// Adds a mistake, unless one that says the same was found before it.
+    pub fn report_once(&self, diag: Diag) {
+        if !self.diags.borrow().iter().any(|known| known.title == diag.title) {
+            self.report(diag);
+        }
+    }
+
     /// Finds and checks a runbook that this one uses.
     pub fn load(&self, name: &Text) -> Option<Loaded> {
         let loaded = (self.load)(&name.value);
@@ -338,6 +345,17 @@ impl<'a> Reader<'a> {
     /// A string's value, or none.
     pub fn string(&self, key: &str) -> Option<String> {
         self.text(key).map(|text| text.value)
+    }
+
+    /// A text of one line that is shown in lists and heads: nothing in it may look like more.
+    pub fn line(&self, key: &str) -> Option<Text> {
+        let text = self.text(key)?;
+        if text.value.chars().any(char::is_control) {
+            let wrong = format!("a {key} is one line, without control characters");
+            self.gather.report(Diag::error(wrong, text.span));
+            return None;
+        }
+        Some(text)
     }
 
     /// A template.
@@ -516,7 +534,8 @@ impl<'a> Reader<'a> {
         taken
     }
 
-    fn wrong(&self, key: &str, value: &Spanned<DeValue<'_>>, wanted: &str) {
+    /// Reports a value that is not what it must be.
+    pub fn wrong(&self, key: &str, value: &Spanned<DeValue<'_>>, wanted: &str) {
         let found = value.get_ref().type_str();
         let diag = Diag::error(format!("`{key}` must be {wanted}"), value.span());
         self.gather.report(diag.label(format!("this is {} {found}", article(found))));

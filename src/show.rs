@@ -16,7 +16,7 @@ use crate::step::manual::{variable, words};
 use crate::step::retry::Retry;
 use crate::step::{Hand, Manual};
 pub use graph::graph;
-pub use kinds::{kind, kinds};
+pub use kinds::{kind, kinds, plugin, plugins};
 
 /// The whole runbook.
 pub fn markdown(runbook: &Runbook) -> String {

@@ -5,10 +5,13 @@
 
 mod authentik;
 mod author;
+mod caddy;
 mod cases;
 mod crash;
+mod docs;
 mod exit;
 mod fake;
+mod forged;
 mod fuzz;
 mod replay;
 mod state;
@@ -16,6 +19,7 @@ mod guide;
 mod hostile;
 mod http;
 mod leak;
+mod plugin;
 mod secrets;
 mod ssh;
 mod support;

@@ -81,6 +81,7 @@ fn undo(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
 
 fn begin(args: &Args, recorder: &Recorder, history: &mut History) -> Result<(), Exit> {
     let resumed = Event::Resumed {
+        undo: true,
         text: None,
         uses: BTreeMap::new(),
         steps: Vec::new(),

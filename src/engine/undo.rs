@@ -148,8 +148,8 @@ impl<'a> Engine<'a> {
 
     /// What will be done to take a step back, in one line.
     fn back_what(&self, unit: &Unit<'_>) -> String {
-        let none = HashMap::new();
-        let cx = self.cx(unit, false, &none, &|_| ());
+        let (none, veiled) = (HashMap::new(), unit.veiled());
+        let cx = self.cx(&veiled, false, &none, &|_| ());
         let what = match &unit.step.undo {
             Some(undo) => undo.what(&cx),
             None => unit.step.action.what(&cx),
@@ -183,6 +183,9 @@ impl<'a> Engine<'a> {
         let what = self.back_what(unit);
         if in_doubt && effect == Effect::Once {
             return self.back_in_doubt(unit, &what);
+        }
+        if let Err(trouble) = unit.refuse_shown(&unit.step.uses.undo) {
+            return self.back_failed(unit, trouble);
         }
         self.tell(Event::UndoIntent { step: unit.id.clone(), effect, what }, Durable::Now)?;
         self.begin(unit)?;

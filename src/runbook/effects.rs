@@ -72,8 +72,9 @@ impl Effects {
         for action in [Some(&*step.action), probe, undo].into_iter().flatten() {
             self.action(runbook, action);
         }
-        let acts = !step.action.touches().is_empty();
-        self.acts_when_planned |= acts && step.effect <= Effect::Read;
+        let acts = |action: &dyn Step| !action.touches().is_empty();
+        let reads = step.effect <= Effect::Read && acts(&*step.action);
+        self.acts_when_planned |= reads || probe.is_some_and(acts);
     }
 
     fn action(&mut self, runbook: &Runbook, action: &dyn Step) {

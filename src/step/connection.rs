@@ -68,6 +68,7 @@ pub struct Connection {
     /// Its name in the file.
     pub name: String,
     base: Template,
+    reveal: bool,
     headers: Vec<(String, Tree)>,
     ssh: Option<Template>,
     ca: Option<Template>,
@@ -102,10 +103,12 @@ impl Connection {
             );
         }
         let base = reader.template("base", reader.open("a URL"))?;
+        let reveal = reader.boolean(REVEAL.name).unwrap_or(false);
         let name = name.to_owned();
         Some(Self {
             name,
             base,
+            reveal,
             headers,
             ssh,
             ca,
@@ -119,6 +122,12 @@ impl Connection {
 
     /// The base URL; always ends with a slash, so that a call's `url` goes below it.
     pub fn base(&self, scope: &Scope) -> Result<url::Url, Trouble> {
+        let reads = || self.base.reads().iter().map(|read| read.name.as_str());
+        if !self.reveal && scope.any_secret(reads()) {
+            let message = format!("a secret would show in the base of connection `{}`", self.name);
+            return Err(Trouble::failed(message)
+                .hint("where it is meant to show, write `reveal = true` in the same table"));
+        }
         let base = self.base.render_text(scope)?;
         let slashed = if base.ends_with('/') { base.clone() } else { format!("{base}/") };
         url::Url::parse(&slashed).map_err(|error| {
@@ -206,6 +215,9 @@ pub(super) fn through(
     scope: &Scope,
 ) -> Result<Option<Destination>, Trouble> {
     let Some(ssh) = ssh else { return Ok(None) };
+    if scope.any_secret(ssh.reads().iter().map(|read| read.name.as_str())) {
+        return Err(Trouble::failed("a secret would show in the arguments of `ssh`"));
+    }
     match ssh.render(scope)? {
         crate::value::Json::Null => Ok(None),
         json if text(&json).is_empty() => Ok(None),

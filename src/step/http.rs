@@ -122,7 +122,6 @@ struct Http {
     paginate: Option<Paginate>,
     into: Option<Into>,
     raw: bool,
-    reveal: bool,
 }
 
 fn parse(reader: &Reader<'_>) -> Option<Box<dyn Step>> {
@@ -166,7 +165,6 @@ fn parse(reader: &Reader<'_>) -> Option<Box<dyn Step>> {
         paginate,
         into,
         raw: reader.boolean("raw").unwrap_or(false),
-        reveal: reader.boolean(REVEAL.name).unwrap_or(false),
     }))
 }
 
@@ -290,11 +288,6 @@ impl Http {
 
     fn target<'a>(&self, cx: &'a Cx<'_>) -> Result<(&'a Connection, url::Url), Trouble> {
         let connection = self.spec(cx)?;
-        if !self.reveal {
-            let path = self.url.reads().iter().map(|read| read.name.as_str());
-            let query = self.query.iter().flat_map(|(_, tree)| tree.reads());
-            cx.refuse_secret(path.chain(query), "a URL")?;
-        }
         let mut url = join(&connection.base(cx.scope)?, &self.url.render_text(cx.scope)?)?;
         if !self.query.is_empty() {
             let pairs = pairs(&self.query, cx)?;

@@ -9,6 +9,7 @@ use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 
@@ -21,6 +22,8 @@ use super::env::PATIENCE;
 pub(crate) enum Fault {
     /// The connection is refused: the server is down from just before this request on.
     Refuse,
+    /// The request is received and nothing done about it; the server is down from then on.
+    Down,
     /// The request is received, then the connection closed without a byte of answer.
     Close,
     /// The request is received and nothing done about it, then the connection closed.
@@ -40,6 +43,7 @@ impl Fault {
     pub(crate) fn named(name: &str) -> Option<Self> {
         match name {
             "refuse" => Some(Self::Refuse),
+            "down" => Some(Self::Down),
             "close" => Some(Self::Close),
             "drop" => Some(Self::Drop),
             "deaf" => Some(Self::Deaf),
@@ -205,6 +209,16 @@ impl Shared {
     }
 }
 
+/// `127.x.y.z` of this process and this call. Linux has all of 127/8 on loopback; elsewhere there
+/// is only the usual one.
+fn own_address() -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(1);
+    let [.., high, low] = NEXT.fetch_add(1, Ordering::Relaxed).to_be_bytes();
+    let address = format!("127.{}.{high}.{low}", 1 + std::process::id() % 250);
+    let there = TcpListener::bind((address.as_str(), 0)).is_ok();
+    if there { address } else { "127.0.0.1".to_owned() }
+}
+
 /// The server. Dropping it closes everything.
 pub(crate) struct Server(Arc<Shared>);
 
@@ -216,9 +230,10 @@ impl Server {
         server
     }
 
-    /// Starts on a free port with a program in the place of routes.
+    /// Starts at an address of loopback that no other test uses, with a program in the place of
+    /// routes: while it is down, its port is nobody else's.
     pub(crate) fn handling(handler: Handler) -> Self {
-        let server = Self::bind();
+        let server = Self::bind_at(&own_address());
         server.0.state().handler = Some(handler);
         server
     }
@@ -382,6 +397,10 @@ impl Connection<'_> {
             self.shared.go_down(false);
         }
         match fault {
+            Some(Fault::Down) => {
+                self.shared.go_down(true);
+                return None;
+            }
             Some(Fault::Close | Fault::Drop) => return None,
             Some(Fault::Hold | Fault::Deaf) => self.hold(released)?,
             _ => {}
@@ -407,9 +426,10 @@ impl Connection<'_> {
     fn receive(&self, request: Request) -> (Answer, Option<Fault>, bool, usize) {
         let mut state = self.shared.state();
         let number = state.log.len() + 1;
-        let fault = state.faults.get(&number).copied();
+        let down = (!state.up).then_some(Fault::Drop);
+        let fault = down.or_else(|| state.faults.get(&number).copied());
         let answer = match &mut state.handler {
-            _ if matches!(fault, Some(Fault::Drop | Fault::Deaf)) => nothing(),
+            _ if matches!(fault, Some(Fault::Drop | Fault::Down | Fault::Deaf)) => nothing(),
             Some(handler) => handler(&request),
             None => find(&mut state.routes, &request),
         };

@@ -19,13 +19,15 @@
 //! $ finish   $ interrupt   $ kill   its end, by itself or by SIGINT or SIGKILL, and its output
 //!
 //! $ cat FILE   $ mode FILE   $ ls FOLDER   $ rm FILE   $ write FILE <<EOF … EOF
+//! $ sed -i s/OLD/NEW/ FILE          each OLD, taken as it stands
 //! $ chmod OCTAL FILE   $ mkdir FOLDER   $ link TARGET FILE
-//! $ server stop|start|release   $ server fault N refuse|close|hold|stall|cut   $ requests
+//! $ server stop|start|release   $ server fault N refuse|down|close|hold|stall|cut   $ requests
 //! $ fake start FAKE.TOML [STATE…]   a fake of a service; `bundled/…` is in `runbooks/`
 //! $ fake stop|back|requests   $ fake fault N close|do-and-close|cut|STATUS
 //! $ # a remark
 //! ```
 //!
+//! While `runbook fake` runs in the background, `[FAKE]` is its address.
 //! A fake keeps port, state and log while it is down. `[SERVER]` and `[FAKE]` are `HOST:PORT`s.
 //! What varies is replaced: those, `[DIR]`, `[TIME]`, `[WHEN]`, `[PID]`, `[REHEARSAL]`, `[HOST]`, `[DIGEST]`, `[KEY]`.
 //! An output line that would read as a command or a code begins with a backslash. Blank lines at the
@@ -245,9 +247,13 @@ impl Stage {
     fn filled(&self, text: &str) -> String {
         let root = self.env.root().display().to_string();
         let text = text.replace("[SERVER]", &self.server.address()).replace("[DIR]", &root);
-        match &*self.fake.borrow() {
-            Some(fake) => text.replace("[FAKE]", fake.address()),
-            None => text,
+        match (&*self.fake.borrow(), &*self.background.borrow()) {
+            (Some(fake), _) => text.replace("[FAKE]", fake.address()),
+            (None, Some(job)) if text.contains("[FAKE]") => {
+                let line = job.first_line();
+                text.replace("[FAKE]", line.trim().trim_start_matches("http://"))
+            }
+            _ => text,
         }
     }
 
@@ -274,6 +280,13 @@ impl Stage {
                 self.file(file, |path| fs::write(path, input).map(|()| String::new()))
             }
             ["chmod", bits, file] => self.file(file, |path| chmod(path, bits)),
+            ["sed", "-i", change, file] => {
+                let parts: Vec<&str> = change.split('/').collect();
+                let ["s", old, new, ""] = parts[..] else {
+                    return Err("write `s/OLD/NEW/`".to_owned());
+                };
+                self.file(file, |path| changed(path, old, new))
+            }
             ["mkdir", folder] => {
                 self.file(folder, |path| fs::create_dir(path).map(|()| String::new()))
             }
@@ -443,6 +456,14 @@ fn assignment(word: &str) -> Option<(&str, &str)> {
     let (name, value) = word.split_once('=')?;
     let upper = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
     (!name.is_empty() && name.chars().all(upper)).then_some((name, value))
+}
+
+fn changed(path: &Path, old: &str, new: &str) -> std::io::Result<String> {
+    let text = fs::read_to_string(path)?;
+    if !text.contains(old) {
+        return Err(std::io::ErrorKind::InvalidData.into());
+    }
+    fs::write(path, text.replace(old, new)).map(|()| String::new())
 }
 
 fn mode(path: &Path) -> std::io::Result<String> {

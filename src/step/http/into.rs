@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
 
-use super::super::append::{explain, refuse_link, sync_folder};
+use super::super::block::{explain, refuse_link, sync_folder};
 use super::super::{Answer, Cx, Trouble};
 use super::Http;
 use crate::crash;

@@ -3,16 +3,22 @@
 //! The distinction that matters to the journal is made here: was the request never sent
 //! (nothing happened), or sent and not answered (it may have happened)?
 
+mod cookies;
+mod redirect;
 pub mod ssh;
 mod tls;
 mod upload;
 
+use std::cell::RefCell;
+use std::path::PathBuf;
+use std::rc::Rc;
 use std::time::{Duration, UNIX_EPOCH};
 
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::{COOKIE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::redirect::Policy;
 
 use crate::crash;
+pub use cookies::{Cookie, Jar};
 pub use tls::Tls;
 pub use upload::{Payload, Piece};
 
@@ -38,6 +44,19 @@ pub struct Request {
     pub body: Option<Payload>,
     /// How long the whole exchange may take.
     pub timeout: Duration,
+    /// How many redirects are followed, to the same origin only; with none they are answers.
+    pub redirects: usize,
+    /// The cookies it sends, and where those go that its answers set.
+    pub cookies: Option<Cookies>,
+}
+
+/// A jar for one request.
+#[derive(Debug, Clone)]
+pub struct Cookies {
+    /// The connection's jar.
+    pub jar: Rc<RefCell<Jar>>,
+    /// The time, in milliseconds since the Unix epoch.
+    pub now_ms: i64,
 }
 
 /// An answer, whole.
@@ -49,6 +68,11 @@ pub struct Response {
     pub headers: Vec<(String, String)>,
     /// The body, unpacked.
     pub body: Vec<u8>,
+    /// The cookies that it and the redirects before it set.
+    pub cookies: Vec<Cookie>,
+    /// Whether a redirect before it turned the request into a GET: then it tells nothing of
+    /// what was asked for first.
+    pub turned: bool,
 }
 
 impl Response {
@@ -90,6 +114,16 @@ pub enum Broken {
 }
 
 impl Broken {
+    /// The same, after a request that was answered with a redirect: that was sent.
+    fn late(self) -> Self {
+        match self {
+            Self::Unmade(_) | Self::NotSent(_) | Self::NoWay(_) => {
+                Self::NoAnswer(format!("after a redirect: {}", self.message()))
+            }
+            other => other,
+        }
+    }
+
     /// What went wrong, one line.
     pub fn message(&self) -> &str {
         match self {
@@ -118,22 +152,28 @@ pub struct Client {
     inner: reqwest::Client,
 }
 
+/// How a service is reached.
+#[derive(Debug, Clone)]
+pub enum Via {
+    /// Directly, or through the proxies that the environment names.
+    Proxies,
+    /// Directly, whatever the environment says.
+    Direct,
+    /// Through a unix socket of this machine.
+    Socket(PathBuf),
+    /// Through another host; the way must lead to the base.
+    Host(ssh::Way),
+}
+
 impl Client {
     /// A client for a base URL; TLS roots are loaded only if it may need them.
-    /// `redirects` is how many are followed, to the same host only. With a `way` every
-    /// connection goes through another host, whatever the URL says: it must lead to the base.
-    pub fn new(
-        base: &url::Url,
-        redirects: usize,
-        tls: &Tls,
-        way: Option<ssh::Way>,
-    ) -> Result<Self, String> {
+    pub fn new(base: &url::Url, tls: &Tls, via: Via) -> Result<Self, String> {
         let builder = reqwest::Client::builder()
             .user_agent(concat!("runbook/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(CONNECT_TIMEOUT)
             .tcp_nodelay(true)
             .http1_max_headers(HEADERS)
-            .redirect(policy(redirects));
+            .redirect(Policy::none());
         install_provider();
         let builder = if base.scheme() == "https" {
             tls.apply(builder)?
@@ -141,9 +181,13 @@ impl Client {
             // a redirect never leaves the scheme, so that nothing needs the authorities
             builder.tls_certs_only([])
         };
-        let builder = match way {
-            Some(way) => builder.unix_socket(way.socket()).connector_layer(ssh::Reached(way)),
-            None => builder,
+        let builder = match via {
+            Via::Proxies => builder,
+            Via::Direct => builder.no_proxy(),
+            Via::Socket(path) => builder.no_proxy().unix_socket(path),
+            Via::Host(way) => {
+                builder.no_proxy().unix_socket(way.socket()).connector_layer(ssh::Reached(way))
+            }
         };
         let inner = builder.build().map_err(|error| root_cause(&error))?;
         Ok(Self { inner })
@@ -161,11 +205,49 @@ impl Client {
         taker: Option<&mut dyn Taker>,
     ) -> Result<Response, Broken> {
         let timeout = request.timeout;
-        let built = self.build(request).map_err(Broken::Unmade)?;
+        let built = self.build(request.clone()).map_err(Broken::Unmade)?;
         crash::point();
-        let answer = tokio::time::timeout(timeout, self.exchange(built, taker)).await;
+        let answer = tokio::time::timeout(timeout, self.follow(request, built, taker)).await;
         crash::point();
         answer.unwrap_or_else(|_| Err(Broken::TooLate(format!("no answer within {timeout:?}"))))
+    }
+
+    /// Sends it, and what its redirects lead to: so many, and to the same origin only.
+    async fn follow(
+        &self,
+        mut request: Request,
+        mut built: reqwest::Request,
+        mut taker: Option<&mut dyn Taker>,
+    ) -> Result<Response, Broken> {
+        let (mut set, mut turned) = (Vec::new(), false);
+        for followed in 0.. {
+            // the type's own way to lend it again is no method of an option
+            let lent = taker.as_mut().map(|taker| &mut **taker as &mut dyn Taker);
+            let answer = self.exchange(built, lent).await;
+            let mut response =
+                answer.map_err(|broken| if turned { broken.late() } else { broken })?;
+            if let Some(cookies) = &request.cookies {
+                let headers = response.headers.iter().filter(|(name, _)| name == "set-cookie");
+                let headers = headers.map(|(_, value)| value.as_str());
+                let mut jar = cookies.jar.borrow_mut();
+                set.extend(jar.take(&request.url, headers, cookies.now_ms));
+            }
+            match redirect::next(&request, &response).map_err(Broken::BadAnswer)? {
+                Some(_) if followed >= request.redirects => {
+                    return Err(Broken::BadAnswer("too many redirects".to_owned()));
+                }
+                Some(next) => {
+                    turned |= next.method != request.method;
+                    request = next;
+                }
+                None => {
+                    (response.cookies, response.turned) = (set, turned);
+                    return Ok(response);
+                }
+            }
+            built = self.build(request.clone()).map_err(Broken::BadAnswer)?;
+        }
+        Err(Broken::BadAnswer("too many redirects".to_owned()))
     }
 
     fn build(&self, request: Request) -> Result<reqwest::Request, String> {
@@ -179,6 +261,16 @@ impl Client {
                 format!("the value of header `{name}` holds a line end or a control character")
             })?;
             headers.append(key, value);
+        }
+        if let Some(cookies) = &request.cookies
+            && let Some(all) = cookies.jar.borrow().header(&request.url, cookies.now_ms)
+        {
+            let value = match headers.get(COOKIE).and_then(|own| own.to_str().ok()) {
+                Some(own) => format!("{own}; {all}"),
+                None => all,
+            };
+            let value = HeaderValue::from_str(&value).map_err(|_| "a cookie is no header")?;
+            headers.insert(COOKIE, value);
         }
         let mut builder = self.inner.request(method, request.url).headers(headers);
         if let Some(body) = request.body {
@@ -215,7 +307,15 @@ impl Client {
                     )));
                 }
                 (Ok(Some(chunk)), None) => body.extend_from_slice(&chunk),
-                (Ok(None), _) => return Ok(Response { status, headers, body }),
+                (Ok(None), _) => {
+                    return Ok(Response {
+                        status,
+                        headers,
+                        body,
+                        cookies: Vec::new(),
+                        turned: false,
+                    });
+                }
                 (Err(error), _) => {
                     let cause = root_cause(&error);
                     return Err(Broken::NoAnswer(format!("the answer broke off: {cause}")));
@@ -223,24 +323,6 @@ impl Client {
             }
         }
     }
-}
-
-fn policy(redirects: usize) -> Policy {
-    if redirects == 0 {
-        return Policy::none();
-    }
-    Policy::custom(move |attempt| {
-        let from = attempt.previous().last().cloned();
-        if attempt.previous().len() > redirects {
-            return attempt.error("too many redirects");
-        }
-        match from {
-            Some(from) if from.origin() != attempt.url().origin() => {
-                attempt.error("a redirect to another host or scheme is not followed")
-            }
-            _ => attempt.follow(),
-        }
-    })
 }
 
 fn install_provider() {
@@ -286,7 +368,8 @@ mod tests {
 
     fn asks(headers: &[(&str, &str)]) -> Option<Duration> {
         let headers = headers.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
-        Response { status: 503, headers, body: Vec::new() }.retry_after(NOW)
+        Response { status: 503, headers, body: Vec::new(), cookies: Vec::new(), turned: false }
+            .retry_after(NOW)
     }
 
     #[test]

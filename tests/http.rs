@@ -5,6 +5,8 @@
 mod files;
 mod paginate;
 mod retry;
+mod sessions;
+mod ways;
 
 use crate::support::env::{Env, Output};
 

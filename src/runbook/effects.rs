@@ -3,6 +3,8 @@
 //! Nothing is rendered, so that it can be shown before anything is asked: places are as
 //! their author wrote them, templates and all.
 
+use std::rc::Rc;
+
 use super::{From, Runbook, StepDef};
 use crate::journal::event::Effect;
 use crate::step::{Connection, Step, Touch};
@@ -20,6 +22,8 @@ pub struct Effects {
     pub sent: Vec<String>,
     /// Where it reads secrets and other inputs from.
     pub reads: Vec<String>,
+    /// Whether it calls what listens on sockets of this machine, which may be mighty there.
+    pub sockets: bool,
     /// Whether a command runs, or a file is sent or written, even when a run is only planned.
     pub acts_when_planned: bool,
 }
@@ -27,7 +31,8 @@ pub struct Effects {
 impl Effects {
     /// Whether it can do more to this machine than call services.
     pub fn needs_trust(&self) -> bool {
-        !self.commands.is_empty() || !self.files.is_empty() || !self.sent.is_empty()
+        let lists = [&self.commands, &self.files, &self.sent];
+        self.sockets || lists.iter().any(|list| !list.is_empty())
     }
 
     /// The list, for a person.
@@ -72,7 +77,12 @@ impl Effects {
         for action in [Some(&*step.action), probe, undo].into_iter().flatten() {
             self.action(runbook, action);
         }
-        let acts = |action: &dyn Step| !action.touches().is_empty();
+        let socket = |action: &dyn Step| {
+            let used = |known: &&Rc<Connection>| Some(&*known.name) == action.connection();
+            let used = runbook.connections.iter().find(used);
+            used.is_some_and(|used| used.socket_source().is_some())
+        };
+        let acts = |action: &dyn Step| !action.touches().is_empty() || socket(action);
         let reads = step.effect <= Effect::Read && acts(&*step.action);
         self.acts_when_planned |= reads || probe.is_some_and(acts);
     }
@@ -82,6 +92,7 @@ impl Effects {
             && let Some(found) = runbook.connections.iter().find(|known| known.name == name)
         {
             once(&mut self.hosts, called(found));
+            self.sockets |= found.socket_source().is_some();
         }
         for touch in action.touches() {
             match touch {
@@ -102,8 +113,8 @@ pub fn effects(runbook: &Runbook) -> Effects {
 
 /// The address of a service, and the host it is reached through.
 fn called(connection: &Connection) -> String {
-    match connection.ssh_source() {
-        Some(ssh) => format!("{} through {ssh}", connection.base_source()),
+    match connection.ssh_source().or_else(|| connection.socket_source()) {
+        Some(way) => format!("{} through {way}", connection.base_source()),
         None => connection.base_source().to_owned(),
     }
 }

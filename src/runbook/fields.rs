@@ -1,6 +1,7 @@
 //! The keys of a runbook file: the parser refuses others, the docs and the schema list them.
 
 use crate::reader::{Field, RuleSet, Rules, Shape};
+use crate::step::connection;
 use crate::step::gate;
 use crate::step::retry::RETRY;
 use crate::step::{PAGE_RULES, PART_RULES};
@@ -52,10 +53,8 @@ pub const RULES: RuleSet = &[
             ..Rules::NONE
         },
     ),
-    (
-        "connections",
-        Rules { needs: &["base"], with: &[("client_key", "client_cert")], ..Rules::NONE },
-    ),
+    ("connections", connection::RULES),
+    ("basic", connection::BASIC_RULES),
     (
         "steps",
         Rules {

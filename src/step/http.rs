@@ -1,4 +1,7 @@
 //! `http`: one call to a service.
+//!
+//! Cookies that an answer sets are part of its step's outcome, sealed: a run that is taken up
+//! again goes on with the session that it had.
 
 mod answer;
 mod body;
@@ -8,11 +11,13 @@ mod manual;
 mod paginate;
 
 use super::manual::words;
+use std::rc::Rc;
+
 use crate::diag::Diag;
 use crate::journal::event::Effect;
 use crate::reader::{Field, REVEAL, Reader, Rules, Shape, Sink, Tree};
 use crate::template::Template;
-use crate::transport::{Request, Response, Taker};
+use crate::transport::{Cookie, Cookies, Request, Response, Taker};
 use crate::value::Labeled;
 use crate::value::{Json, text};
 use body::Body;
@@ -222,6 +227,16 @@ impl Step for Http {
         })
     }
 
+    fn recall(&self, cx: &Cx<'_>) {
+        let kept = cx.private.get(COOKIES).map(|kept| kept.json.clone());
+        let kept = kept.and_then(|kept| serde_json::from_value::<Vec<Cookie>>(kept).ok());
+        if let (Some(kept), Ok(connection)) = (kept, self.spec(cx)) {
+            self.learn(cx, &kept);
+            let jar = cx.services.jar(connection);
+            kept.into_iter().for_each(|cookie| jar.borrow_mut().put(cookie));
+        }
+    }
+
     fn take_back<'a>(&'a self, cx: &'a Cx<'a>) -> Option<Local<'a, Result<String, Trouble>>> {
         let into = self.into.as_ref().filter(|into| self.takes_back(into))?;
         Some(Box::pin(async move { into.take_back(cx) }))
@@ -238,16 +253,32 @@ impl Http {
     ) -> Result<(Answer, Response), Trouble> {
         let what = cx.mask(&format!("{} {}", self.method, request.url));
         (cx.trace)(format!("> {what}"));
-        let (spec, on) = (self.spec(cx)?, &self.on);
-        let (tls, through) = (spec.tls(cx)?, spec.through(cx.scope)?);
-        let (url, through) = (&request.url, through.as_ref());
-        let client = cx.services.client(on, url, self.redirects, &tls, through).await?;
+        let route = self.spec(cx)?.route(cx)?;
+        let client = cx.services.client(&self.on, &request.url, &route).await?;
         let response = client
             .send_for(request, taker)
             .await
             .map_err(|broken| self.broken(cx, &what, &broken))?;
         (cx.trace)(format!("< {}", cx.mask(&answer::head(&response))));
-        Ok((self.answer(cx, &what, &response)?, response))
+        self.learn(cx, &response.cookies);
+        let answer = self.answer(cx, &what, &response)?;
+        let private = kept_cookies(&response);
+        Ok((Answer { private, ..answer }, response))
+    }
+
+    /// What cookies hold is secret.
+    fn learn(&self, cx: &Cx<'_>, cookies: &[Cookie]) {
+        for cookie in cookies {
+            // one too short to be found is no key to anything
+            let _ = cx.services.redactor.add_json(&cookie.value().into());
+        }
+    }
+
+    /// The connection's cookies, if it keeps any.
+    fn cookies(&self, cx: &Cx<'_>) -> Result<Option<Cookies>, Trouble> {
+        let connection = self.spec(cx)?;
+        let now_ms = cx.services.world.clock.now_ms();
+        Ok(connection.cookies.then(|| Cookies { jar: cx.services.jar(connection), now_ms }))
     }
 
     /// The same, the body kept as a file.
@@ -279,16 +310,15 @@ impl Http {
         !into.replace && !self.changes()
     }
 
-    fn spec<'a>(&self, cx: &'a Cx<'_>) -> Result<&'a Connection, Trouble> {
+    fn spec<'a>(&self, cx: &'a Cx<'_>) -> Result<&'a Rc<Connection>, Trouble> {
         let found = cx.connections.iter().find(|connection| connection.name == self.on);
-        found
-            .map(|connection| &**connection)
-            .ok_or_else(|| Trouble::failed(format!("no connection `{}`", self.on)))
+        found.ok_or_else(|| Trouble::failed(format!("no connection `{}`", self.on)))
     }
 
     fn target<'a>(&self, cx: &'a Cx<'_>) -> Result<(&'a Connection, url::Url), Trouble> {
         let connection = self.spec(cx)?;
-        let mut url = join(&connection.base(cx.scope)?, &self.url.render_text(cx.scope)?)?;
+        let base = connection.placed(connection.base(cx.scope)?, cx);
+        let mut url = join(&base, &self.url.render_text(cx.scope)?)?;
         if !self.query.is_empty() {
             let pairs = pairs(&self.query, cx)?;
             url.query_pairs_mut().extend_pairs(pairs);
@@ -298,7 +328,7 @@ impl Http {
 
     fn request(&self, cx: &Cx<'_>) -> Result<Request, Trouble> {
         let (connection, url) = self.target(cx)?;
-        let mut headers = connection.headers(cx.scope)?;
+        let mut headers = connection.headers(cx)?;
         let own = render_headers(&self.headers, cx.scope)?;
         headers.retain(|(name, _)| !own.iter().any(|(key, _)| key == name));
         headers.extend(own);
@@ -313,8 +343,19 @@ impl Http {
             sent.payload()
         });
         let timeout = cx.timeout.unwrap_or(connection.timeout);
-        Ok(Request { method: self.method.to_owned(), url, headers, body, timeout })
+        let (method, redirects) = (self.method.to_owned(), self.redirects);
+        let cookies = self.cookies(cx)?;
+        Ok(Request { method, url, headers, body, timeout, redirects, cookies })
     }
+}
+
+/// The name under which an outcome keeps the cookies that came with it, sealed.
+const COOKIES: &str = "cookies";
+
+fn kept_cookies(response: &Response) -> Vec<(&'static str, Labeled)> {
+    let cookies = Some(&response.cookies).filter(|cookies| !cookies.is_empty());
+    let json = cookies.and_then(|cookies| serde_json::to_value(cookies).ok());
+    json.map(|json| (COOKIES, Labeled::secret(json))).into_iter().collect()
 }
 
 fn pairs(fields: &[(String, Tree)], cx: &Cx<'_>) -> Result<Vec<(String, String)>, Trouble> {

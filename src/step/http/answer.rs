@@ -2,8 +2,10 @@
 //!
 //! Here it is decided whether a failure is a *definite refusal*, after which nothing can have
 //! happened: a request that was never sent, any 4xx (RFC 9110, 15.5: the service says that it
-//! did not do it), and a 503 with `Retry-After` (15.6.4: it could not, and says when it can).
-//! Any other 5xx may come from somebody between, after the work was done.
+//! did not do it), a 307 or 308 (it is to be asked elsewhere), and a 503 with `Retry-After`
+//! (15.6.4: it could not, and says when it can). Any other 5xx may come from somebody between,
+//! after the work was done; a 2xx or 303 that was not wanted says that something was done; and
+//! what follows a redirect that turned a change into a GET says nothing of the change.
 
 use super::super::retry::{Cause, Refusal};
 use super::super::{Again, Answer, Cx, Failure, Trouble, failure};
@@ -54,7 +56,8 @@ impl Http {
         let message = format!("{what} answered {}", status_line(status));
         let details = if status < 300 { came_back(cx, response) } else { body_lines(cx, response) };
         let after = response.retry_after(cx.services.world.clock.now_ms());
-        let definite = status < 500 || status == 503 && after.is_some();
+        let refuses = matches!(status, 307 | 308 | 400..500) || status == 503 && after.is_some();
+        let definite = refuses && !response.turned;
         let doubt = !definite && self.changes();
         let failure = Failure { details, doubt, ..failure(message) };
         if status < 400 {

@@ -193,12 +193,19 @@ impl Kept {
         } else {
             format!("{}, {size} bytes into {path}", answer.summary)
         };
-        let private = vec![
+        let mut private = answer.private;
+        private.extend([
             ("path", Labeled::plain(path)),
             ("sha256", Labeled::plain(sha256)),
             ("unchanged", Labeled::plain(self.unchanged)),
-        ];
-        Answer { input: jq::from_json(&json), summary, private, evidence: Vec::new(), ..answer }
+        ]);
+        Answer {
+            input: jq::from_json(&json),
+            locals: answer.locals,
+            summary,
+            private,
+            ..Answer::default()
+        }
     }
 
     pub(super) fn is_unchanged(&self) -> bool {

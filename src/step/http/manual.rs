@@ -82,7 +82,7 @@ impl Http {
         if self.redirects > 0 {
             words.push(format!("-L --max-redirs {}", self.redirects));
         }
-        words.extend(connection.map(Connection::manual_tls).unwrap_or_default());
+        words.extend(connection.map(Connection::manual_options).unwrap_or_default());
         if !query.is_empty() {
             words.push("-G".to_owned());
         }

@@ -102,7 +102,11 @@ impl<'a> Engine<'a> {
         }
         let frame = Frame { runbook, scope, prefix };
         for step in &runbook.steps {
-            self.remember(&frame.unit(step))?;
+            let unit = frame.unit(step);
+            self.remember(&unit)?;
+            if let Some(Ok(items)) = step.for_each.as_ref().map(|each| Self::items(&unit, each)) {
+                items.iter().try_for_each(|item| self.remember(item))?;
+            }
         }
         Ok(frame)
     }
@@ -112,6 +116,10 @@ impl<'a> Engine<'a> {
         if let Status::Done(done) = self.history.borrow().status(&unit.id) {
             for (name, stored) in &done.saved {
                 self.know(&unit.scope, name, self.open(&unit.id, name, stored)?);
+            }
+            if !done.private.is_empty() && unit.step.action.connection().is_some() {
+                let private = self.private(&unit.id, &done.private)?;
+                unit.step.action.recall(&self.cx(unit, false, &private, &|_| ()));
             }
         }
         Ok(())

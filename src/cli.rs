@@ -104,6 +104,9 @@ pub fn main() -> Exit {
     let world = World::real();
     let crash_at = world.var(crate::crash::VARIABLE).and_then(|at| at.parse().ok());
     crate::crash::arm(crash_at.unwrap_or(0));
+    if let Some(ms) = world.var(crate::patience::VARIABLE).and_then(|ms| ms.parse().ok()) {
+        crate::patience::shorten(ms);
+    }
     if let Some(how) = crash_how(&world) {
         crate::crash::by(how);
     }

@@ -23,5 +23,6 @@ mod many;
 mod plugin;
 mod secrets;
 mod ssh;
+mod supply;
 mod support;
 mod tidy;

@@ -131,7 +131,7 @@ pub fn main() -> Exit {
         Command::Log(args) => log::run(&args, global, &world),
         Command::Forget(args) => forget::run(&args, &world),
         Command::Key(args) => key::run(&args, &world),
-        Command::Fake(args) => fake::run(&args, &world),
+        Command::Fake(args) => fake::run(&args, global.verbose, &world),
         Command::Kinds(args) => kinds::run(&args, &world),
         Command::Schema(args) => schema::run(&args, &world),
         Command::Completions(args) => completions::run(&args),

@@ -14,7 +14,7 @@ mod serve;
 use crate::jq::{ProgramId, Programs};
 use crate::value::Json;
 
-pub use serve::{Asked, Fault, Faults, Served, serve};
+pub use serve::{Asked, Fault, Faults, Listener, Served, serve};
 
 /// A service for rehearsal, parsed and checked.
 #[derive(Debug)]
@@ -24,6 +24,7 @@ pub struct Fake {
     inputs: Vec<(String, Json)>,
     state: Json,
     states: Vec<(String, Json)>,
+    rehearse: Vec<(String, Vec<String>)>,
     programs: Programs,
     routes: Vec<Route>,
     commands: Vec<Command>,
@@ -74,6 +75,12 @@ impl Fake {
     /// The names of the variants of the state that a rehearsal may start in.
     pub fn states(&self) -> impl Iterator<Item = &str> {
         self.states.iter().map(|(name, _)| name.as_str())
+    }
+
+    /// The variants in which a rehearsal of this runbook starts when it is not told another.
+    pub fn usual(&self, runbook: &str) -> &[String] {
+        let found = self.rehearse.iter().find(|(name, _)| name == runbook);
+        found.map_or(&[], |(_, states)| states)
     }
 
     /// The state to start in: the plain one with these variants laid over it, one after the other.

@@ -40,12 +40,12 @@ use crate::scope::Scope;
 use crate::template::{RenderError, Template};
 use crate::terminal::Terminal;
 use crate::transport::ssh::{Destination, Fault, Session, Sessions};
-use crate::transport::{Client, Tls};
+use crate::transport::{Client, Jar, Via};
 use crate::value::Labeled;
 use crate::world::World;
-pub use connection::Connection;
+pub use connection::{Connection, Route};
 pub use gate::{Gate, judge};
-pub use http::RULES as HTTP_RULES;
+pub use http::{PART_RULES, RULES as PAGE_RULES};
 pub use manual::{Hand, Manual};
 pub use retry::{Cause, Refusal};
 
@@ -143,6 +143,10 @@ pub trait Step: Debug {
     /// Does it.
     fn run<'a>(&'a self, cx: &'a Cx<'a>) -> Local<'a, Result<Answer, Trouble>>;
 
+    /// Takes back into memory what it left there when it was done, in an earlier walk of the
+    /// run. Only asked of what uses a connection; its outcome is in `private`.
+    fn recall(&self, _cx: &Cx<'_>) {}
+
     /// How a person would do it by hand.
     fn manual(&self, _hand: &Hand<'_>) -> Manual {
         Manual::default()
@@ -181,6 +185,8 @@ pub enum Touch {
     Runs(String),
     /// Writes a file: its path.
     Writes(String),
+    /// Sends a file to a service: its path.
+    Sends(String),
 }
 
 /// Another runbook as one step.
@@ -269,6 +275,15 @@ impl Trouble {
         Self::Failed(Failure { details, ..failure(message) }, Again::No)
     }
 
+    /// The same, if `doubt` then the effect may have happened all the same.
+    #[must_use]
+    pub fn doubtful(mut self, doubt: bool) -> Self {
+        if let Self::Failed(failure, _) = &mut self {
+            failure.doubt |= doubt;
+        }
+        self
+    }
+
     /// Adds a hint.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
@@ -308,7 +323,8 @@ pub struct Services {
     pub fake: Option<String>,
     /// In a rehearsal: the folder below which all files are written.
     pub folder: Option<PathBuf>,
-    clients: RefCell<HashMap<(String, usize), Client>>,
+    clients: RefCell<HashMap<String, Client>>,
+    jars: RefCell<HashMap<*const Connection, Rc<RefCell<Jar>>>>,
     sessions: Sessions,
 }
 
@@ -326,6 +342,7 @@ impl Services {
             fake: None,
             folder: None,
             clients: RefCell::default(),
+            jars: RefCell::default(),
             sessions,
         }
     }
@@ -345,28 +362,64 @@ impl Services {
         &self,
         name: &str,
         base: &url::Url,
-        redirects: usize,
-        tls: &Tls,
-        through: Option<&Destination>,
+        route: &Route,
     ) -> Result<Client, Trouble> {
-        let way = match through.filter(|_| self.hosts.is_none()) {
-            Some(to) => {
+        let via = match (&route.through, &route.socket) {
+            _ if self.hosts.is_some() => Via::Direct,
+            (None, None) if self.no_proxies() => Via::Direct,
+            (Some(to), _) => {
                 let session = self.session(to).await?;
                 let port = base.port_or_known_default().unwrap_or_default();
-                Some(session.way(base.host_str().unwrap_or_default(), port).await?)
+                Via::Host(session.way(base.host_str().unwrap_or_default(), port).await?)
             }
-            None => None,
+            (None, Some(socket)) => Via::Socket(socket.clone()),
+            (None, None) => Via::Proxies,
         };
-        let socket = way.as_ref().map(|way| way.socket().display().to_string());
+        let socket = match &via {
+            Via::Host(way) => Some(way.socket()),
+            Via::Socket(path) => Some(&**path),
+            Via::Proxies | Via::Direct => None,
+        };
+        let tls = &route.tls;
         // Runbooks used by a runbook may have connections of the same name and other certificates.
-        let kind = format!("{name} {} {} {tls:?}", base.scheme(), socket.unwrap_or_default());
-        let key = (kind, redirects);
+        let key = format!("{name} {} {socket:?} {tls:?}", base.scheme());
         if let Some(client) = self.clients.borrow().get(&key) {
             return Ok(client.clone());
         }
-        let client = Client::new(base, redirects, tls, way).map_err(Trouble::failed)?;
+        if matches!(via, Via::Proxies) {
+            self.learn_proxies();
+        }
+        let client = Client::new(base, tls, via).map_err(Trouble::failed)?;
         self.clients.borrow_mut().insert(key, client.clone());
         Ok(client)
+    }
+
+    /// Whether `NO_PROXY` names everything. The client takes that for names only, no addresses.
+    fn no_proxies(&self) -> bool {
+        let named = self.world.var("NO_PROXY").or_else(|| self.world.var("no_proxy"));
+        named.is_some_and(|named| named.split(',').any(|one| one.trim() == "*"))
+    }
+
+    /// What must not be shown of the proxies that the environment names: their passwords.
+    fn learn_proxies(&self) {
+        for name in ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"] {
+            let (lower, upper) = (name.to_lowercase(), name);
+            for value in [self.world.var(&lower), self.world.var(upper)].into_iter().flatten() {
+                let Some(password) = value.rsplit_once('@').and_then(|(user, _)| {
+                    user.rsplit_once("//").map_or(user, |(_, user)| user).split_once(':')
+                }) else {
+                    continue;
+                };
+                // one too short to be found is found by nobody else either
+                let _ = self.redactor.add_json(&password.1.into());
+            }
+        }
+    }
+
+    /// The cookies of a connection, as long as this walk lasts.
+    pub fn jar(&self, connection: &Rc<Connection>) -> Rc<RefCell<Jar>> {
+        // one of the same name in a used runbook is another one
+        Rc::clone(self.jars.borrow_mut().entry(Rc::as_ptr(connection)).or_default())
     }
 
     /// The session to a host, connected; kept for the whole run. If a person is there, ssh may
@@ -382,11 +435,17 @@ impl Services {
 }
 
 /// Where a rehearsal has a file: its folder stands for the root, and for the place where the
-/// program was started. No path leads out of it.
+/// program was started; `home` in it for the person's own, wherever that is. No path leads out of it.
 pub fn rehearsed(folder: &Path, path: &str, world: &World) -> PathBuf {
     let path = world.expand_home(path);
+    let at_home = || {
+        let home = world.home.as_deref().filter(|home| home.parent().is_some())?;
+        Some(Path::new("home").join(path.strip_prefix(home).ok()?))
+    };
+    let below = path.strip_prefix(folder).ok().map(Path::to_path_buf);
+    let path = below.or_else(at_home).unwrap_or_else(|| path.clone());
     let mut parts = Vec::new();
-    for part in path.strip_prefix(folder).unwrap_or(&path).components() {
+    for part in path.components() {
         match part {
             Component::Normal(name) => parts.push(name),
             Component::ParentDir => drop(parts.pop()),

@@ -50,6 +50,7 @@ cases! {
     input_precedence
     interrupted
     interrupted_read
+    item_in_title
     jsonl
     killed
     list

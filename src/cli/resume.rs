@@ -121,6 +121,8 @@ fn resume(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
         first = updated::decide(&history, &new, &run, &key, &args.rerun, &args.keep)?;
         texts = super::run::texts(&new);
         runbook = new;
+    } else {
+        edited(&history, &run, &world);
     }
     args.walk.check(&runbook)?;
     args.redo.iter().chain(&args.done).try_for_each(|step| known(&runbook, step))?;
@@ -157,6 +159,15 @@ fn resume(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
     ))
 }
 
+/// Says so if the file is not what the run began with: the run goes on with that.
+fn edited(history: &History, run: &str, world: &World) {
+    let now = crate::library::find(&history.path, world);
+    if now.is_ok_and(|found| digest(&found.source.text) != history.text) {
+        out::say(&format!("note: {} has changed since this run began with it", history.path));
+        out::hint(&format!("`runbook resume {run} --updated` takes the file as it is now"));
+    }
+}
+
 /// Runs that cannot go on.
 fn over(run: &str, history: &History) -> Option<Exit> {
     if history.undoing() {
@@ -175,7 +186,8 @@ fn over(run: &str, history: &History) -> Option<Exit> {
 }
 
 pub(super) fn say(recorder: &Recorder, event: Event) -> Result<(), Exit> {
-    recorder.say(event, Durable::Soon).map_err(|error| {
+    // that the run is under way again is seen from elsewhere too
+    recorder.say(event, Durable::Written).map_err(|error| {
         out::error(&error.message);
         out::hint(&error.hint);
         Exit::Failed

@@ -57,6 +57,8 @@ pub(super) struct Story {
     /// Steps that were settled before this walk and still are.
     pub(super) earlier: Vec<String>,
     pub(super) noted: BTreeSet<String>,
+    /// What the notes of all walks said.
+    pub(super) notes: BTreeMap<String, String>,
     pub(super) troubles: Vec<Trouble>,
     /// The questions without an answer: step, question.
     pub(super) asked: Vec<(String, String)>,
@@ -92,8 +94,9 @@ impl Story {
                 self.half_undone.insert(step.clone());
                 self.intend(step, what, *effect);
             }
-            Event::Note { step, .. } => {
+            Event::Note { step, markdown } => {
                 self.noted.insert(step.clone());
+                self.notes.insert(step.clone(), markdown.clone());
             }
             other => self.learn_end(other),
         }
@@ -134,6 +137,11 @@ impl Story {
             }
             _ => {}
         }
+    }
+
+    /// Whether a step did nothing but tell the person something, or nothing at all.
+    pub(super) fn tells(&self, step: &str) -> bool {
+        self.notes.contains_key(step) || self.settled.get(step) == Some(&Settled::Skipped)
     }
 
     /// How many steps the definition has; more if it is not known whole.

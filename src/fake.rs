@@ -7,11 +7,13 @@
 //! printed. The engine does not know whether it speaks to a fake.
 
 mod answer;
+pub mod calls;
 mod command;
 pub mod parse;
 mod serve;
 
 use crate::jq::{ProgramId, Programs};
+use crate::source::Span;
 use crate::value::Json;
 
 pub use serve::{Asked, Fault, Faults, Served, serve};
@@ -55,6 +57,8 @@ enum Word {
 #[derive(Debug)]
 struct Route {
     on: String,
+    /// Where `on` stands in the file.
+    span: Span,
     /// None for any method.
     method: Option<String>,
     path: Vec<Segment>,
@@ -74,6 +78,11 @@ impl Fake {
     /// The names of the variants of the state that a rehearsal may start in.
     pub fn states(&self) -> impl Iterator<Item = &str> {
         self.states.iter().map(|(name, _)| name.as_str())
+    }
+
+    /// How many routes and commands it answers.
+    pub fn answers(&self) -> usize {
+        self.routes.len() + self.commands.len()
     }
 
     /// The state to start in: the plain one with these variants laid over it, one after the other.

@@ -158,6 +158,11 @@ pub trait Step: Debug {
         Vec::new()
     }
 
+    /// The call it makes of a service, as its author wrote it.
+    fn call(&self) -> Option<Call<'_>> {
+        None
+    }
+
     /// The runbook it uses as one step, if it is of that kind.
     fn nested(&self) -> Option<Nested<'_>> {
         None
@@ -176,6 +181,19 @@ pub enum Touch {
     Runs(String),
     /// Writes a file: its path.
     Writes(String),
+}
+
+/// A call of a service, told from its text alone.
+#[derive(Debug, Clone, Copy)]
+pub struct Call<'a> {
+    /// The connection.
+    pub on: &'a str,
+    /// The method, upper case.
+    pub method: &'a str,
+    /// The path below the connection's base, or a whole address.
+    pub url: &'a Template,
+    /// Whether the answers may lead it to other addresses.
+    pub wanders: bool,
 }
 
 /// Another runbook as one step.
@@ -263,6 +281,20 @@ impl From<RenderError> for Trouble {
     }
 }
 
+/// Takes what a step, by its id, gets to read.
+pub type Seen = Box<dyn Fn(&str, Sight, &Val)>;
+
+/// What of a step's is seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sight {
+    /// Its own answer.
+    Answer,
+    /// The answer to its `already`.
+    LookUp,
+    /// The object that `find` took out of that.
+    Found,
+}
+
 /// What every step of a run shares.
 pub struct Services {
     /// Clock, environment, folders.
@@ -281,6 +313,8 @@ pub struct Services {
     pub fake: Option<String>,
     /// In a rehearsal: the folder below which all files are written.
     pub folder: Option<PathBuf>,
+    /// Told of every answer and every object found, before anything is read out of it.
+    pub seen: Option<Seen>,
     clients: RefCell<HashMap<(String, usize), Client>>,
     sessions: Sessions,
 }
@@ -298,8 +332,16 @@ impl Services {
             hosts: None,
             fake: None,
             folder: None,
+            seen: None,
             clients: RefCell::default(),
             sessions,
+        }
+    }
+
+    /// Tells whoever wants to know.
+    pub fn see(&self, step: &str, sight: Sight, value: &Val) {
+        if let Some(seen) = &self.seen {
+            seen(step, sight, value);
         }
     }
 
@@ -322,6 +364,7 @@ impl Services {
         tls: &Tls,
         through: Option<&Destination>,
     ) -> Result<Client, Trouble> {
+        self.only_the_fake(base)?;
         let way = match through.filter(|_| self.hosts.is_none()) {
             Some(to) => {
                 let session = self.session(to).await?;
@@ -340,6 +383,21 @@ impl Services {
         let client = Client::new(base, redirects, tls, way).map_err(Trouble::failed)?;
         self.clients.borrow_mut().insert(key, client.clone());
         Ok(client)
+    }
+
+    /// In a rehearsal nothing but the fake is called: a runbook may have a real address written
+    /// into it.
+    fn only_the_fake(&self, url: &url::Url) -> Result<(), Trouble> {
+        let Some(fake) = self.fake.as_ref().and_then(|fake| url::Url::parse(fake).ok()) else {
+            return Ok(());
+        };
+        if url.origin() == fake.origin() {
+            return Ok(());
+        }
+        let origin = url.origin().ascii_serialization();
+        Err(Trouble::failed(format!("a rehearsal calls the fake alone, not {origin}")).hint(
+            "let the address be an input, which the fake answers with `$URL`, its own address",
+        ))
     }
 
     /// The session to a host, connected; kept for the whole run. If a person is there, ssh may

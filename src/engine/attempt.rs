@@ -10,7 +10,7 @@ use crate::jq;
 use crate::runbook::Until;
 use crate::step::connection::Retry;
 use crate::step::jq::{one, reads_secret};
-use crate::step::{Again, Answer, Cx, Trouble};
+use crate::step::{Again, Answer, Cx, Sight, Trouble};
 use crate::value::Labeled;
 
 /// An answer, and what was saved of it.
@@ -97,6 +97,7 @@ impl Engine<'_> {
         };
         let cx = self.cx(unit, doubt.is_some(), doubt.unwrap_or(&none), &trace);
         let answer = unit.step.action.run(&cx).await?;
+        self.services.see(&unit.id, Sight::Answer, &answer.input);
         let saved =
             self.save(&cx, unit, &answer).map_err(|trouble| unreadable(unit, &answer, trouble))?;
         Ok(Got { answer, saved })

@@ -183,6 +183,11 @@ impl Connection {
         self.base.source()
     }
 
+    /// Its base, as its author wrote it.
+    pub fn base_template(&self) -> &Template {
+        &self.base
+    }
+
     /// Every name it reads.
     pub fn reads(&self) -> Vec<&str> {
         let templates = [&self.ssh, &self.ca, &self.client_cert, &self.client_key];

@@ -9,7 +9,7 @@ use crate::value::{Json, text};
 
 use super::connection::{Connection, join, render_headers};
 use super::{
-    Again, Answer, Cx, Failure, Hand, Kind, Local, Manual, Step, Trouble, failure, manual,
+    Again, Answer, Call, Cx, Failure, Hand, Kind, Local, Manual, Step, Trouble, failure, manual,
 };
 
 /// The kind.
@@ -148,6 +148,11 @@ impl Step for Http {
 
     fn connection(&self) -> Option<&str> {
         Some(&self.on)
+    }
+
+    fn call(&self) -> Option<Call<'_>> {
+        let (on, method, url, wanders) = (&self.on, self.method, &self.url, self.redirects > 0);
+        Some(Call { on, method, url, wanders })
     }
 
     fn what(&self, cx: &Cx<'_>) -> Result<String, Trouble> {

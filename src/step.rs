@@ -15,8 +15,11 @@ mod http;
 pub mod jq;
 pub mod manual;
 mod note;
+pub mod plugin;
 mod prompt;
+mod rehearsed;
 mod remove;
+pub mod retry;
 mod use_runbook;
 
 use std::cell::RefCell;
@@ -42,7 +45,9 @@ use crate::value::Labeled;
 use crate::world::World;
 pub use connection::Connection;
 pub use gate::{Gate, judge};
+pub use http::RULES as HTTP_RULES;
 pub use manual::{Hand, Manual};
+pub use retry::{Cause, Refusal};
 
 /// All kinds.
 pub static KINDS: &[Kind] = &[
@@ -239,7 +244,7 @@ pub enum Trouble {
 }
 
 /// Whether trying again may help, and may harm.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum Again {
     /// It would fail the same way.
     No,
@@ -247,6 +252,28 @@ pub enum Again {
     Safe,
     /// It may have been done; only what is safe to repeat is repeated.
     MaybeDone,
+    /// A call to a service failed: what it came to says the rest.
+    Call(Box<Refusal>),
+}
+
+impl Again {
+    /// Whether a step of this effect may be tried again: a *once* one only if nothing was done.
+    pub fn is_safe(&self, effect: Effect) -> bool {
+        match self {
+            Self::No => false,
+            Self::Safe => true,
+            Self::MaybeDone => effect < Effect::Once,
+            Self::Call(refusal) => refusal.definite || effect < Effect::Once,
+        }
+    }
+
+    /// What a call came to, if one failed.
+    pub fn refusal(&self) -> Option<&Refusal> {
+        match self {
+            Self::Call(refusal) => Some(refusal),
+            _ => None,
+        }
+    }
 }
 
 impl Trouble {
@@ -476,6 +503,8 @@ pub struct Cx<'a> {
     /// What the step's own outcome kept for taking it back; when the step is in doubt, how
     /// things stood before.
     pub private: &'a HashMap<String, Labeled>,
+    /// What an attempt leaves for the next one, if the step is tried again.
+    pub kept: RefCell<Option<Box<dyn std::any::Any>>>,
     /// Says one line for `-v`.
     pub trace: &'a dyn Fn(String),
 }

@@ -36,6 +36,7 @@ cases! {
     command
     doubt_adopted
     doubt_differing
+    doubt_deeper
     doubt_done
     doubt_inside
     doubt_killed
@@ -58,6 +59,8 @@ cases! {
     not_json
     one_hand
     plan
+    plugin_answers
+    plugin_check
     prompt_rules
     prompt_waits
     rehearse
@@ -80,6 +83,7 @@ cases! {
     undo_resumed
     undo_undecided
     undo_updated
+    undo_walked
     until
     updated_changed
     updated_inserted

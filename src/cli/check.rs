@@ -3,6 +3,7 @@
 
 use serde_json::json;
 
+use super::plugins::Plugins;
 use super::{Global, Output, load, out};
 use crate::diag::{Diag, Severity};
 use crate::exit::Exit;
@@ -25,6 +26,9 @@ pub(super) struct Args {
     /// Take warnings for mistakes: exit code 3
     #[arg(long, value_enum, value_name = "WHAT")]
     deny: Option<Deny>,
+    /// Trust the plug-ins beside the files, as they are now
+    #[arg(long)]
+    trust: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -45,7 +49,7 @@ pub(super) fn run(args: &Args, global: &Global, world: &World) -> Exit {
     let mut exit = Exit::Done;
     let mut all: Vec<Checked> = Vec::new();
     for file in &args.files {
-        match check(file, world) {
+        match check(file, world, args.trust) {
             Ok(checked) => {
                 for one in checked {
                     // runbooks of one folder share their fake
@@ -75,13 +79,15 @@ pub(super) fn run(args: &Args, global: &Global, world: &World) -> Exit {
 }
 
 /// A runbook, its fake and its tests.
-fn check(file: &str, world: &World) -> Result<Vec<Checked>, Exit> {
+fn check(file: &str, world: &World, trust: bool) -> Result<Vec<Checked>, Exit> {
     let found = load::find(&runbook_of(file), world)?;
     if file.ends_with("fake.toml") {
         return Ok(vec![fake(&found.source).1]);
     }
     let used = |name: &str, from: &Source| library::used(name, from, world);
-    let (runbook, mut first) = match Runbook::parse(&found.source, &used) {
+    let plugins = Plugins::new(world, trust);
+    let kinds = |name: &str, from: &Source| plugins.find(name, from);
+    let (runbook, mut first) = match Runbook::parse_with(&found.source, &used, &kinds) {
         Ok((runbook, mut warnings)) => {
             warnings.extend(lint(&runbook));
             let holds = counted(runbook.steps.len(), "step");

@@ -15,6 +15,7 @@ use crate::journal::{Journal, JournalError};
 use crate::plan::History;
 use crate::runbook::settle::Settled;
 use crate::runbook::{Runbook, digest};
+use crate::step::plugin::PREFIX;
 use crate::world::World;
 
 /// Names the folder of a rehearsal that is a run of its own, as in `test --crash`.
@@ -121,7 +122,7 @@ pub(super) fn done(result: Result<Exit, Exit>) -> Exit {
 }
 
 fn start(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
-    let (_, runbook) = load::load(&args.name, &world)?;
+    let (_, runbook) = load::load_trusting(&args.name, &world, args.flags.trust)?;
     args.walk.check(&runbook)?;
     let session = Session::new(global, world);
     if !args.explain {
@@ -217,15 +218,23 @@ pub(super) fn started(
     })
 }
 
-/// The runbooks a definition uses, by name, as digests.
+/// What a definition uses, by name, as digests: runbooks, and what plug-ins say of themselves.
 pub(super) fn uses(runbook: &Runbook) -> BTreeMap<String, String> {
-    runbook.used.iter().map(|(name, source)| (name.clone(), digest(&source.text))).collect()
+    let used = runbook.used.iter().map(|(name, source)| (name.clone(), digest(&source.text)));
+    let kinds = runbook.plugins.iter().map(|plugin| (kind(&plugin.name), digest(&plugin.kept())));
+    used.chain(kinds).collect()
+}
+
+/// What a plug-in's description is called among what a definition uses; no runbook is called so.
+pub(super) fn kind(name: &str) -> String {
+    format!("{PREFIX}{name} --describe")
 }
 
 /// The texts a definition is made of.
 pub(super) fn texts(runbook: &Runbook) -> Vec<String> {
     let used = runbook.used.iter().map(|(_, source)| source.text.to_string());
-    std::iter::once(runbook.source.text.to_string()).chain(used).collect()
+    let kinds = runbook.plugins.iter().map(|plugin| plugin.kept());
+    std::iter::once(runbook.source.text.to_string()).chain(used).chain(kinds).collect()
 }
 
 /// Takes the one hand a run may be in.

@@ -1,5 +1,6 @@
 //! What is being walked: a runbook with its names, and one performance of one of its steps.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 
@@ -192,6 +193,7 @@ impl<'a> Engine<'a> {
             guarded: unit.step.saves.iter().any(|save| save.secret),
             in_doubt,
             private,
+            kept: RefCell::default(),
             trace,
         }
     }

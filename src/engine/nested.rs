@@ -25,7 +25,7 @@ impl<'a> Engine<'a> {
                 Err(trouble) => return self.fail(unit, began, trouble),
             }
             self.begin(unit)?;
-            let frame = match self.inner_frame(unit, &nested)? {
+            let frame = match self.inner_frame(unit, &nested, "")? {
                 Ok(frame) => frame,
                 Err(trouble) => return self.fail(unit, began, trouble),
             };
@@ -43,11 +43,13 @@ impl<'a> Engine<'a> {
         })
     }
 
-    /// The inner runbook with its inputs bound: those given, and its own defaults.
+    /// The inner runbook with its inputs bound: those given, and its own defaults. Its steps are
+    /// called `outer/…` in the journal, with `below` in between.
     pub(super) fn inner_frame(
         &self,
         unit: &Unit<'a>,
         nested: &Nested<'a>,
+        below: &str,
     ) -> Result<Result<Frame<'a>, Trouble>, Broken> {
         let scope = Rc::new(Scope::default());
         let Some(runbook) = nested.runbook.downcast_ref::<Runbook>() else {
@@ -85,7 +87,7 @@ impl<'a> Engine<'a> {
                 Err(error) => return Ok(Err(error.into())),
             }
         }
-        self.frame(runbook, scope, format!("{}/", unit.id)).map(Ok)
+        self.frame(runbook, scope, format!("{}/{below}", unit.id)).map(Ok)
     }
 
     /// Runs the step's `save` programs over all the inner values, as one object.

@@ -55,7 +55,7 @@ impl<'a> Engine<'a> {
             Err(trouble) => return self.fail(unit, self.recorder.now_ms(), trouble),
         }
         if let Some(nested) = unit.step.action.nested() {
-            let inner = match self.inner_frame(unit, &nested)? {
+            let inner = match self.inner_frame(unit, &nested, "")? {
                 Ok(frame) => frame,
                 Err(trouble) => return self.fail(unit, self.recorder.now_ms(), trouble),
             };

@@ -3,11 +3,13 @@
 use std::collections::HashMap;
 
 use super::adopt::Found;
+use super::attempt::shared;
 use super::frame::{Frame, Unit};
-use super::{Broken, Durable, Engine};
+use super::{Broken, Durable, Engine, Flow};
 use crate::journal::event::{Effect, Event, How, Outcome, StoredMap};
 use crate::plan::{DoneStep, Status, Undo};
-use crate::step::{Again, Cx, Step, Trouble};
+use crate::runbook::BELOW;
+use crate::step::{Cx, Nested, Step, Trouble};
 
 /// One step of a run, as `undo` sees it.
 pub struct Back {
@@ -96,7 +98,7 @@ impl<'a> Engine<'a> {
         for step in &frame.runbook.steps {
             let unit = frame.unit(step);
             if let Some(nested) = step.action.nested() {
-                if let Ok(inner) = self.inner_frame(&unit, &nested)? {
+                if let Ok(inner) = self.inner_frame(&unit, &nested, "")? {
                     self.collect(&inner, all)?;
                 }
                 continue;
@@ -159,7 +161,7 @@ impl<'a> Engine<'a> {
         })
     }
 
-    async fn back(&self, unit: &Unit<'_>) -> Result<Option<Outcome>, Broken> {
+    async fn back(&self, unit: &Unit<'a>) -> Result<Option<Outcome>, Broken> {
         let began = self.recorder.now_ms();
         let doubtful = matches!(self.history.borrow().status(&unit.id), Status::InDoubt { .. });
         if doubtful && let Resolved::Ended(outcome) = self.resolve(unit, began).await? {
@@ -188,9 +190,24 @@ impl<'a> Engine<'a> {
         }
         self.tell(Event::UndoIntent { step: unit.id.clone(), effect, what }, Durable::Now)?;
         self.begin(unit)?;
-        match act(unit, &cx).await {
+        if let Some(nested) = unit.step.undo.as_ref().and_then(|undo| undo.nested()) {
+            return self.back_walked(unit, began, &nested).await;
+        }
+        match self.act(unit, &cx).await {
             Ok(summary) => self.undone(unit, began, summary, effect),
             Err(trouble) => self.back_failed(unit, trouble),
+        }
+    }
+
+    /// A step that another runbook takes back: what of it is done already is not done again.
+    async fn back_walked(&self, unit: &Unit<'a>, began: u64, nested: &Nested<'a>) -> Flow {
+        let frame = match self.inner_frame(unit, nested, BELOW)? {
+            Ok(frame) => frame,
+            Err(trouble) => return self.back_failed(unit, trouble),
+        };
+        match self.frame_steps(&frame).await? {
+            None => self.undone(unit, began, format!("{} done", frame.runbook.name), Effect::Pure),
+            stopped => Ok(stopped),
         }
     }
 
@@ -259,38 +276,31 @@ impl<'a> Engine<'a> {
             Trouble::Interrupted => Ok(Some(Outcome::Interrupted)),
         }
     }
-}
 
-async fn act(unit: &Unit<'_>, cx: &Cx<'_>) -> Result<String, Trouble> {
-    let Some(undo) = &unit.step.undo else {
-        return match unit.step.action.take_back(cx) {
-            Some(back) => back.await,
-            None => Err(Trouble::failed("there is no way to take this back")),
-        };
-    };
-    repeat(undo.as_ref(), cx).await
-}
+    async fn act(&self, unit: &Unit<'_>, cx: &Cx<'_>) -> Result<String, Trouble> {
+        match (&unit.step.undo, unit.step.action.take_back(cx)) {
+            (Some(undo), _) => self.repeat(unit, undo.as_ref(), cx).await,
+            (None, Some(back)) => back.await,
+            (None, None) => Err(Trouble::failed("there is no way to take this back")),
+        }
+    }
 
-/// An undo is tried again as its connection says, if that is safe.
-async fn repeat(undo: &dyn Step, cx: &Cx<'_>) -> Result<String, Trouble> {
-    let retry = undo
-        .connection()
-        .and_then(|name| cx.connections.iter().find(|known| known.name == name))
-        .map(|connection| connection.retry)
-        .unwrap_or_default();
-    for attempt in 1.. {
-        match undo.run(cx).await {
-            Ok(answer) => return Ok(answer.summary),
-            Err(Trouble::Failed(failure, again)) => {
-                let safe = again == Again::Safe
-                    || again == Again::MaybeDone && undo.effect() < Effect::Once;
-                if !safe || attempt > retry.times {
-                    return Err(Trouble::Failed(failure, again));
+    /// An undo is tried again as its connection says, if that is safe.
+    async fn repeat(
+        &self,
+        unit: &Unit<'_>,
+        undo: &dyn Step,
+        cx: &Cx<'_>,
+    ) -> Result<String, Trouble> {
+        let retry = shared(cx, undo);
+        for attempt in 1.. {
+            match undo.run(cx).await {
+                Ok(answer) => return Ok(answer.summary),
+                Err(trouble) => {
+                    self.again(cx, unit, retry, attempt, undo.effect(), trouble).await?;
                 }
             }
-            Err(other) => return Err(other),
         }
-        tokio::time::sleep(retry.wait(attempt)).await;
+        Err(Trouble::failed("tried too often"))
     }
-    Err(Trouble::failed("tried too often"))
 }

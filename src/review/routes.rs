@@ -37,8 +37,8 @@ struct Calls {
 
 impl Calls {
     fn of(&mut self, runbook: &Runbook) {
+        self.unknown |= !runbook.plugins.is_empty();
         for step in &runbook.steps {
-            self.unknown |= step::kind(step.kind).is_none();
             let probe = step.already.as_ref().map(|already| &*already.probe);
             for action in [Some(&*step.action), probe, step.undo.as_deref()].into_iter().flatten() {
                 self.action(runbook, action);

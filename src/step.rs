@@ -167,6 +167,11 @@ pub trait Step: Debug {
         Vec::new()
     }
 
+    /// The call it makes of a service, as its author wrote it.
+    fn call(&self) -> Option<Call<'_>> {
+        None
+    }
+
     /// The runbook it uses as one step, if it is of that kind.
     fn nested(&self) -> Option<Nested<'_>> {
         None
@@ -187,6 +192,19 @@ pub enum Touch {
     Writes(String),
     /// Sends a file to a service: its path.
     Sends(String),
+}
+
+/// A call of a service, told from its text alone.
+#[derive(Debug, Clone, Copy)]
+pub struct Call<'a> {
+    /// The connection.
+    pub on: &'a str,
+    /// The method, upper case.
+    pub method: &'a str,
+    /// The path below the connection's base, or a whole address.
+    pub url: &'a Template,
+    /// Whether the answers may lead it to other addresses.
+    pub wanders: bool,
 }
 
 /// Another runbook as one step.
@@ -305,6 +323,20 @@ impl From<RenderError> for Trouble {
     }
 }
 
+/// Takes what a step, by its id, gets to read.
+pub type Seen = Box<dyn Fn(&str, Sight, &Val)>;
+
+/// What of a step's is seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sight {
+    /// Its own answer.
+    Answer,
+    /// The answer to its `already`.
+    LookUp,
+    /// The object that `find` took out of that.
+    Found,
+}
+
 /// What every step of a run shares.
 pub struct Services {
     /// Clock, environment, folders.
@@ -323,6 +355,8 @@ pub struct Services {
     pub fake: Option<String>,
     /// In a rehearsal: the folder below which all files are written.
     pub folder: Option<PathBuf>,
+    /// Told of every answer and every object found, before anything is read out of it.
+    pub seen: Option<Seen>,
     clients: RefCell<HashMap<String, Client>>,
     jars: RefCell<HashMap<*const Connection, Rc<RefCell<Jar>>>>,
     sessions: Sessions,
@@ -341,9 +375,17 @@ impl Services {
             hosts: None,
             fake: None,
             folder: None,
+            seen: None,
             clients: RefCell::default(),
             jars: RefCell::default(),
             sessions,
+        }
+    }
+
+    /// Tells whoever wants to know.
+    pub fn see(&self, step: &str, sight: Sight, value: &Val) {
+        if let Some(seen) = &self.seen {
+            seen(step, sight, value);
         }
     }
 
@@ -364,6 +406,7 @@ impl Services {
         base: &url::Url,
         route: &Route,
     ) -> Result<Client, Trouble> {
+        self.only_the_fake(base)?;
         let via = match (&route.through, &route.socket) {
             _ if self.hosts.is_some() => Via::Direct,
             (None, None) if self.no_proxies() => Via::Direct,
@@ -420,6 +463,21 @@ impl Services {
     pub fn jar(&self, connection: &Rc<Connection>) -> Rc<RefCell<Jar>> {
         // one of the same name in a used runbook is another one
         Rc::clone(self.jars.borrow_mut().entry(Rc::as_ptr(connection)).or_default())
+    }
+
+    /// In a rehearsal nothing but the fake is called: a runbook may have a real address written
+    /// into it.
+    fn only_the_fake(&self, url: &url::Url) -> Result<(), Trouble> {
+        let Some(fake) = self.fake.as_ref().and_then(|fake| url::Url::parse(fake).ok()) else {
+            return Ok(());
+        };
+        if url.origin() == fake.origin() {
+            return Ok(());
+        }
+        let origin = url.origin().ascii_serialization();
+        Err(Trouble::failed(format!("a rehearsal calls the fake alone, not {origin}")).hint(
+            "let the address be an input, which the fake answers with `$URL`, its own address",
+        ))
     }
 
     /// The session to a host, connected; kept for the whole run. If a person is there, ssh may

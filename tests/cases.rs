@@ -32,6 +32,7 @@ cases! {
     append_block
     append_refused
     append_secret
+    check_beside
     command
     doubt_adopted
     doubt_differing
@@ -64,6 +65,7 @@ cases! {
     prompt_rules
     prompt_waits
     rehearse
+    rehearse_elsewhere
     rehearse_writes
     remove_oidc_after_add
     remove_oidc_token_expired

@@ -9,7 +9,7 @@ use crate::journal::event::{Effect, How};
 use crate::jq::{self, Val};
 use crate::runbook::Already;
 use crate::step::jq::{all, one, reads_secret};
-use crate::step::{Answer, Cx, Trouble};
+use crate::step::{Answer, Cx, Sight, Trouble};
 use crate::value::{Json, MASK, text};
 
 /// What `already` found.
@@ -34,11 +34,13 @@ impl Engine<'_> {
         };
         let cx = self.cx(unit, false, &none, &trace);
         let answer = self.probe(already, unit, &cx).await.map_err(looking)?;
+        self.services.see(&unit.id, Sight::LookUp, &answer.input);
         let mut objects = all(&cx, already.find, &answer.locals, answer.input).map_err(looking)?;
         objects.retain(|object| *object != Val::default());
         match objects.len() {
             0 => Ok(Some(Found::Nothing)),
             1 => {
+                self.services.see(&unit.id, Sight::Found, &objects[0]);
                 self.learn(unit, &cx, &objects[0]);
                 compare(&cx, already, objects.remove(0)).map(Some).map_err(looking)
             }

@@ -10,7 +10,7 @@ use crate::jq;
 use crate::runbook::Until;
 use crate::step::jq::{one, reads_secret};
 use crate::step::retry::Retry;
-use crate::step::{Again, Answer, Cx, Step, Trouble};
+use crate::step::{Again, Answer, Cx, Sight, Step, Trouble};
 use crate::value::Labeled;
 
 /// An answer, and what was saved of it.
@@ -93,6 +93,7 @@ impl Engine<'_> {
 
     async fn once(&self, cx: &Cx<'_>, unit: &Unit<'_>) -> Result<Got, Trouble> {
         let answer = unit.step.action.run(cx).await?;
+        self.services.see(&unit.id, Sight::Answer, &answer.input);
         let saved =
             self.save(cx, unit, &answer).map_err(|trouble| unreadable(unit, &answer, trouble))?;
         Ok(Got { answer, saved })

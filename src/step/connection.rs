@@ -203,6 +203,11 @@ impl Connection {
         self.base.source()
     }
 
+    /// Its base, as its author wrote it.
+    pub fn base_template(&self) -> &Template {
+        &self.base
+    }
+
     /// Every name it reads.
     pub fn reads(&self) -> Vec<&str> {
         let files = [&self.ssh, &self.socket, &self.ca, &self.client_cert, &self.client_key];

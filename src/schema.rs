@@ -18,7 +18,7 @@ pub fn runbook() -> Json {
     let schema = Schema { rules: fields::RULES, acts: fields::ACTS };
     let mut whole = schema.whole("A runbook", fields::TOP);
     let kinds = KINDS.iter().map(|kind| (kind.name.to_owned(), schema.kind(kind)));
-    let action = schema.table("undo", &[]);
+    let action = schema.table("undo", fields::UNDO);
     let definitions: Map<String, Json> = kinds.chain([("action".to_owned(), action)]).collect();
     set(&mut whole, "definitions", Json::Object(definitions));
     whole

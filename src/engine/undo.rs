@@ -179,7 +179,7 @@ impl<'a> Engine<'a> {
         };
         let in_doubt = self.history.borrow().undo(&unit.id) == Some(Undo::InDoubt);
         let cx = self.cx(unit, in_doubt, &private, &trace);
-        let effect = unit.step.undo.as_ref().map_or(Effect::Repeatable, |undo| undo.effect());
+        let effect = unit.step.undo_effect;
         let what = self.back_what(unit);
         if in_doubt && effect == Effect::Once {
             return self.back_in_doubt(unit, &what);
@@ -256,9 +256,7 @@ impl<'a> Engine<'a> {
         let step = unit.id.clone();
         match trouble {
             Trouble::Failed(failure, _) => {
-                let once =
-                    unit.step.undo.as_ref().is_some_and(|undo| undo.effect() == Effect::Once);
-                let asks = failure.doubt && once;
+                let asks = failure.doubt && unit.step.undo_effect == Effect::Once;
                 self.tell(Event::UndoFailed { step, failure }, Durable::Soon)?;
                 if asks {
                     return self.back_in_doubt(unit, &self.back_what(unit));
@@ -281,11 +279,11 @@ async fn act(unit: &Unit<'_>, cx: &Cx<'_>) -> Result<String, Trouble> {
             None => Err(Trouble::failed("there is no way to take this back")),
         };
     };
-    repeat(undo.as_ref(), cx).await
+    repeat(undo.as_ref(), unit.step.undo_effect, cx).await
 }
 
 /// An undo is tried again as its connection says, if that is safe.
-async fn repeat(undo: &dyn Step, cx: &Cx<'_>) -> Result<String, Trouble> {
+async fn repeat(undo: &dyn Step, effect: Effect, cx: &Cx<'_>) -> Result<String, Trouble> {
     let retry = undo
         .connection()
         .and_then(|name| cx.connections.iter().find(|known| known.name == name))
@@ -296,7 +294,7 @@ async fn repeat(undo: &dyn Step, cx: &Cx<'_>) -> Result<String, Trouble> {
             Ok(answer) => return Ok(answer.summary),
             Err(Trouble::Failed(failure, again)) => {
                 let safe = again == Again::Safe
-                    || again == Again::MaybeDone && undo.effect() < Effect::Once;
+                    || again == Again::MaybeDone && effect < Effect::Once;
                 if !safe || attempt > retry.times {
                     return Err(Trouble::Failed(failure, again));
                 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::fields::{ALREADY, COMPARE, EFFECTS, HINT, SAVE, STEP, UNTIL};
+use super::fields::{ALREADY, COMPARE, EFFECTS, HINT, SAVE, STEP, UNDO, UNTIL};
 use super::{Already, Compare, ForEach, Hint, Save, StepDef, Until, Uses, digest};
 use crate::diag::Diag;
 use crate::journal::event::Effect;
@@ -28,7 +28,7 @@ pub(super) fn parse(index: usize, reader: &Reader<'_>) -> StepDef {
     let gates = reader.tables("gates").iter().filter_map(Gate::parse).collect();
     let until = reader.table("until").and_then(|table| parse_until(&table));
     let after = gather.take_uses();
-    let undo = reader.table("undo").and_then(|table| self::action(&table, &[], "undo")?.1);
+    let (undo, undo_effect) = reader.table("undo").map_or((None, Effect::Repeatable), parse_undo);
     let undo_uses = gather.take_uses();
     let effect = effect(reader, action.as_deref());
     check_until(reader, until.as_ref(), effect);
@@ -54,6 +54,7 @@ pub(super) fn parse(index: usize, reader: &Reader<'_>) -> StepDef {
         timeout: reader.duration("timeout"),
         already,
         undo,
+        undo_effect,
         digest: digest_of(reader),
         reads: Vec::new(),
         uses: Uses { list: list_uses, before, saves: save_uses, after, undo: undo_uses },
@@ -322,6 +323,12 @@ fn parse_already(reader: &Reader<'_>) -> Option<Already> {
         );
     }
     Some(Already { probe, find: find?, same, fields })
+}
+
+fn parse_undo(reader: Reader<'_>) -> (Option<Box<dyn Step>>, Effect) {
+    let action = action(&reader, UNDO, "undo").and_then(|(_, action)| action);
+    let effect = effect(&reader, action.as_deref());
+    (action, effect)
 }
 
 fn compare(name: &Text, reader: &Reader<'_>) -> Option<Compare> {

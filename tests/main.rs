@@ -12,6 +12,7 @@ mod docs;
 mod exit;
 mod fake;
 mod fuzz;
+mod proxmox;
 mod replay;
 mod state;
 mod guide;

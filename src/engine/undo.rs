@@ -293,8 +293,8 @@ async fn repeat(undo: &dyn Step, effect: Effect, cx: &Cx<'_>) -> Result<String, 
         match undo.run(cx).await {
             Ok(answer) => return Ok(answer.summary),
             Err(Trouble::Failed(failure, again)) => {
-                let safe = again == Again::Safe
-                    || again == Again::MaybeDone && effect < Effect::Once;
+                let safe =
+                    again == Again::Safe || again == Again::MaybeDone && effect < Effect::Once;
                 if !safe || attempt > retry.times {
                     return Err(Trouble::Failed(failure, again));
                 }

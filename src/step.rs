@@ -15,8 +15,11 @@ mod http;
 pub mod jq;
 pub mod manual;
 mod note;
+pub mod plugin;
 mod prompt;
+mod rehearsed;
 mod remove;
+pub mod retry;
 mod use_runbook;
 
 use std::cell::RefCell;
@@ -42,7 +45,9 @@ use crate::value::Labeled;
 use crate::world::World;
 pub use connection::Connection;
 pub use gate::{Gate, judge};
+pub use http::RULES as HTTP_RULES;
 pub use manual::{Hand, Manual};
+pub use retry::{Cause, Refusal};
 
 /// All kinds.
 pub static KINDS: &[Kind] = &[
@@ -221,7 +226,7 @@ pub enum Trouble {
 }
 
 /// Whether trying again may help, and may harm.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum Again {
     /// It would fail the same way.
     No,
@@ -229,6 +234,28 @@ pub enum Again {
     Safe,
     /// It may have been done; only what is safe to repeat is repeated.
     MaybeDone,
+    /// A call to a service failed: what it came to says the rest.
+    Call(Box<Refusal>),
+}
+
+impl Again {
+    /// Whether a step of this effect may be tried again: a *once* one only if nothing was done.
+    pub fn is_safe(&self, effect: Effect) -> bool {
+        match self {
+            Self::No => false,
+            Self::Safe => true,
+            Self::MaybeDone => effect < Effect::Once,
+            Self::Call(refusal) => refusal.definite || effect < Effect::Once,
+        }
+    }
+
+    /// What a call came to, if one failed.
+    pub fn refusal(&self) -> Option<&Refusal> {
+        match self {
+            Self::Call(refusal) => Some(refusal),
+            _ => None,
+        }
+    }
 }
 
 impl Trouble {
@@ -418,6 +445,8 @@ pub struct Cx<'a> {
     /// What the step's own outcome kept for taking it back; when the step is in doubt, how
     /// things stood before.
     pub private: &'a HashMap<String, Labeled>,
+    /// What an attempt leaves for the next one, if the step is tried again.
+    pub kept: RefCell<Option<Box<dyn std::any::Any>>>,
     /// Says one line for `-v`.
     pub trace: &'a dyn Fn(String),
 }
@@ -426,22 +455,6 @@ impl Cx<'_> {
     /// A text as anybody may see it.
     pub fn mask(&self, text: &str) -> String {
         self.services.redactor.mask(text)
-    }
-
-    /// Refuses a secret that is only known to be one now: an inner runbook's, for example.
-    /// `check` has refused the others.
-    pub fn refuse_secret<'n>(
-        &self,
-        names: impl IntoIterator<Item = &'n str>,
-        place: &str,
-    ) -> Result<(), Trouble> {
-        match names.into_iter().find(|name| self.scope.any_secret([*name])) {
-            None => Ok(()),
-            Some(name) => {
-                Err(Trouble::failed(format!("the secret `{name}` would show in {place}"))
-                    .hint("where it is meant to show, write `reveal = true` in the same table"))
-            }
-        }
     }
 
     /// A template's text as a person may see it. What it reads itself stays readable if its

@@ -35,6 +35,7 @@ cases! {
     command
     doubt_adopted
     doubt_differing
+    doubt_deeper
     doubt_done
     doubt_inside
     doubt_killed
@@ -57,6 +58,9 @@ cases! {
     not_json
     one_hand
     plan
+    plugin_answers
+    plugin_check
+    prompt_rules
     prompt_waits
     rehearse
     rehearse_writes
@@ -64,6 +68,7 @@ cases! {
     remove_oidc_token_expired
     resume_after_failure
     retry_and_until
+    reveal
     retry_once
     runs_and_log
     runs_filter

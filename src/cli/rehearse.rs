@@ -29,7 +29,7 @@ pub(super) fn run(args: &Args, global: &Global, world: World) -> Exit {
 }
 
 fn rehearse(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
-    let (found, runbook) = load::load(&args.name, &world)?;
+    let (found, runbook) = load::load_trusting(&args.name, &world, args.flags.trust)?;
     args.walk.check(&runbook)?;
     let Some(source) = found.fake else {
         out::error(&format!("there is no fake beside {}", found.source.path));

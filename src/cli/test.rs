@@ -157,9 +157,9 @@ fn near(text: &str, same: usize) -> String {
 fn tell(verdict: &Verdict, crash: bool) {
     let word = if verdict.wrong.is_empty() { "ok  " } else { "fail" };
     let points = if crash { format!(" ({} kills)", verdict.points) } else { String::new() };
-    out::print(&format!("{word}  {}: {}{points}\n", verdict.runbook, verdict.case));
-    for wrong in &verdict.wrong {
-        out::print(&format!("      {wrong}\n"));
+    out::line(&format!("{word}  {}: {}{points}", verdict.runbook, verdict.case));
+    for line in verdict.wrong.iter().flat_map(|wrong| wrong.lines()) {
+        out::line(&format!("      {line}"));
     }
 }
 

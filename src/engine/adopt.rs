@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 
-use super::attempt::Got;
+use super::attempt::{Got, shared};
 use super::frame::Unit;
 use super::{Durable, Engine, Flow};
-use crate::journal::event::How;
+use crate::journal::event::{Effect, How};
 use crate::jq::{self, Val};
 use crate::runbook::Already;
 use crate::step::jq::{all, one, reads_secret};
@@ -33,7 +33,7 @@ impl Engine<'_> {
             let _ = self.recorder.say(event, Durable::Never);
         };
         let cx = self.cx(unit, false, &none, &trace);
-        let answer = self.probe(already, &cx).await.map_err(looking)?;
+        let answer = self.probe(already, unit, &cx).await.map_err(looking)?;
         let mut objects = all(&cx, already.find, &answer.locals, answer.input).map_err(looking)?;
         objects.retain(|object| *object != Val::default());
         match objects.len() {
@@ -64,24 +64,20 @@ impl Engine<'_> {
     }
 
     /// The look-up is a read: it is tried again as its connection says.
-    async fn probe(&self, already: &Already, cx: &Cx<'_>) -> Result<Answer, Trouble> {
-        let name = already.probe.connection();
-        let retry = name
-            .and_then(|name| cx.connections.iter().find(|known| known.name == name))
-            .map(|connection| connection.retry)
-            .unwrap_or_default();
-        let mut attempt = 1;
-        loop {
+    async fn probe(
+        &self,
+        already: &Already,
+        unit: &Unit<'_>,
+        cx: &Cx<'_>,
+    ) -> Result<Answer, Trouble> {
+        let retry = shared(cx, &*already.probe);
+        for attempt in 1.. {
             match already.probe.run(cx).await {
-                Err(Trouble::Failed(_, again))
-                    if again != crate::step::Again::No && attempt <= retry.times =>
-                {
-                    tokio::time::sleep(retry.wait(attempt)).await;
-                    attempt += 1;
-                }
-                other => return other,
+                Ok(answer) => return Ok(answer),
+                Err(trouble) => self.again(cx, unit, retry, attempt, Effect::Read, trouble).await?,
             }
         }
+        Err(Trouble::failed("tried too often"))
     }
 
     /// Takes over what was found, as if the step had made it.

@@ -8,6 +8,7 @@ use super::frame::{Frame, Unit};
 use super::{Broken, Durable, Engine, Flow};
 use crate::jq;
 use crate::runbook::Runbook;
+use crate::runbook::settle::is_secret;
 use crate::scope::Scope;
 use crate::step::jq::one;
 use crate::step::{Answer, Local, Nested, Trouble};
@@ -63,9 +64,9 @@ impl<'a> Engine<'a> {
                         secret: input.secret || unit.scope.any_secret(tree.reads()),
                     })
                 }),
-                None => input
-                    .default_value(&scope)
-                    .map(|json| json.map(|json| Labeled { json, secret: input.secret })),
+                None => input.default_value(&scope).map(|json| {
+                    json.map(|json| Labeled { json, secret: is_secret(input, &scope) })
+                }),
             };
             match value {
                 Ok(Some(value)) => match input.typed.accept(&value.json) {

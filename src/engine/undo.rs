@@ -3,12 +3,13 @@
 use std::collections::HashMap;
 
 use super::adopt::Found;
+use super::attempt::shared;
 use super::frame::{Frame, Unit};
 use super::{Broken, Durable, Engine, Flow};
 use crate::journal::event::{Effect, Event, How, Outcome, StoredMap};
 use crate::plan::{DoneStep, Status, Undo};
 use crate::runbook::BELOW;
-use crate::step::{Again, Cx, Nested, Step, Trouble};
+use crate::step::{Cx, Nested, Step, Trouble};
 
 /// One step of a run, as `undo` sees it.
 pub struct Back {
@@ -148,8 +149,8 @@ impl<'a> Engine<'a> {
 
     /// What will be done to take a step back, in one line.
     fn back_what(&self, unit: &Unit<'_>) -> String {
-        let none = HashMap::new();
-        let cx = self.cx(unit, false, &none, &|_| ());
+        let (none, veiled) = (HashMap::new(), unit.veiled());
+        let cx = self.cx(&veiled, false, &none, &|_| ());
         let what = match &unit.step.undo {
             Some(undo) => undo.what(&cx),
             None => unit.step.action.what(&cx),
@@ -184,12 +185,15 @@ impl<'a> Engine<'a> {
         if in_doubt && effect == Effect::Once {
             return self.back_in_doubt(unit, &what);
         }
+        if let Err(trouble) = unit.refuse_shown(&unit.step.uses.undo) {
+            return self.back_failed(unit, trouble);
+        }
         self.tell(Event::UndoIntent { step: unit.id.clone(), effect, what }, Durable::Now)?;
         self.begin(unit)?;
         if let Some(nested) = unit.step.undo.as_ref().and_then(|undo| undo.nested()) {
             return self.back_walked(unit, began, &nested).await;
         }
-        match act(unit, &cx).await {
+        match self.act(unit, &cx).await {
             Ok(summary) => self.undone(unit, began, summary, effect),
             Err(trouble) => self.back_failed(unit, trouble),
         }
@@ -270,38 +274,31 @@ impl<'a> Engine<'a> {
             Trouble::Interrupted => Ok(Some(Outcome::Interrupted)),
         }
     }
-}
 
-async fn act(unit: &Unit<'_>, cx: &Cx<'_>) -> Result<String, Trouble> {
-    let Some(undo) = &unit.step.undo else {
-        return match unit.step.action.take_back(cx) {
-            Some(back) => back.await,
-            None => Err(Trouble::failed("there is no way to take this back")),
-        };
-    };
-    repeat(undo.as_ref(), unit.step.undo_effect, cx).await
-}
+    async fn act(&self, unit: &Unit<'_>, cx: &Cx<'_>) -> Result<String, Trouble> {
+        match (&unit.step.undo, unit.step.action.take_back(cx)) {
+            (Some(undo), _) => self.repeat(unit, undo.as_ref(), cx).await,
+            (None, Some(back)) => back.await,
+            (None, None) => Err(Trouble::failed("there is no way to take this back")),
+        }
+    }
 
-/// An undo is tried again as its connection says, if that is safe.
-async fn repeat(undo: &dyn Step, effect: Effect, cx: &Cx<'_>) -> Result<String, Trouble> {
-    let retry = undo
-        .connection()
-        .and_then(|name| cx.connections.iter().find(|known| known.name == name))
-        .map(|connection| connection.retry)
-        .unwrap_or_default();
-    for attempt in 1.. {
-        match undo.run(cx).await {
-            Ok(answer) => return Ok(answer.summary),
-            Err(Trouble::Failed(failure, again)) => {
-                let safe =
-                    again == Again::Safe || again == Again::MaybeDone && effect < Effect::Once;
-                if !safe || attempt > retry.times {
-                    return Err(Trouble::Failed(failure, again));
+    /// An undo is tried again as its connection says, if that is safe.
+    async fn repeat(
+        &self,
+        unit: &Unit<'_>,
+        undo: &dyn Step,
+        cx: &Cx<'_>,
+    ) -> Result<String, Trouble> {
+        let retry = shared(cx, undo);
+        for attempt in 1.. {
+            match undo.run(cx).await {
+                Ok(answer) => return Ok(answer.summary),
+                Err(trouble) => {
+                    self.again(cx, unit, retry, attempt, unit.step.undo_effect, trouble).await?;
                 }
             }
-            Err(other) => return Err(other),
         }
-        tokio::time::sleep(retry.wait(attempt)).await;
+        Err(Trouble::failed("tried too often"))
     }
-    Err(Trouble::failed("tried too often"))
 }

@@ -71,8 +71,11 @@ impl Effects {
         for action in [Some(&*step.action), probe, undo].into_iter().flatten() {
             self.action(runbook, action);
         }
-        let runs = step.action.touches().iter().any(|touch| matches!(touch, Touch::Runs(_)));
-        self.runs_when_planned |= runs && step.effect <= Effect::Read;
+        let runs = |action: &dyn Step| {
+            action.touches().iter().any(|touch| matches!(touch, Touch::Runs(_)))
+        };
+        let reads = step.effect <= Effect::Read && runs(&*step.action);
+        self.runs_when_planned |= reads || probe.is_some_and(runs);
     }
 
     fn action(&mut self, runbook: &Runbook, action: &dyn Step) {

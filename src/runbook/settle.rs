@@ -146,8 +146,8 @@ fn lacking(input: &Input) -> Missing {
     Missing { name: input.name.clone(), about: first_line(&input.about), supply: supply(input) }
 }
 
-/// Its author says so, or its default is made from a secret.
-fn is_secret(input: &Input, scope: &Scope) -> bool {
+/// Whether an input is secret: its author says so, or its default is made from a secret.
+pub fn is_secret(input: &Input, scope: &Scope) -> bool {
     let read = |template: &Template| {
         scope.any_secret(template.reads().iter().map(|read| read.name.as_str()))
     };

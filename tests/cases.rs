@@ -81,6 +81,7 @@ cases! {
     undo_append
     undo_in_doubt
     undo_remove
+    undo_repeatable
     undo_resumed
     undo_undecided
     undo_updated

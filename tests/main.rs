@@ -13,6 +13,7 @@ mod exit;
 mod fake;
 mod forged;
 mod fuzz;
+mod proxmox;
 mod replay;
 mod state;
 mod guide;

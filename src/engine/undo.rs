@@ -180,7 +180,7 @@ impl<'a> Engine<'a> {
         };
         let in_doubt = self.history.borrow().undo(&unit.id) == Some(Undo::InDoubt);
         let cx = self.cx(unit, in_doubt, &private, &trace);
-        let effect = unit.step.undo.as_ref().map_or(Effect::Repeatable, |undo| undo.effect());
+        let effect = unit.step.undo_effect;
         let what = self.back_what(unit);
         if in_doubt && effect == Effect::Once {
             return self.back_in_doubt(unit, &what);
@@ -260,9 +260,7 @@ impl<'a> Engine<'a> {
         let step = unit.id.clone();
         match trouble {
             Trouble::Failed(failure, _) => {
-                let once =
-                    unit.step.undo.as_ref().is_some_and(|undo| undo.effect() == Effect::Once);
-                let asks = failure.doubt && once;
+                let asks = failure.doubt && unit.step.undo_effect == Effect::Once;
                 self.tell(Event::UndoFailed { step, failure }, Durable::Soon)?;
                 if asks {
                     return self.back_in_doubt(unit, &self.back_what(unit));
@@ -297,7 +295,7 @@ impl<'a> Engine<'a> {
             match undo.run(cx).await {
                 Ok(answer) => return Ok(answer.summary),
                 Err(trouble) => {
-                    self.again(cx, unit, retry, attempt, undo.effect(), trouble).await?;
+                    self.again(cx, unit, retry, attempt, unit.step.undo_effect, trouble).await?;
                 }
             }
         }

@@ -24,7 +24,7 @@ pub(super) struct Args {
     /// Only show what would be taken back
     #[arg(long)]
     plan: bool,
-    /// Do not ask before beginning
+    /// Do not ask before beginning; needed where nobody can answer
     #[arg(short, long)]
     yes: bool,
     /// Take a step back again although that may have happened
@@ -64,7 +64,7 @@ fn undo(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
     if !left {
         return Ok(nothing(&run));
     }
-    confirm(args, &session)?;
+    confirm(args, &run, &session)?;
     session.report.borrow_mut().past(&entries);
     let recorder =
         session.recorder(&run, history.last_seq, Box::new(Kept { store, texts: Vec::new() }));
@@ -162,10 +162,16 @@ fn nothing(run: &str) -> Exit {
     Exit::Done
 }
 
-fn confirm(args: &Args, session: &Session) -> Result<(), Exit> {
-    let terminal = session.terminal();
-    if args.yes || !terminal.present() {
+/// Asks before anything is taken back; where nobody can answer, only `--yes` does.
+fn confirm(args: &Args, run: &str, session: &Session) -> Result<(), Exit> {
+    if args.yes {
         return Ok(());
+    }
+    let terminal = session.terminal();
+    if !terminal.present() {
+        out::error("nobody is there to confirm this: nothing was taken back");
+        out::hint(&format!("`runbook undo {run} --yes` takes these back without asking"));
+        return Err(Exit::Waiting);
     }
     let question = Question {
         ask: "Take these back?".to_owned(),

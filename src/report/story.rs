@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use crate::journal::event::{Entry, Event, Failure, How, StepRef, Stored, StoredMap};
+use crate::journal::event::{Effect, Entry, Event, Failure, How, StepRef, Stored, StoredMap};
 
 /// How a step stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,6 +63,8 @@ pub(super) struct Story {
     /// The questions without an answer: step, question.
     pub(super) asked: Vec<(String, String)>,
     pub(super) doubts: Vec<Doubtful>,
+    /// *Once* steps that were about to be done and have not come to an end, with what they do.
+    pub(super) under_way: BTreeMap<String, String>,
     /// Whether this walk takes the run back.
     pub(super) undoing: bool,
 }
@@ -86,11 +88,11 @@ impl Story {
             Event::Began { step, title } => {
                 self.titles.insert(step.clone(), title.clone());
             }
-            Event::Intent { step, what, .. } => self.intend(step, what),
-            Event::UndoIntent { step, what, .. } => {
+            Event::Intent { step, what, effect, .. } => self.intend(step, what, *effect),
+            Event::UndoIntent { step, what, effect } => {
                 self.undoing = true;
                 self.half_undone.insert(step.clone());
-                self.intend(step, what);
+                self.intend(step, what, *effect);
             }
             Event::Note { step, markdown } => {
                 self.noted.insert(step.clone());
@@ -187,15 +189,20 @@ impl Story {
         self.troubles.clear();
         self.asked.clear();
         self.doubts.clear();
+        self.under_way.clear();
         self.undoing = false;
     }
 
-    fn intend(&mut self, step: &str, what: &str) {
+    fn intend(&mut self, step: &str, what: &str, effect: Effect) {
         self.intents.insert(step.to_owned(), what.to_owned());
+        if effect == Effect::Once {
+            self.under_way.insert(step.to_owned(), what.to_owned());
+        }
     }
 
     fn settle(&mut self, step: &str, settled: Settled) {
         self.settled.insert(step.to_owned(), settled);
+        self.under_way.remove(step);
         self.asked.retain(|(asked, _)| asked != step);
         self.doubts.retain(|doubt| doubt.step != step);
         self.troubles.retain(|trouble| trouble.step != step);
@@ -213,6 +220,7 @@ impl Story {
     }
 
     fn trouble(&mut self, step: &str, failure: &Failure, undoing: bool) {
+        self.under_way.remove(step);
         self.troubles.retain(|trouble| trouble.step != step);
         self.troubles.push(Trouble { step: step.to_owned(), failure: failure.clone(), undoing });
     }

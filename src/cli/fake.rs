@@ -29,7 +29,7 @@ pub(super) fn run(args: &Args, world: &World) -> Exit {
 fn start(args: &Args, world: &World) -> Result<Exit, Exit> {
     let source = source(&args.name, world)?;
     let (served, values) = serve(&source, &args.state, args.port, "$DIR", world)?;
-    super::session::block_on(async {
+    super::session::block_on(super::session::unless_interrupted(async {
         // The address is what other programs wait for: the one line on stdout.
         out::print(&format!("{}\n", served.url()));
         out::say(&format!("serving {} until interrupted; its inputs:", source.path));
@@ -37,7 +37,7 @@ fn start(args: &Args, world: &World) -> Result<Exit, Exit> {
             out::say(&format!("  {name} = {value}"));
         }
         std::future::pending::<()>().await;
-    });
+    }));
     served.stop();
     Ok(Exit::Done)
 }

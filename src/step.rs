@@ -35,7 +35,7 @@ use crate::reader::{Field, Reader, Rules};
 use crate::redact;
 use crate::scope::Scope;
 use crate::template::{RenderError, Template};
-use crate::terminal::Terminal;
+use crate::terminal::{Nobody, Terminal};
 use crate::transport::ssh::{Destination, Fault, Session, Sessions};
 use crate::transport::{Client, Tls};
 use crate::value::Labeled;
@@ -281,14 +281,14 @@ pub struct Services {
     pub fake: Option<String>,
     /// In a rehearsal: the folder below which all files are written.
     pub folder: Option<PathBuf>,
-    clients: RefCell<HashMap<(String, usize), Client>>,
-    sessions: Sessions,
+    clients: Rc<RefCell<HashMap<(String, usize), Client>>>,
+    sessions: Rc<Sessions>,
 }
 
 impl Services {
     /// Services with no client built yet.
     pub fn new(world: World, terminal: Box<dyn Terminal>, redactor: redact::Shared) -> Self {
-        let sessions = Sessions::new(world.var("PATH").unwrap_or_default());
+        let sessions = Rc::new(Sessions::new(world.var("PATH").unwrap_or_default()));
         Self {
             world,
             terminal,
@@ -298,8 +298,26 @@ impl Services {
             hosts: None,
             fake: None,
             folder: None,
-            clients: RefCell::default(),
+            clients: Rc::default(),
             sessions,
+        }
+    }
+
+    /// The services of another run of this process, that has secrets of its own and nobody to
+    /// ask: connections are shared.
+    #[must_use]
+    pub fn beside(&self, redactor: redact::Shared) -> Self {
+        Self {
+            world: self.world.clone(),
+            terminal: Box::new(Nobody),
+            redactor,
+            yes: self.yes,
+            answers: self.answers.clone(),
+            hosts: self.hosts.clone(),
+            fake: self.fake.clone(),
+            folder: self.folder.clone(),
+            clients: Rc::clone(&self.clients),
+            sessions: Rc::clone(&self.sessions),
         }
     }
 

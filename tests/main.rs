@@ -16,6 +16,7 @@ mod state;
 mod guide;
 mod hostile;
 mod leak;
+mod many;
 mod secrets;
 mod ssh;
 mod support;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::inputs::{self, Flags};
 use super::session::{Direction, Session, walk};
-use super::{Global, load, out, state, trust};
+use super::{Global, load, many, out, state, trust};
 use crate::engine::Options;
 use crate::exit::Exit;
 use crate::journal::event::{Entry, Event, Stored};
@@ -48,6 +48,13 @@ pub(super) struct Args {
     /// Show where each input's value comes from, and stop
     #[arg(long)]
     explain: bool,
+    /// Run once for each line of a file: a JSON object of inputs, before those of `--inputs`
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["explain", "step"])]
+    each: Option<PathBuf>,
+    /// With `--each`: how many of the runs at once, at most 200
+    #[arg(long, value_name = "N", default_value_t = 16, requires = "each")]
+    #[arg(value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=200))]
+    pub(super) at_once: usize,
     /// The service is a fake: what `test --crash` runs
     #[arg(long, hide = true)]
     rehearsal: bool,
@@ -107,7 +114,10 @@ pub(super) fn known(runbook: &Runbook, step: &str) -> Result<(), Exit> {
 }
 
 pub(super) fn run(args: &Args, global: &Global, world: World) -> Exit {
-    done(start(args, global, world))
+    done(match &args.each {
+        Some(file) => many::run(args, file, global, world),
+        None => start(args, global, world),
+    })
 }
 
 /// The one exit code, however it was reached.

@@ -38,7 +38,7 @@ use crate::reader::{Field, Reader, Rules};
 use crate::redact;
 use crate::scope::Scope;
 use crate::template::{RenderError, Template};
-use crate::terminal::Terminal;
+use crate::terminal::{Nobody, Terminal};
 use crate::transport::ssh::{Destination, Fault, Session, Sessions};
 use crate::transport::{Client, Jar, Via};
 use crate::value::Labeled;
@@ -357,15 +357,15 @@ pub struct Services {
     pub folder: Option<PathBuf>,
     /// Told of every answer and every object found, before anything is read out of it.
     pub seen: Option<Seen>,
-    clients: RefCell<HashMap<String, Client>>,
+    clients: Rc<RefCell<HashMap<String, Client>>>,
     jars: RefCell<HashMap<*const Connection, Rc<RefCell<Jar>>>>,
-    sessions: Sessions,
+    sessions: Rc<Sessions>,
 }
 
 impl Services {
     /// Services with no client built yet.
     pub fn new(world: World, terminal: Box<dyn Terminal>, redactor: redact::Shared) -> Self {
-        let sessions = Sessions::new(world.var("PATH").unwrap_or_default());
+        let sessions = Rc::new(Sessions::new(world.var("PATH").unwrap_or_default()));
         Self {
             world,
             terminal,
@@ -376,9 +376,29 @@ impl Services {
             fake: None,
             folder: None,
             seen: None,
-            clients: RefCell::default(),
+            clients: Rc::default(),
             jars: RefCell::default(),
             sessions,
+        }
+    }
+
+    /// The services of another run of this process, that has secrets of its own and nobody to
+    /// ask: connections are shared.
+    #[must_use]
+    pub fn beside(&self, redactor: redact::Shared) -> Self {
+        Self {
+            world: self.world.clone(),
+            terminal: Box::new(Nobody),
+            redactor,
+            yes: self.yes,
+            answers: self.answers.clone(),
+            hosts: self.hosts.clone(),
+            fake: self.fake.clone(),
+            folder: self.folder.clone(),
+            clients: Rc::clone(&self.clients),
+            sessions: Rc::clone(&self.sessions),
+            seen: None,
+            jars: RefCell::default(),
         }
     }
 

@@ -41,6 +41,7 @@ cases! {
     doubt_inside
     doubt_killed
     doubt_redo
+    each
     eight_mistakes
     fake_command
     flags_that_change_nothing

@@ -19,6 +19,7 @@ mod state;
 mod guide;
 mod hostile;
 mod http;
+mod items;
 mod leak;
 mod many;
 mod plugin;

@@ -7,7 +7,6 @@ use std::collections::BTreeMap;
 use super::run::{Kept, WalkFlags, done, known, lock};
 use super::session::{Direction, Session, walk};
 use super::{Global, inputs, load, out, plugins, state, trust};
-use crate::engine::{Durable, Recorder};
 use crate::exit::Exit;
 use crate::journal::event::{Decision, Entry, Event, How, Outcome, Stored, StoredMap};
 use crate::journal::seal::Key;
@@ -146,7 +145,7 @@ fn resume(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
     let decided = decisions(args, &runbook, &history, &run, &key)?;
     for event in std::iter::once(resumed).chain(first).chain(decided) {
         history.take(&event);
-        say(&recorder, event)?;
+        recorder.keep(event);
     }
     Ok(walk(
         &runbook,
@@ -183,15 +182,6 @@ fn over(run: &str, history: &History) -> Option<Exit> {
         return Some(Exit::Done);
     }
     None
-}
-
-pub(super) fn say(recorder: &Recorder, event: Event) -> Result<(), Exit> {
-    // that the run is under way again is seen from elsewhere too
-    recorder.say(event, Durable::Written).map_err(|error| {
-        out::error(&error.message);
-        out::hint(&error.hint);
-        Exit::Failed
-    })
 }
 
 /// The inputs a run was given, opened.

@@ -30,7 +30,7 @@ impl Engine<'_> {
         let none = HashMap::new();
         let trace = |line: String| {
             let event = crate::journal::event::Event::Trace { step: unit.id.clone(), line };
-            let _ = self.recorder.say(event, Durable::Never);
+            self.recorder.show(event);
         };
         let cx = self.cx(unit, false, &none, &trace);
         let answer = self.probe(already, unit, &cx).await.map_err(looking)?;
@@ -83,7 +83,7 @@ impl Engine<'_> {
     }
 
     /// Takes over what was found, as if the step had made it.
-    pub(super) fn adopt(&self, unit: &Unit<'_>, began: u64, object: Val, how: How) -> Flow {
+    pub(super) async fn adopt(&self, unit: &Unit<'_>, began: u64, object: Val, how: How) -> Flow {
         let none = HashMap::new();
         let cx = self.cx(unit, false, &none, &|_| ());
         let answer = Answer {
@@ -94,7 +94,8 @@ impl Engine<'_> {
         };
         match self.save(&cx, unit, &answer) {
             Ok(saved) => {
-                self.finish_change(unit, began, Got { answer, saved }, Some(how), Durable::Soon)
+                let got = Got { answer, saved };
+                self.finish_change(unit, began, got, Some(how), Durable::Soon).await
             }
             Err(trouble) => self.fail(unit, began, trouble),
         }

@@ -101,6 +101,16 @@ pub enum From {
     File(Template),
 }
 
+impl std::fmt::Display for From {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Env(name) => write!(f, "environment variable {name}"),
+            Self::Dotenv { file, key } => write!(f, "{key} of {}", file.source()),
+            Self::File(file) => write!(f, "{}", file.source()),
+        }
+    }
+}
+
 /// A named set of inputs.
 #[derive(Debug)]
 pub struct Preset {
@@ -313,6 +323,21 @@ impl Runbook {
                 digest: step.digest.clone(),
             })
             .collect()
+    }
+
+    /// The ids of all steps, and behind each that uses a runbook those in there: `outer/inner`.
+    pub fn all_ids(&self) -> Vec<String> {
+        let inner = |step: &StepDef| {
+            let used =
+                step.action.nested().and_then(|nested| nested.runbook.downcast_ref::<Self>());
+            used.map(Self::all_ids).unwrap_or_default()
+        };
+        let own = self.steps.iter().map(|step| (step.id.as_str(), inner(step)));
+        own.flat_map(|(id, inner)| {
+            let inner = inner.into_iter().map(move |below| format!("{id}/{below}"));
+            std::iter::once(id.to_owned()).chain(inner)
+        })
+        .collect()
     }
 
     /// A step by its id.

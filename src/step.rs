@@ -223,6 +223,8 @@ pub enum Again {
     Safe,
     /// It may have been done; only what is safe to repeat is repeated.
     MaybeDone,
+    /// Nothing was done, as the service takes a value no longer that the connection can renew.
+    Renewed,
 }
 
 impl Trouble {

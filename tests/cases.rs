@@ -60,6 +60,10 @@ cases! {
     rehearse_writes
     remove_oidc_after_add
     remove_oidc_token_expired
+    renewed_in_used
+    renewed_mistakes
+    renewed_nothing_new
+    renewed_token
     resume_after_failure
     retry_and_until
     retry_once

@@ -10,6 +10,7 @@ mod crash;
 mod exit;
 mod fake;
 mod fuzz;
+mod renew;
 mod replay;
 mod state;
 mod guide;

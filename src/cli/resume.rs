@@ -181,7 +181,13 @@ fn resumed(
         known.set(name, open(key, &format!("{run}/input/{name}"), stored)?);
     }
     let mut inputs = StoredMap::new();
-    for (name, value) in renewed(runbook, &known, world) {
+    let mut refused = BTreeMap::new();
+    for (name, values) in &history.refused {
+        let label = format!("{run}/input/{name}");
+        let values = values.iter().map(|stored| Ok(open(key, &label, stored)?.json));
+        refused.insert(name.clone(), values.collect::<Result<Vec<_>, Exit>>()?);
+    }
+    for (name, value) in renewed(runbook, &known, &refused, world) {
         out::say(&format!("note: input `{name}` has a new value by now: it is used from here on"));
         inputs.insert(name.clone(), seal(key, &format!("{run}/input/{name}"), &value)?);
     }

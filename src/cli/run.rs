@@ -87,8 +87,12 @@ pub(super) fn known(runbook: &Runbook, step: &str) -> Result<(), Exit> {
     if runbook.step(step).is_some() {
         return Ok(());
     }
+    let ids = runbook.all_ids();
+    if ids.iter().any(|id| id == step) {
+        return Ok(());
+    }
     out::error(&format!("`{}` has no step `{step}`", runbook.name));
-    let ids: Vec<&str> = runbook.steps.iter().map(|step| step.id.as_str()).collect();
+    let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
     match crate::diag::closest(step, ids.iter().copied()) {
         Some(near) => out::hint(&format!("did you mean `{near}`?")),
         None => out::hint(&format!("its steps: {}", crate::reader::list(&ids))),

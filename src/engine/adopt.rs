@@ -9,7 +9,7 @@ use crate::journal::event::How;
 use crate::jq::{self, Val};
 use crate::runbook::Already;
 use crate::step::jq::{all, one, reads_secret};
-use crate::step::{Answer, Cx, Trouble};
+use crate::step::{Again, Answer, Cx, Trouble};
 use crate::value::{Json, MASK, text};
 
 /// What `already` found.
@@ -33,7 +33,15 @@ impl Engine<'_> {
             let _ = self.recorder.say(event, Durable::Never);
         };
         let cx = self.cx(unit, false, &none, &trace);
-        let answer = self.probe(already, &cx).await.map_err(looking)?;
+        let answer = loop {
+            match self.probe(unit, already, &cx).await {
+                Ok(answer) => break answer,
+                Err(trouble) => {
+                    let probe = &*already.probe;
+                    self.renew(unit, probe, trouble, false).await.map_err(looking)?;
+                }
+            }
+        };
         let mut objects = all(&cx, already.find, &answer.locals, answer.input).map_err(looking)?;
         objects.retain(|object| *object != Val::default());
         match objects.len() {
@@ -64,7 +72,12 @@ impl Engine<'_> {
     }
 
     /// The look-up is a read: it is tried again as its connection says.
-    async fn probe(&self, already: &Already, cx: &Cx<'_>) -> Result<Answer, Trouble> {
+    async fn probe(
+        &self,
+        unit: &Unit<'_>,
+        already: &Already,
+        cx: &Cx<'_>,
+    ) -> Result<Answer, Trouble> {
         let name = already.probe.connection();
         let retry = name
             .and_then(|name| cx.connections.iter().find(|known| known.name == name))
@@ -72,9 +85,9 @@ impl Engine<'_> {
             .unwrap_or_default();
         let mut attempt = 1;
         loop {
-            match already.probe.run(cx).await {
-                Err(Trouble::Failed(_, again))
-                    if again != crate::step::Again::No && attempt <= retry.times =>
+            match self.act(unit, &*already.probe, cx).await {
+                Err(Trouble::Failed(_, Again::Safe | Again::MaybeDone))
+                    if attempt <= retry.times =>
                 {
                     tokio::time::sleep(retry.wait(attempt)).await;
                     attempt += 1;

@@ -25,10 +25,10 @@ pub(super) type Before = HashMap<String, Labeled>;
 impl Engine<'_> {
     /// A read: tried again as its retry says, polled as its `until` says.
     pub(super) async fn read(&self, unit: &Unit<'_>) -> Result<Got, Trouble> {
-        let Some(until) = &unit.step.until else { return self.tried(unit, None).await };
+        let Some(until) = &unit.step.until else { return self.look_up(unit).await };
         let began = self.recorder.now_ms();
         for attempt in 1.. {
-            let got = self.tried(unit, None).await;
+            let got = self.look_up(unit).await;
             let so_far = match &got {
                 Ok(_) if until.that.holds(&*unit.scope)? => return got,
                 Ok(_) => format!("waiting until {}", until.that.source().trim()),
@@ -42,6 +42,16 @@ impl Engine<'_> {
             self.pause(unit, attempt, so_far, until.every).await;
         }
         Err(Trouble::failed("polled too often"))
+    }
+
+    /// A read with its retries; once more if what it sends could be renewed.
+    async fn look_up(&self, unit: &Unit<'_>) -> Result<Got, Trouble> {
+        loop {
+            match self.tried(unit, None).await {
+                Ok(got) => return Ok(got),
+                Err(trouble) => self.renew(unit, &*unit.step.action, trouble, false).await?,
+            }
+        }
     }
 
     /// One action with its retries: a *once* step is repeated only if nothing was done.
@@ -58,7 +68,7 @@ impl Engine<'_> {
             };
             let Trouble::Failed(failure, again) = &trouble else { return Err(trouble) };
             let safe = match again {
-                Again::No => false,
+                Again::No | Again::Renewed => false,
                 Again::Safe => true,
                 Again::MaybeDone => unit.step.effect < Effect::Once,
             };
@@ -96,7 +106,7 @@ impl Engine<'_> {
             let _ = self.recorder.say(Event::Trace { step, line }, Durable::Never);
         };
         let cx = self.cx(unit, doubt.is_some(), doubt.unwrap_or(&none), &trace);
-        let answer = unit.step.action.run(&cx).await?;
+        let answer = self.act(unit, &*unit.step.action, &cx).await?;
         let saved =
             self.save(&cx, unit, &answer).map_err(|trouble| unreadable(unit, &answer, trouble))?;
         Ok(Got { answer, saved })

@@ -183,12 +183,24 @@ impl<'a> Engine<'a> {
         if in_doubt && effect == Effect::Once {
             return self.back_in_doubt(unit, &what);
         }
-        self.tell(Event::UndoIntent { step: unit.id.clone(), effect, what }, Durable::Now)?;
+        self.begin_back(unit, effect, &what)?;
         self.begin(unit)?;
-        match act(unit, &cx).await {
-            Ok(summary) => self.undone(unit, began, summary, effect),
-            Err(trouble) => self.back_failed(unit, trouble),
+        loop {
+            let trouble = match self.act_back(unit, &cx).await {
+                Ok(summary) => return self.undone(unit, began, summary, effect),
+                Err(trouble) => trouble,
+            };
+            let action = unit.step.undo.as_deref().unwrap_or(&*unit.step.action);
+            match self.renew(unit, action, trouble, true).await {
+                Ok(()) => self.begin_back(unit, effect, &what)?,
+                Err(trouble) => return self.back_failed(unit, trouble),
+            }
         }
+    }
+
+    fn begin_back(&self, unit: &Unit<'_>, effect: Effect, what: &str) -> Result<(), Broken> {
+        let (step, what) = (unit.id.clone(), what.to_owned());
+        self.tell(Event::UndoIntent { step, effect, what }, Durable::Now)
     }
 
     /// Whether a step in doubt happened; if it did not, there is nothing to take back.
@@ -256,38 +268,43 @@ impl<'a> Engine<'a> {
             Trouble::Interrupted => Ok(Some(Outcome::Interrupted)),
         }
     }
-}
 
-async fn act(unit: &Unit<'_>, cx: &Cx<'_>) -> Result<String, Trouble> {
-    let Some(undo) = &unit.step.undo else {
-        return match unit.step.action.take_back(cx) {
-            Some(back) => back.await,
-            None => Err(Trouble::failed("there is no way to take this back")),
+    async fn act_back(&self, unit: &Unit<'_>, cx: &Cx<'_>) -> Result<String, Trouble> {
+        let Some(undo) = &unit.step.undo else {
+            return match unit.step.action.take_back(cx) {
+                Some(back) => back.await,
+                None => Err(Trouble::failed("there is no way to take this back")),
+            };
         };
-    };
-    repeat(undo.as_ref(), cx).await
-}
-
-/// An undo is tried again as its connection says, if that is safe.
-async fn repeat(undo: &dyn Step, cx: &Cx<'_>) -> Result<String, Trouble> {
-    let retry = undo
-        .connection()
-        .and_then(|name| cx.connections.iter().find(|known| known.name == name))
-        .map(|connection| connection.retry)
-        .unwrap_or_default();
-    for attempt in 1.. {
-        match undo.run(cx).await {
-            Ok(answer) => return Ok(answer.summary),
-            Err(Trouble::Failed(failure, again)) => {
-                let safe = again == Again::Safe
-                    || again == Again::MaybeDone && undo.effect() < Effect::Once;
-                if !safe || attempt > retry.times {
-                    return Err(Trouble::Failed(failure, again));
-                }
-            }
-            Err(other) => return Err(other),
-        }
-        tokio::time::sleep(retry.wait(attempt)).await;
+        self.repeat(unit, undo.as_ref(), cx).await
     }
-    Err(Trouble::failed("tried too often"))
+
+    /// An undo is tried again as its connection says, if that is safe.
+    async fn repeat(
+        &self,
+        unit: &Unit<'_>,
+        undo: &dyn Step,
+        cx: &Cx<'_>,
+    ) -> Result<String, Trouble> {
+        let retry = undo
+            .connection()
+            .and_then(|name| cx.connections.iter().find(|known| known.name == name))
+            .map(|connection| connection.retry)
+            .unwrap_or_default();
+        for attempt in 1.. {
+            match self.act(unit, undo, cx).await {
+                Ok(answer) => return Ok(answer.summary),
+                Err(Trouble::Failed(failure, again)) => {
+                    let safe = again == Again::Safe
+                        || again == Again::MaybeDone && undo.effect() < Effect::Once;
+                    if !safe || attempt > retry.times {
+                        return Err(Trouble::Failed(failure, again));
+                    }
+                }
+                Err(other) => return Err(other),
+            }
+            tokio::time::sleep(retry.wait(attempt)).await;
+        }
+        Err(Trouble::failed("tried too often"))
+    }
 }

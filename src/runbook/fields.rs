@@ -55,6 +55,7 @@ pub const RULES: RuleSet = &[
         "connections",
         Rules { needs: &["base"], with: &[("client_key", "client_cert")], ..Rules::NONE },
     ),
+    ("renew", Rules::needs(&["input"])),
     (
         "steps",
         Rules {

@@ -356,6 +356,13 @@ impl Http {
 
     fn answer(&self, cx: &Cx<'_>, what: &str, response: &Response) -> Result<Answer, Trouble> {
         let status = response.status;
+        let renew = self.spec(cx)?.renew.as_ref();
+        if renew.is_some_and(|renew| renew.fits(status, &response.body)) {
+            return Err(match self.refused(cx, what, response) {
+                Trouble::Failed(failure, _) => Trouble::Failed(failure, Again::Renewed),
+                other => other,
+            });
+        }
         let accepted = if self.accept.is_empty() {
             (200..300).contains(&status)
         } else {

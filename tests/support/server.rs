@@ -33,13 +33,15 @@ pub(crate) enum Fault {
     Stall,
     /// The head promises the whole body, half of it comes, then the connection closes.
     Cut,
+    /// The request is answered, and from then on the server is down.
+    ThenDown,
 }
 
 impl Fault {
     /// The fault of that name in a transcript.
     pub(crate) fn named(name: &str) -> Option<Self> {
         match name {
-            "refuse" => Some(Self::Refuse),
+            "then-down" => Some(Self::ThenDown),
             "close" => Some(Self::Close),
             "drop" => Some(Self::Drop),
             "deaf" => Some(Self::Deaf),
@@ -159,6 +161,8 @@ struct State {
     handler: Option<Handler>,
     log: Vec<Request>,
     faults: HashMap<usize, Fault>,
+    /// What goes wrong at the next such request: method and path.
+    awaited: Vec<(String, Fault)>,
     /// How often `release` was called; what is held waits for the next.
     released: usize,
     up: bool,
@@ -295,6 +299,16 @@ impl Server {
         }
     }
 
+    /// Sets what goes wrong at the next request of this method and path.
+    pub(crate) fn fault_on(&self, request: &str, fault: Fault) {
+        self.0.state().awaited.push((request.to_owned(), fault));
+    }
+
+    /// The requests that were to go wrong and never came.
+    pub(crate) fn unmet(&self) -> Vec<String> {
+        self.0.state().awaited.iter().map(|(request, _)| request.clone()).collect()
+    }
+
     /// Nothing goes wrong any more, but for what is held already.
     pub(crate) fn heal(&self) {
         self.0.state().faults.clear();
@@ -343,6 +357,14 @@ impl Drop for Server {
         self.release();
         self.stop();
     }
+}
+
+/// The first fault awaited for such a request, which is awaited no longer.
+pub(crate) fn strike<F>(awaited: &mut Vec<(String, F)>, method: &str, target: &str) -> Option<F> {
+    let path = target.split('?').next().unwrap_or(target);
+    let request = format!("{method} {path}");
+    let at = awaited.iter().position(|(known, _)| *known == request)?;
+    Some(awaited.remove(at).1)
 }
 
 struct Connection<'a> {
@@ -408,14 +430,16 @@ impl Connection<'_> {
         let mut state = self.shared.state();
         let number = state.log.len() + 1;
         let fault = state.faults.get(&number).copied();
+        let fault = fault.or_else(|| strike(&mut state.awaited, &request.method, &request.target));
         let answer = match &mut state.handler {
             _ if matches!(fault, Some(Fault::Drop | Fault::Deaf)) => nothing(),
             Some(handler) => handler(&request),
             None => find(&mut state.routes, &request),
         };
         state.log.push(request);
-        let last = state.faults.get(&(number + 1)) == Some(&Fault::Refuse);
-        if last {
+        let refused = state.faults.get(&(number + 1)) == Some(&Fault::Refuse);
+        let last = refused || fault == Some(Fault::ThenDown);
+        if refused {
             // It strikes once: the request that comes after the return is served.
             state.faults.remove(&(number + 1));
         }

@@ -20,11 +20,15 @@
 //!
 //! $ cat FILE   $ mode FILE   $ ls FOLDER   $ rm FILE   $ write FILE <<EOF … EOF
 //! $ chmod OCTAL FILE   $ mkdir FOLDER   $ link TARGET FILE
-//! $ server stop|start|release   $ server fault N refuse|close|hold|stall|cut   $ requests
+//! $ server stop|start|release   $ requests
+//! $ server fault METHOD PATH close|hold|stall|cut|then-down   at the next such request
 //! $ fake start FAKE.TOML [STATE…]   a fake of a service; `bundled/…` is in `runbooks/`
-//! $ fake stop|back|requests   $ fake fault N close|do-and-close|cut|STATUS
+//! $ fake stop|back|requests
+//! $ fake fault METHOD PATH close|do-and-close|cut|STATUS
 //! $ # a remark
 //! ```
+//!
+//! A fault whose request never comes fails the case.
 //!
 //! A fake keeps port, state and log while it is down. `[SERVER]` and `[FAKE]` are `HOST:PORT`s.
 //! What varies is replaced: those, `[DIR]`, `[TIME]`, `[WHEN]`, `[PID]`, `[REHEARSAL]`, `[HOST]`, `[DIGEST]`, `[KEY]`.
@@ -166,8 +170,15 @@ impl Session {
             let raw = stage.perform(block).map_err(|why| format!("`$ {}`: {why}", block.line))?;
             outputs.push(raw);
         }
+        met(stage.server.unmet())?;
+        met(stage.fake.borrow().as_ref().map(Faked::unmet).unwrap_or_default())?;
         Ok(self.with(&outputs))
     }
+}
+
+/// A fault whose request never came shows nothing: the case is wrong.
+fn met(unmet: Vec<String>) -> Result<(), String> {
+    if unmet.is_empty() { Ok(()) } else { Err(format!("never came: {}", unmet.join(", "))) }
 }
 
 fn heredoc_lines<'a>(lines: &mut impl Iterator<Item = &'a str>) -> Result<String, String> {
@@ -309,10 +320,9 @@ impl Stage {
             ["stop"] => self.server.stop(),
             ["start"] => self.server.resume(),
             ["release"] => self.server.release(),
-            ["fault", number, name] => {
-                let number = number.parse().map_err(|_| format!("no number: `{number}`"))?;
+            ["fault", method, path, name] => {
                 let fault = Fault::named(name).ok_or_else(|| format!("no fault `{name}`"))?;
-                self.server.fault_at(number, fault);
+                self.server.fault_on(&format!("{method} {path}"), fault);
             }
             _ => return Err("unknown server control".to_owned()),
         }
@@ -327,7 +337,9 @@ impl Stage {
                 None => self.env.path(file),
             };
             let text = fs::read_to_string(path).map_err(|error| format!("{file}: {error}"))?;
-            *fake = Some(Faked::start(&text, states)?);
+            if let Some(before) = fake.replace(Faked::start(&text, states)?) {
+                met(before.unmet())?;
+            }
             return Ok(String::new());
         }
         let fake = fake.as_mut().ok_or("there is no fake")?;
@@ -335,10 +347,7 @@ impl Stage {
             ["stop"] => fake.stop(),
             ["back"] => fake.resume()?,
             ["requests"] => return Ok(fake.requests()),
-            ["fault", number, name] => {
-                let number = number.parse().map_err(|_| format!("no number: `{number}`"))?;
-                fake.fault_at(number, name)?;
-            }
+            ["fault", method, path, name] => fake.fault_on(&format!("{method} {path}"), name)?,
             _ => return Err("unknown fake control".to_owned()),
         }
         Ok(String::new())
@@ -494,6 +503,20 @@ mod tests {
         let case = case("$ write a <<EOF\none\nEOF\n$ cat a\ntwo\n");
         let problem = check_folder(case.root(), false).unwrap_err();
         assert!(problem.contains("\n-two\n+one\n"), "{problem}");
+    }
+
+    #[test]
+    fn a_fault_that_never_struck_fails_the_case() {
+        for (session, request) in [
+            ("$ server fault GET /x close\n", "GET /x"),
+            ("$ fake start f.toml\n$ fake fault POST /y 503\n", "POST /y"),
+            ("$ fake start f.toml\n$ fake fault POST /y 503\n$ fake start f.toml\n", "POST /y"),
+        ] {
+            let case = case(session);
+            fs::write(case.path("f.toml"), "format = 1\nabout = \"x\"\n[inputs]\n[state]\n[[routes]]\non = \"GET /\"\njq = \"{}\"\n").unwrap();
+            let problem = check_folder(case.root(), true).unwrap_err();
+            assert!(problem.ends_with(&format!("never came: {request}")), "{problem}");
+        }
     }
 
     #[test]

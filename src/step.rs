@@ -385,6 +385,8 @@ pub struct Cx<'a> {
     pub step: &'a str,
     /// What its author says about it, Markdown.
     pub about: &'a str,
+    /// What the step may do to the world.
+    pub effect: Effect,
     /// The names it may read.
     pub scope: &'a Scope,
     /// What all steps share.

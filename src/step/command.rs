@@ -241,8 +241,14 @@ impl Command {
         let url = url::Url::parse(&format!("{fake}{}", crate::fake::COMMANDS))
             .map_err(|error| Trouble::failed(format!("`{fake}` is no address: {error}")))?;
         let client = cx.services.client("", &url, 0, &Tls::default(), None).await?;
+        // What may be done again is told from what may not, as with calls.
+        let method = match cx.effect {
+            Effect::Pure | Effect::Read => "GET",
+            Effect::Repeatable => "PUT",
+            Effect::Once => "POST",
+        };
         let request = Request {
-            method: "POST".to_owned(),
+            method: method.to_owned(),
             url,
             headers: vec![("content-type".to_owned(), "application/json".to_owned())],
             body: Some(told.to_string().into_bytes()),

@@ -101,12 +101,15 @@ pub enum From {
     File(Template),
 }
 
-impl std::fmt::Display for From {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl From {
+    /// Where that is, in words.
+    pub fn words(&self, scope: &crate::scope::Scope) -> String {
+        let path =
+            |file: &Template| file.render_text(scope).unwrap_or_else(|_| file.source().to_owned());
         match self {
-            Self::Env(name) => write!(f, "environment variable {name}"),
-            Self::Dotenv { file, key } => write!(f, "{key} of {}", file.source()),
-            Self::File(file) => write!(f, "{}", file.source()),
+            Self::Env(name) => format!("environment variable {name}"),
+            Self::Dotenv { file, key } => format!("{key} in {}", path(file)),
+            Self::File(file) => path(file),
         }
     }
 }

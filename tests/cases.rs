@@ -25,6 +25,7 @@ cases! {
     add_oidc_lost_answer
     add_oidc_missing_flows
     add_oidc_no_signing_key
+    add_oidc_no_token
     add_oidc_reserved_slug
     add_oidc_undo
     add_oidc_wrong_token

@@ -63,7 +63,7 @@ impl Engine<'_> {
         let trouble = Trouble::Failed(failure, Again::No);
         let Some((renew, input)) = renewable(unit, action) else { return Err(trouble) };
         let trouble = renew.hint.iter().fold(trouble, Trouble::hint);
-        let trouble = trouble.hint(without(input));
+        let trouble = trouble.hint(without(unit, input));
         if !self.renewals.tried.borrow_mut().insert(unit.id.clone()) {
             return Err(trouble);
         }
@@ -131,9 +131,10 @@ fn unwritten(_: Broken) -> Trouble {
 }
 
 /// What is said where there is no new value.
-fn without(input: &Input) -> String {
+fn without(unit: &Unit<'_>, input: &Input) -> String {
     let name = &input.name;
-    let sources: Vec<String> = input.from.iter().map(ToString::to_string).collect();
+    let sources: Vec<String> =
+        input.from.iter().map(|from| from.words(unit.scope.root())).collect();
     match sources.as_slice() {
         [] => format!("`{name}` was refused: `resume` asks for another, if a person is there"),
         all => format!(

@@ -170,14 +170,14 @@ impl Session {
             let raw = stage.perform(block).map_err(|why| format!("`$ {}`: {why}", block.line))?;
             outputs.push(raw);
         }
-        met(stage.server.unmet())?;
-        met(stage.fake.borrow().as_ref().map(Faked::unmet).unwrap_or_default())?;
+        met(&stage.server.unmet())?;
+        met(&stage.fake.borrow().as_ref().map(Faked::unmet).unwrap_or_default())?;
         Ok(self.with(&outputs))
     }
 }
 
 /// A fault whose request never came shows nothing: the case is wrong.
-fn met(unmet: Vec<String>) -> Result<(), String> {
+fn met(unmet: &[String]) -> Result<(), String> {
     if unmet.is_empty() { Ok(()) } else { Err(format!("never came: {}", unmet.join(", "))) }
 }
 
@@ -338,7 +338,7 @@ impl Stage {
             };
             let text = fs::read_to_string(path).map_err(|error| format!("{file}: {error}"))?;
             if let Some(before) = fake.replace(Faked::start(&text, states)?) {
-                met(before.unmet())?;
+                met(&before.unmet())?;
             }
             return Ok(String::new());
         }

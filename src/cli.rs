@@ -14,6 +14,7 @@ mod log;
 mod new;
 mod out;
 mod plan;
+mod plugins;
 mod rehearse;
 mod resume;
 mod run;
@@ -28,6 +29,7 @@ mod undo;
 
 use clap::{CommandFactory as _, Parser, Subcommand, ValueEnum};
 
+use crate::crash::How;
 use crate::exit::Exit;
 use crate::world::World;
 
@@ -92,6 +94,7 @@ enum Command {
 
 /// The whole program: reads the arguments, runs the command, says how it ended.
 pub fn main() -> Exit {
+    crate::world::keep_to_itself();
     install_panic_hook();
     clap_complete::CompleteEnv::with_factory(Cli::command).complete();
     let cli = match Cli::try_parse() {
@@ -101,6 +104,9 @@ pub fn main() -> Exit {
     let world = World::real();
     let crash_at = world.var(crate::crash::VARIABLE).and_then(|at| at.parse().ok());
     crate::crash::arm(crash_at.unwrap_or(0));
+    if let Some(how) = crash_how(&world) {
+        crate::crash::by(how);
+    }
     let global = &cli.global;
     if global.output == Some(Output::Json) && !matches!(cli.command, Command::Check(_)) {
         out::error("`--output json` is for `check`; a run's events come with `--output jsonl`");
@@ -130,8 +136,23 @@ pub fn main() -> Exit {
 }
 
 fn usage(error: &clap::Error) -> Exit {
-    let _ = error.print();
+    // what was typed is said again: not where it would steer the terminal or make lines of its own
+    let mut words = std::env::args_os().map(|word| word.to_string_lossy().into_owned());
+    match words.find(|word| word.chars().any(char::is_control)) {
+        Some(word) => {
+            let word = word.escape_debug();
+            out::error(&format!("not understood, and `{word}` holds control characters"));
+            out::hint("`runbook --help` shows what is understood");
+        }
+        None => drop(error.print()),
+    }
     if error.use_stderr() { Exit::Usage } else { Exit::Done }
+}
+
+/// How tests want the process to end, where not by SIGKILL.
+fn crash_how(world: &World) -> Option<How> {
+    let panic = world.var(crate::crash::PANIC).map(|text| How::Panic(text.to_owned()));
+    panic.or_else(|| world.var(crate::crash::ABORT).map(|_| How::Abort))
 }
 
 /// A panic is a bug of ours: it says so, without values that might be secret.
@@ -140,8 +161,13 @@ fn install_panic_hook() {
         let place = panic
             .location()
             .map_or_else(String::new, |at| format!(" at {}:{}", at.file(), at.line()));
-        out::error(&format!("internal error{place}: this is a bug of `runbook`, not of yours"));
-        out::hint("what was done so far is in the journal; `runbook resume` goes on from there");
+        // its message may quote a value nobody has named secret yet: it is never shown
+        out::bare(&format!(
+            "error: internal error{place}: this is a bug of `runbook`, not of yours"
+        ));
+        out::bare(
+            "hint: what was done so far is in the journal; `runbook resume` goes on from there",
+        );
         #[expect(clippy::exit, reason = "the documented exit code of a bug")]
         std::process::exit(i32::from(Exit::Bug.code()));
     }));

@@ -244,12 +244,18 @@ impl<'a> Engine<'a> {
         Ok(Read { unit, began, got })
     }
 
-    /// Whether a step's `when` holds.
+    /// Whether a step's `when` holds. What it would show by itself must not be secret.
     fn wanted(unit: &Unit<'_>) -> Result<bool, Trouble> {
         let held = unit.step.when.as_ref().map(|when| when.holds(&*unit.scope)).transpose();
         let held =
             held.map_err(|error| Trouble::failed(format!("`when` cannot be judged: {}", error.0)))?;
-        Ok(held.unwrap_or(true))
+        let wanted = held.unwrap_or(true);
+        if wanted && unit.step.action.nested().is_none() {
+            // into a used runbook the label goes with the value
+            unit.refuse_shown(&unit.step.uses.list)?;
+            unit.refuse_shown(&unit.step.uses.before)?;
+        }
+        Ok(wanted)
     }
 
     fn skip(&self, unit: &Unit<'_>) -> Flow {

@@ -1,7 +1,8 @@
 //! Finding runbooks by name.
 //!
 //! In this order: the path given; `./runbooks`; the person's own; `RUNBOOK_PATH`; the
-//! bundled ones. In each folder `NAME.toml` and `SERVICE/NAME.toml`.
+//! bundled ones. In each folder `NAME.toml` and `SERVICE/NAME.toml`. And finding the programs of
+//! plug-ins, which are never run here.
 
 use std::path::{Path, PathBuf};
 
@@ -76,6 +77,60 @@ pub fn used(name: &str, from: &Source, world: &World) -> Result<Source, String> 
         }
         NotFound::Unreadable(path, error) => format!("cannot read {}: {error}", path.display()),
     })
+}
+
+/// Where a plug-in's program is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// Beside the runbook that names it: it came from where that came from.
+    Beside(PathBuf),
+    /// In a folder of `PATH`: somebody installed it.
+    Installed(PathBuf),
+}
+
+/// A plug-in's program by its file's name: beside the runbook that names it, else installed.
+/// What came with this program uses none.
+pub fn program(name: &str, from: &Source, world: &World) -> Option<Place> {
+    if came_with(&from.text) || from.path.starts_with(PREFIX) {
+        return None;
+    }
+    let beside = world.cwd.join(Path::new(&*from.path).with_file_name(name));
+    // without the `.` of `./file.toml`
+    let beside: PathBuf = beside.components().collect();
+    if beside.is_file() {
+        return Some(Place::Beside(beside));
+    }
+    let mut folders = path_folders(world);
+    folders.find_map(|folder| runs(&folder.join(name))).map(Place::Installed)
+}
+
+/// The names of all programs in `PATH` that begin so, sorted.
+pub fn programs(prefix: &str, world: &World) -> Vec<String> {
+    let entries = path_folders(world).filter_map(|folder| std::fs::read_dir(folder).ok()).flatten();
+    let paths = entries.filter_map(|entry| runs(&entry.ok()?.path()));
+    let names = paths.filter_map(|path| path.file_name()?.to_str().map(str::to_owned));
+    let mut names: Vec<String> = names.filter(|name| name.starts_with(prefix)).collect();
+    names.sort_unstable();
+    names.dedup();
+    names
+}
+
+/// The folders of `PATH`. One that depends on where one stands is no place for what is installed.
+fn path_folders(world: &World) -> impl Iterator<Item = PathBuf> {
+    let path = world.var("PATH").unwrap_or("");
+    path.split(':').map(PathBuf::from).filter(|folder| folder.is_absolute())
+}
+
+/// The path, if it is a file that may be run.
+fn runs(path: &Path) -> Option<PathBuf> {
+    executable(path).then(|| path.to_owned())
+}
+
+/// Whether a path is a file that somebody may run.
+pub fn executable(path: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::metadata(path)
+        .is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
 }
 
 /// Every runbook there is: those found first hide later ones of the same name.

@@ -132,7 +132,7 @@ impl History {
                 self.inputs.clone_from(inputs);
                 self.rehearsal = *rehearsal;
             }
-            Event::Resumed { text, uses, steps, inputs } => {
+            Event::Resumed { text, uses, steps, inputs, .. } => {
                 self.outcome = None;
                 self.inputs.extend(inputs.clone());
                 if let Some(text) = text {

@@ -131,6 +131,7 @@ impl Schema {
             Shape::Texts | Shape::Templates => one_or_more(&text()),
             Shape::Integers => one_or_more(&whole()),
             Shape::Word(words) => json!({ "enum": words }),
+            Shape::Words(words) => one_or_more(&json!({ "enum": words })),
             Shape::Table(fields) => self.table(field.name, fields),
             Shape::Tables(fields) => {
                 json!({ "type": "array", "items": self.table(field.name, fields) })

@@ -6,6 +6,7 @@
 
 pub mod connection;
 mod append;
+mod block;
 mod command;
 mod dns;
 mod generate;
@@ -14,15 +15,18 @@ mod http;
 pub mod jq;
 pub mod manual;
 mod note;
+pub mod plugin;
 mod prompt;
+mod rehearsed;
 mod remove;
+pub mod retry;
 mod use_runbook;
 
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::fmt::Debug;
 use std::future::Future;
-use std::path::PathBuf;
+use std::path::{Component, Path, PathBuf};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -41,7 +45,9 @@ use crate::value::Labeled;
 use crate::world::World;
 pub use connection::Connection;
 pub use gate::{Gate, judge};
+pub use http::RULES as HTTP_RULES;
 pub use manual::{Hand, Manual};
+pub use retry::{Cause, Refusal};
 
 /// All kinds.
 pub static KINDS: &[Kind] = &[
@@ -108,6 +114,11 @@ pub trait Step: Debug {
     /// Whether a person may be asked.
     fn asks(&self) -> bool {
         false
+    }
+
+    /// Whether it would take this answer of a person's, and if not, why. `None` if it asks nothing.
+    fn takes(&self, _answer: &str) -> Option<Result<(), String>> {
+        None
     }
 
     /// Whether it keeps its place among the steps, never run beside another.
@@ -215,7 +226,7 @@ pub enum Trouble {
 }
 
 /// Whether trying again may help, and may harm.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum Again {
     /// It would fail the same way.
     No,
@@ -223,8 +234,30 @@ pub enum Again {
     Safe,
     /// It may have been done; only what is safe to repeat is repeated.
     MaybeDone,
+    /// A call to a service failed: what it came to says the rest.
+    Call(Box<Refusal>),
     /// Nothing was done, as the service takes a value no longer that the connection can renew.
     Renewed,
+}
+
+impl Again {
+    /// Whether a step of this effect may be tried again: a *once* one only if nothing was done.
+    pub fn is_safe(&self, effect: Effect) -> bool {
+        match self {
+            Self::No | Self::Renewed => false,
+            Self::Safe => true,
+            Self::MaybeDone => effect < Effect::Once,
+            Self::Call(refusal) => refusal.definite || effect < Effect::Once,
+        }
+    }
+
+    /// What a call came to, if one failed.
+    pub fn refusal(&self) -> Option<&Refusal> {
+        match self {
+            Self::Call(refusal) => Some(refusal),
+            _ => None,
+        }
+    }
 }
 
 impl Trouble {
@@ -302,12 +335,9 @@ impl Services {
     /// Where a file is: as the path says, or in a rehearsal below its folder, so that nothing
     /// real is written.
     pub fn place(&self, path: &str) -> PathBuf {
-        let path = self.world.cwd.join(self.world.expand_home(path));
         match &self.folder {
-            Some(folder) if !path.starts_with(folder) => {
-                folder.join(path.strip_prefix("/").unwrap_or(&path))
-            }
-            _ => path,
+            Some(folder) => rehearsed(folder, path, &self.world),
+            None => self.world.cwd.join(self.world.expand_home(path)),
         }
     }
 
@@ -351,6 +381,21 @@ impl Services {
         }
         Ok(session)
     }
+}
+
+/// Where a rehearsal has a file: its folder stands for the root, and for the place where the
+/// program was started. No path leads out of it.
+pub fn rehearsed(folder: &Path, path: &str, world: &World) -> PathBuf {
+    let path = world.expand_home(path);
+    let mut parts = Vec::new();
+    for part in path.strip_prefix(folder).unwrap_or(&path).components() {
+        match part {
+            Component::Normal(name) => parts.push(name),
+            Component::ParentDir => drop(parts.pop()),
+            _ => {}
+        }
+    }
+    parts.iter().fold(folder.to_path_buf(), |placed, name| placed.join(name))
 }
 
 /// Nothing moves on the screen while it lives.
@@ -404,6 +449,8 @@ pub struct Cx<'a> {
     /// What the step's own outcome kept for taking it back; when the step is in doubt, how
     /// things stood before.
     pub private: &'a HashMap<String, Labeled>,
+    /// What an attempt leaves for the next one, if the step is tried again.
+    pub kept: RefCell<Option<Box<dyn std::any::Any>>>,
     /// Says one line for `-v`.
     pub trace: &'a dyn Fn(String),
 }
@@ -412,22 +459,6 @@ impl Cx<'_> {
     /// A text as anybody may see it.
     pub fn mask(&self, text: &str) -> String {
         self.services.redactor.mask(text)
-    }
-
-    /// Refuses a secret that is only known to be one now: an inner runbook's, for example.
-    /// `check` has refused the others.
-    pub fn refuse_secret<'n>(
-        &self,
-        names: impl IntoIterator<Item = &'n str>,
-        place: &str,
-    ) -> Result<(), Trouble> {
-        match names.into_iter().find(|name| self.scope.any_secret([*name])) {
-            None => Ok(()),
-            Some(name) => {
-                Err(Trouble::failed(format!("the secret `{name}` would show in {place}"))
-                    .hint("where it is meant to show, write `reveal = true` in the same table"))
-            }
-        }
     }
 
     /// A template's text as a person may see it. What it reads itself stays readable if its

@@ -114,7 +114,7 @@ pub const EXPECT: &[Field] = &[
     Field {
         name: "changes",
         shape: Shape::Texts,
-        about: "All requests but GET, HEAD and OPTIONS, in order, that were answered with 2xx.",
+        about: "All requests but GET, HEAD and OPTIONS, in order, that were carried out (2xx, also if the answer was lost).",
     },
     Field {
         name: "files",

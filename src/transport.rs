@@ -6,7 +6,7 @@
 pub mod ssh;
 mod tls;
 
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::redirect::Policy;
@@ -54,6 +54,20 @@ impl Response {
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
+
+    /// How long `Retry-After` asks to wait (RFC 9110, 10.2.3): seconds, or until a time, which
+    /// is measured by the server's own clock if it says it, else by `now_ms`, Unix time.
+    pub fn retry_after(&self, now_ms: i64) -> Option<Duration> {
+        let asked = self.header("retry-after")?.trim();
+        if let Ok(seconds) = asked.parse::<u64>() {
+            return Some(Duration::from_secs(seconds));
+        }
+        let date = |text: &str| httpdate::parse_http_date(text).ok();
+        let ours = || UNIX_EPOCH + Duration::from_millis(u64::try_from(now_ms).unwrap_or(0));
+        let now = self.header("date").and_then(date).unwrap_or_else(ours);
+        // a time that has passed asks for no wait
+        Some(date(asked)?.duration_since(now).unwrap_or_default())
+    }
 }
 
 /// Why there is no answer.
@@ -65,6 +79,8 @@ pub enum Broken {
     NoWay(ssh::Fault),
     /// The request was sent; the server may have acted on it.
     NoAnswer(String),
+    /// The same: nothing came in time.
+    TooLate(String),
     /// The server answered, but the answer cannot be taken.
     BadAnswer(String),
 }
@@ -73,7 +89,10 @@ impl Broken {
     /// What went wrong, one line.
     pub fn message(&self) -> &str {
         match self {
-            Self::NotSent(text) | Self::NoAnswer(text) | Self::BadAnswer(text) => text,
+            Self::NotSent(text)
+            | Self::NoAnswer(text)
+            | Self::TooLate(text)
+            | Self::BadAnswer(text) => text,
             Self::NoWay(fault) => &fault.message,
         }
     }
@@ -123,7 +142,7 @@ impl Client {
         crash::point();
         let answer = tokio::time::timeout(timeout, self.exchange(built)).await;
         crash::point();
-        answer.unwrap_or_else(|_| Err(Broken::NoAnswer(format!("no answer within {timeout:?}"))))
+        answer.unwrap_or_else(|_| Err(Broken::TooLate(format!("no answer within {timeout:?}"))))
     }
 
     fn build(&self, request: Request) -> Result<reqwest::Request, String> {
@@ -225,4 +244,44 @@ fn root_cause(error: &reqwest::Error) -> String {
         cause = inner;
     }
     cause.to_string().to_lowercase()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// 1994-11-06 08:49:37 UTC, in milliseconds.
+    const NOW: i64 = 784_111_777_000;
+
+    fn asks(headers: &[(&str, &str)]) -> Option<Duration> {
+        let headers = headers.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        Response { status: 503, headers, body: Vec::new() }.retry_after(NOW)
+    }
+
+    #[test]
+    fn retry_after_is_read_in_every_form_that_rfc_9110_has() {
+        for (value, wait) in [
+            ("0", Some(0)),
+            (" 120 ", Some(120)),
+            ("Sun, 06 Nov 1994 08:50:07 GMT", Some(30)),
+            ("Sunday, 06-Nov-94 08:50:07 GMT", Some(30)),
+            ("Sun Nov  6 08:50:07 1994", Some(30)),
+            ("Sun, 06 Nov 1994 08:49:07 GMT", Some(0)),
+            ("soon", None),
+            ("-1", None),
+            ("1.5", None),
+            ("", None),
+        ] {
+            assert_eq!(asks(&[("retry-after", value)]), wait.map(Duration::from_secs), "{value}");
+        }
+        assert_eq!(asks(&[]), None);
+    }
+
+    #[test]
+    fn a_time_is_measured_by_the_clock_of_who_says_it() {
+        let until = ("retry-after", "Sun, 06 Nov 1994 10:00:10 GMT");
+        let date = ("date", "Sun, 06 Nov 1994 10:00:00 GMT");
+        assert_eq!(asks(&[until, date]), Some(Duration::from_secs(10)));
+        assert_eq!(asks(&[until, ("date", "now")]), Some(Duration::from_secs(4233)));
+    }
 }

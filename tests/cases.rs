@@ -36,7 +36,9 @@ cases! {
     command
     doubt_adopted
     doubt_differing
+    doubt_deeper
     doubt_done
+    doubt_inside
     doubt_killed
     doubt_redo
     eight_mistakes
@@ -45,6 +47,7 @@ cases! {
     gate_after_change
     gate_fails
     gate_without_already
+    guide_add_user
     input_precedence
     interrupted
     interrupted_read
@@ -56,6 +59,9 @@ cases! {
     not_json
     one_hand
     plan
+    plugin_answers
+    plugin_check
+    prompt_rules
     prompt_waits
     rehearse
     rehearse_writes
@@ -67,6 +73,7 @@ cases! {
     renewed_token
     resume_after_failure
     retry_and_until
+    reveal
     retry_once
     runs_and_log
     runs_filter
@@ -75,16 +82,20 @@ cases! {
     undo
     undo_append
     undo_in_doubt
+    undo_remove
     undo_resumed
     undo_undecided
     undo_updated
+    undo_walked
     until
     updated_changed
     updated_inserted
+    updated_input
     updated_refused
     updated_removed
     updated_renamed
     updated_renamed_secret
+    use_cycle
     verbose
     version_and_usage
 }

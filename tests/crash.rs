@@ -118,18 +118,19 @@ fn a_lost_connection_or_answer_does_nothing_twice() {
     say(&format!("connection lost in a request: {} points tried", points.len()));
 }
 
-/// Down: takes requests and hangs up. (Refused connections: the case `resume-after-failure`;
-/// here a port given up could be taken by another test's server.)
+/// Down: connections are refused, or taken and closed without an answer.
 #[test]
 fn a_server_that_is_down_at_any_call_is_named_and_the_run_goes_on_later() {
     let (wanted, requests) = undisturbed(None);
-    let points: Vec<_> = (1..=requests).collect();
-    each(&points, |&n| {
+    let faults = [Fault::Down, Fault::Drop];
+    let points: Vec<_> = (1..=requests).flat_map(|n| faults.map(|fault| (n, fault))).collect();
+    each(&points, |&(n, fault)| {
         let stand = Stand::new(None);
-        // Longer than all attempts of all reads at once.
-        (n..=n + 80).for_each(|n| stand.front.fault_at(n, Fault::Drop));
+        // Longer than all attempts of all reads at once; one that went down refuses what comes.
+        let last = if fault == Fault::Drop { n + 80 } else { n };
+        (n..=last).for_each(|n| stand.front.fault_at(n, fault));
         let out = stand.run(0);
-        let place = format!("down at {n}: {}", out.stderr);
+        let place = format!("{fault:?} at {n}: {}", out.stderr);
         assert_eq!(out.code, Some(1), "{place}");
         let error = out.stderr.lines().find(|line| line.starts_with("error: step `"));
         let error = error.unwrap_or_else(|| panic!("{place}"));
@@ -140,8 +141,8 @@ fn a_server_that_is_down_at_any_call_is_named_and_the_run_goes_on_later() {
         stand.front.heal();
         stand.front.resume();
         let out = stand.resume(0);
-        assert_eq!(out.code, Some(0), "down at {n}: {}", out.stderr);
-        stand.check_whole(&wanted, &format!("down at {n}"));
+        assert_eq!(out.code, Some(0), "{fault:?} at {n}: {}", out.stderr);
+        stand.check_whole(&wanted, &format!("{fault:?} at {n}"));
     });
     say(&format!("server down: {} points tried", points.len()));
 }

@@ -266,6 +266,7 @@ fn a_journal_of_any_bytes_is_read_or_refused() {
         let event = |seq, event| Entry { run: "r1".into(), seq, at_ms: 1, event };
         let ended = Event::Ended { outcome: Outcome::Done, took_ms: 1 };
         let began = Event::Resumed {
+            undo: false,
             text: None,
             steps: vec![],
             inputs: BTreeMap::default(),

@@ -5,17 +5,23 @@
 
 mod authentik;
 mod author;
+mod caddy;
 mod cases;
 mod crash;
+mod docs;
 mod exit;
 mod fake;
+mod forged;
 mod fuzz;
 mod renew;
 mod replay;
 mod state;
 mod guide;
 mod hostile;
+mod http;
 mod leak;
+mod many;
+mod plugin;
 mod secrets;
 mod ssh;
 mod support;

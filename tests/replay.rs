@@ -30,7 +30,33 @@ enum Kind {
     Put,
     /// A POST, and whether `already` can find what it makes.
     Post(bool),
+    /// That for two items.
+    Each(bool),
+    /// Another runbook, which puts a value and makes a thing.
+    Use,
 }
+
+/// What `Use` uses.
+const INNER: &str = r#"
+format = 1
+name   = "inner"
+[inputs]
+url.about  = "The server"
+name.about = "The thing"
+[connections.api]
+base = "{{ url }}/"
+[[steps]]
+id   = "put"
+http = { on = "api", method = "PUT", url = "values/{{ name }}", json = { v = 1 } }
+[[steps]]
+id     = "post"
+http   = { on = "api", method = "POST", url = "things/", json = { name = "{{ name }}" } }
+save.n = ".n"
+[steps.already]
+http = { on = "api", url = "things/" }
+find = ".[] | select(.name == $name)"
+same = "true"
+"#;
 
 /// A step: what it does, and what its `when` says.
 type Def = (Kind, Option<bool>);
@@ -52,6 +78,8 @@ fn steps() -> impl Strategy<Value = Vec<Def>> {
         Just(Kind::Put),
         any::<bool>().prop_map(Kind::Post),
         any::<bool>().prop_map(Kind::Post),
+        any::<bool>().prop_map(Kind::Each),
+        Just(Kind::Use),
     ];
     let when = prop_oneof![4 => Just(None), 1 => any::<bool>().prop_map(Some)];
     prop::collection::vec((kind, when), 2..9)
@@ -85,6 +113,14 @@ fn book(url: &str, steps: &[Def]) -> String {
             Kind::Post(_) => {
                 http("POST", "things/".to_owned(), &format!(", json = {{ name = \"s{n}\" }}"))
             }
+            Kind::Each(_) => {
+                let name = format!(", json = {{ name = \"s{n}x{{{{ i }}}}\" }}");
+                let http = http("POST", "things/".to_owned(), &name);
+                format!("for_each = \"{{{{ [0, 1] }}}}\"\nas = \"i\"\n{http}")
+            }
+            Kind::Use => format!(
+                "use = {{ runbook = \"inner.toml\", inputs = {{ url = \"{url}\", name = \"s{n}\" }} }}\n"
+            ),
         });
         let saved = match kind {
             Kind::Jq => ".",
@@ -97,11 +133,15 @@ fn book(url: &str, steps: &[Def]) -> String {
                 last = format!("v{n}");
             }
         }
-        if *kind == Kind::Post(true) {
-            parts.push(format!(
-                "[steps.already]\nhttp = {{ on = \"api\", url = \"things/\" }}\nfind = \".[] | select(.name == \\\"s{n}\\\")\"\nsame = \".n == {n}\"\n"
-            ));
-        }
+        let made = match kind {
+            Kind::Post(true) => format!("'s{n}'"),
+            Kind::Each(true) => format!("'s{n}x' + ($i | tostring)"),
+            _ => continue,
+        };
+        let made = made.replace('\'', "\\\"");
+        parts.push(format!(
+            "[steps.already]\nhttp = {{ on = \"api\", url = \"things/\" }}\nfind = \".[] | select(.name == {made})\"\nsame = \".n == {n}\"\n"
+        ));
     }
     parts.concat()
 }
@@ -109,7 +149,7 @@ fn book(url: &str, steps: &[Def]) -> String {
 /// Nothing here is idempotent but what HTTP says is.
 fn answer(world: &Mutex<World>, request: &Request) -> Answer {
     let mut world = world.lock().unwrap();
-    let thing = |name: &str| json!({ "name": name, "n": name[1..].parse::<u64>().unwrap() });
+    let thing = |name: &str| json!({ "name": name, "n": number(name) });
     let body: serde_json::Value = serde_json::from_str(&request.body).unwrap_or_default();
     let last = request.target.rsplit('/').next().unwrap().to_owned();
     let body = match request.method.as_str() {
@@ -131,43 +171,56 @@ fn answer(world: &Mutex<World>, request: &Request) -> Answer {
     Answer { status: 200, headers, body: body.to_string() }
 }
 
-/// The world when the journal ended with these events; a last intent's effect only if it happened.
-fn world_at(
-    events: &[Entry],
+/// The world when the journal ended with these events, and the step in doubt then, whose effect is
+/// there only if it happened.
+fn world_at<'e>(
+    events: &'e [Entry],
     steps: &[Def],
     whole: &World,
     happened: bool,
-) -> (World, Option<usize>) {
-    let mut world = World::default();
+) -> (World, Option<&'e str>) {
     let (mut doubt, mut there) = (None, Vec::new());
     for entry in events {
         match &entry.event {
-            Event::Intent { step, .. } => doubt = Some(number(step)),
+            Event::Intent { step, .. } => doubt = Some(step.as_str()),
             Event::Done { step, .. } => {
-                there.push(number(step));
+                there.push(step.as_str());
                 doubt = None;
             }
             _ => {}
         }
     }
     there.extend(doubt.filter(|_| happened));
-    for n in there {
-        let name = format!("s{n}");
-        match steps[n].0 {
-            Kind::Post(_) => world.made.push(name),
-            Kind::Put => drop(world.put.insert(name.clone(), whole.put[&name].clone())),
-            Kind::Append => {
-                let at = whole.file.find(&format!("{name}\n")).unwrap();
-                world.file += &whole.file[at..].split_inclusive('\n').take(2).collect::<String>();
-            }
-            _ => {}
-        }
+    let mut world = World::default();
+    for id in there {
+        let n = number(id);
+        take(&mut world, whole, steps[n].0, n, &id[1 + n.to_string().len()..]);
     }
     (world, doubt)
 }
 
-fn number(step: &str) -> usize {
-    step[1..].parse().unwrap()
+/// The effect of a step, or of the part of it that stands behind its number: `[1]`, `/put`.
+fn take(world: &mut World, whole: &World, kind: Kind, n: usize, part: &str) {
+    let name = format!("s{n}");
+    match (kind, part) {
+        (Kind::Post(_), _) | (Kind::Use, "/post") => world.made.push(name),
+        (Kind::Each(_), "[0]") => world.made.push(format!("{name}x0")),
+        (Kind::Each(_), "[1]") => world.made.push(format!("{name}x1")),
+        (Kind::Put, _) | (Kind::Use, "/put") => {
+            drop(world.put.insert(name.clone(), whole.put[&name].clone()));
+        }
+        (Kind::Append, _) => {
+            let at = whole.file.find(&format!("{name}\n")).unwrap();
+            world.file += &whole.file[at..].split_inclusive('\n').take(2).collect::<String>();
+        }
+        _ => {}
+    }
+}
+
+/// The number of `s12`, `s12[0]`, `s12/put`, `s12x1`.
+fn number(name: &str) -> usize {
+    let digits = name[1..].split(|c: char| !c.is_ascii_digit()).next().unwrap();
+    digits.parse().unwrap()
 }
 
 struct Case<'a> {
@@ -200,6 +253,7 @@ impl Case<'_> {
         *self.world.lock().unwrap() = World::default();
         let env = Env::new();
         std::fs::write(env.path("book.toml"), book(&self.server.url(), self.steps)).unwrap();
+        std::fs::write(env.path("inner.toml"), INNER).unwrap();
         let out = env.run(&["run", "--trust", "./book.toml"]);
         assert_eq!(out.code, Some(0), "{}", out.stderr);
         let entries = Store::open(&env.path(".state/runbook")).unwrap().entries("r1").unwrap();
@@ -217,21 +271,26 @@ impl Case<'_> {
         let before = world.made.clone();
         *self.world.lock().unwrap() = world;
         let text = book(&self.server.url(), self.steps);
-        let Event::Started { text: digest, .. } = &part[0].event else { panic!("no start") };
+        let Event::Started { text: digest, uses, .. } = &part[0].event else { panic!("no start") };
+        let used = uses.values().map(|digest| (digest.as_str(), INNER));
+        let texts = used.chain([(digest.as_str(), text.as_str())]);
         let mut store = Store::open(&env.path(".state/runbook")).unwrap();
-        store.append_with_text(part, [(digest.as_str(), text.as_str())]).unwrap();
+        store.append_with_text(part, texts).unwrap();
         drop(store);
         let mut out = env.run(&["resume", "r1"]);
-        let asks = doubt.filter(|n| self.steps[*n].0 == Kind::Post(false));
-        if let Some(n) = asks {
-            assert_eq!(out.code, Some(5), "s{n} may have happened: {}", out.stderr);
+        let blind =
+            |id: &&str| matches!(self.steps[number(id)].0, Kind::Post(false) | Kind::Each(false));
+        let asks = doubt.filter(blind);
+        if let Some(id) = asks {
+            assert_eq!(out.code, Some(5), "{id} may have happened: {}", out.stderr);
             assert_eq!(self.world.lock().unwrap().made, before, "nothing more was made");
-            let (step, save) = (format!("s{n}"), format!("v{n}={n}"));
-            out = if happened {
-                env.run(&["resume", "r1", "--done", &step, "--save", &save])
-            } else {
-                env.run(&["resume", "r1", "--redo", &step])
-            };
+            let save = format!("v{0}={0}", number(id));
+            let post = matches!(self.steps[number(id)].0, Kind::Post(_));
+            let mut words = vec!["resume", "r1", if happened { "--done" } else { "--redo" }, id];
+            if happened && post {
+                words.extend(["--save", &save]);
+            }
+            out = env.run(&words);
         }
         assert_eq!(out.code, Some(0), "{}", out.stderr);
         assert_eq!(&self.end(&env), whole, "after {} events, happened: {happened}", part.len());

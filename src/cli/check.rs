@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use super::plugins::Plugins;
 use super::{Global, Output, load, out};
 use crate::diag::{Diag, Severity};
 use crate::exit::Exit;
@@ -21,6 +22,9 @@ pub(super) struct Args {
     /// Take warnings for mistakes: exit code 3
     #[arg(long, value_enum, value_name = "WHAT")]
     deny: Option<Deny>,
+    /// Trust the plug-ins beside the files, as they are now
+    #[arg(long)]
+    trust: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -40,7 +44,7 @@ pub(super) fn run(args: &Args, global: &Global, world: &World) -> Exit {
     let mut exit = Exit::Done;
     let mut found: Vec<Json> = Vec::new();
     for file in &args.files {
-        match check(file, world) {
+        match check(file, world, args.trust) {
             Ok(checked) => {
                 if !checked.passes(args.deny.is_some()) {
                     exit = Exit::Invalid;
@@ -59,10 +63,12 @@ pub(super) fn run(args: &Args, global: &Global, world: &World) -> Exit {
     exit
 }
 
-fn check(file: &str, world: &World) -> Result<Checked, Exit> {
+fn check(file: &str, world: &World, trust: bool) -> Result<Checked, Exit> {
     let found = load::find(file, world)?;
     let used = |name: &str, from: &Source| library::used(name, from, world);
-    let (steps, diags) = match Runbook::parse(&found.source, &used) {
+    let plugins = Plugins::new(world, trust);
+    let kinds = |name: &str, from: &Source| plugins.find(name, from);
+    let (steps, diags) = match Runbook::parse_with(&found.source, &used, &kinds) {
         Ok((runbook, mut warnings)) => {
             warnings.extend(lint(&runbook));
             (runbook.steps.len(), warnings)

@@ -57,7 +57,8 @@ fn new(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
         out::say(&format!("written  {}", path.display()));
     }
     let source = Source::new(path.display().to_string(), files[0].1.as_str());
-    let runbook = load::parse(&source, &|name, from| library::used(name, from, &world), &world)?;
+    let used = |name: &str, from: &Source| library::used(name, from, &world);
+    let runbook = load::parse(&source, &used, &|_, _| Ok(None), &world)?;
     load::show(&source, &lint(&runbook), &world);
     let exit = rehearsed(&path, global, world)?;
     if exit == Exit::Done {
@@ -65,7 +66,7 @@ fn new(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
         let found = args.folder.as_ref().map_or(args.name.clone(), |_| path.display().to_string());
         out::say("");
         out::say(&format!("next: say in {} what it is to do, then", path.display()));
-        for command in ["check", "rehearse", "test", "run"] {
+        for command in ["check", "rehearse", "test", "test --crash", "run"] {
             out::say(&format!("      runbook {command} {found}"));
         }
     }
@@ -102,41 +103,68 @@ fn write(files: &[(PathBuf, String)], world: &World) -> Result<(), Exit> {
     Ok(())
 }
 
+/// The ways for a call to prove who makes it, as a person chooses among them.
+const WAYS: &[&str] = &[
+    "bearer   a token in the header `authorization`",
+    "basic    a name and a password",
+    "header   a token in a header of another name",
+    "none     anybody may call",
+];
+
 fn service(args: &Args, world: &World) -> Result<Service, Exit> {
     let there = world.stdin_tty && world.stderr_tty;
     let terminal: &dyn Terminal = if there { &Person } else { &Nobody };
     let name = valid(&args.name, "NAME", name_of)?;
-    let ask = |given: &Option<String>, flag: &str, question: Question| match given {
-        Some(given) => Ok(given.clone()),
-        None => asked(terminal, flag, &question),
+    let base = "Base address of the service, as in https://api.example.com/v1:";
+    let base = given(terminal, args.base.as_ref(), "--base", base, base_of)?;
+    let auth = match &args.auth {
+        Some(auth) => valid(auth, "--auth", auth_of)?,
+        None => auth(terminal)?,
     };
-    let plain = |ask: &str, default: Option<&str>, choices: &[&str]| Question {
-        ask: ask.to_owned(),
-        default: default.map(str::to_owned),
-        choices: choices.iter().map(|choice| (*choice).to_owned()).collect(),
-        ..Question::default()
-    };
-    let base = ask(&args.base, "--base", plain("Base address of the service", None, &[]))?;
-    let base = valid(&base, "--base", base_of)?;
-    let choices = ["bearer", "basic", "header", "none"];
-    let how = plain("How does a call prove who makes it?", Some("bearer"), &choices);
-    let mut auth = ask(&args.auth, "--auth", how)?;
-    if auth == "header" && args.auth.is_none() {
-        let header = plain("The header's name", Some("x-api-key"), &[]);
-        auth = format!("header:{}", asked(terminal, "--auth", &header)?);
-    }
-    let auth = valid(&auth, "--auth", auth_of)?;
-    let first = plain("The first call: a path, or a method and a path", None, &[]);
-    let first = ask(&args.first, "--first", first)?;
-    let (method, path) = valid(&first, "--first", call_of)?;
+    let first = "The first call, as in `GET users/me` or `POST users`:";
+    let (method, path) = given(terminal, args.first.as_ref(), "--first", first, call_of)?;
     Ok(Service { name, base, auth, method, path })
 }
 
-fn asked(terminal: &dyn Terminal, flag: &str, question: &Question) -> Result<String, Exit> {
-    let some = |answer: &str| {
-        if answer.trim().is_empty() { Err("a value is needed".to_owned()) } else { Ok(()) }
+fn auth(terminal: &dyn Terminal) -> Result<Auth, Exit> {
+    let question = Question {
+        ask: "How does a call prove who makes it?".to_owned(),
+        choices: WAYS.iter().map(|way| (*way).to_owned()).collect(),
+        ..Question::default()
     };
-    terminal.ask(question, Rc::new(some)).map_err(|none| match none {
+    let way = asked(terminal, "--auth", &question, auth_of)?;
+    match way.split_whitespace().next() {
+        Some("header") => {
+            let ask = "The header's name, as in x-api-key:";
+            given(terminal, None, "--auth", ask, |name| auth_of(&format!("header:{name}")))
+        }
+        word => valid(word.unwrap_or_default(), "--auth", auth_of),
+    }
+}
+
+/// What a flag says, or a person who is asked until it is right.
+fn given<T: 'static>(
+    terminal: &dyn Terminal,
+    flag_says: Option<&String>,
+    flag: &str,
+    ask: &str,
+    take: fn(&str) -> Result<T, String>,
+) -> Result<T, Exit> {
+    let question = Question { ask: ask.to_owned(), ..Question::default() };
+    match flag_says {
+        Some(said) => valid(said, flag, take),
+        None => valid(&asked(terminal, flag, &question, take)?, flag, take),
+    }
+}
+
+fn asked<T: 'static>(
+    terminal: &dyn Terminal,
+    flag: &str,
+    question: &Question,
+    take: fn(&str) -> Result<T, String>,
+) -> Result<String, Exit> {
+    let right = move |answer: &str| take(answer.trim()).map(drop);
+    terminal.ask(question, Rc::new(right)).map_err(|none| match none {
         NoAnswer::Interrupted => Exit::Interrupted,
         NoAnswer::NoTerminal => {
             out::error(&format!("{flag} is needed: nobody is there to be asked"));

@@ -3,7 +3,7 @@
 use super::inputs::{self, Flags};
 use super::run::{LOOPBACK, WalkFlags, begin, done, started};
 use super::session::{Direction, Session, walk};
-use super::{Global, fake, load, out, trust};
+use super::{Global, fake, load, out};
 use crate::exit::Exit;
 use crate::journal::Memory;
 use crate::journal::event::REHEARSAL;
@@ -29,7 +29,7 @@ pub(super) fn run(args: &Args, global: &Global, world: World) -> Exit {
 }
 
 fn rehearse(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
-    let (found, runbook) = load::load(&args.name, &world)?;
+    let (found, runbook) = load::load_trusting(&args.name, &world, args.flags.trust)?;
     args.walk.check(&runbook)?;
     let Some(source) = found.fake else {
         out::error(&format!("there is no fake beside {}", found.source.path));
@@ -44,13 +44,6 @@ fn rehearse(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
     let (served, values) =
         fake::serve(&source, &args.state, 0, &folder.path().display().to_string(), &world)?;
     let session = Session::new(global, world);
-    trust::require(
-        &runbook,
-        trust::Use::Rehearse,
-        args.flags.trust,
-        &session.world,
-        &*session.terminal(),
-    )?;
     let mut given = args.flags.given(&runbook, &session.world)?;
     given.site = None;
     given.fake = Some(values.into_iter().collect());

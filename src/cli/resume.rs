@@ -3,6 +3,7 @@
 mod updated;
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use super::run::{Kept, WalkFlags, done, known, lock};
 use super::session::{Direction, Session, walk};
@@ -13,10 +14,12 @@ use crate::journal::event::{Decision, Entry, Event, How, Outcome, Stored, Stored
 use crate::journal::seal::Key;
 use crate::journal::store::Store;
 use crate::plan::{History, Status};
+use crate::printable::argument;
 use crate::runbook::settle::renewed;
 use crate::runbook::{Runbook, StepDef, digest};
 use crate::scope::Scope;
 use crate::source::Source;
+use crate::step::plugin::{Plugin, Refused};
 use crate::value::{Json, Labeled};
 use crate::world::World;
 
@@ -84,7 +87,14 @@ pub(super) fn take(store: Store, run: &str, world: &World) -> Result<Taken, Exit
         let text = text.ok_or_else(|| format!("the journal has lost the runbook `{name}`"))?;
         Ok(Source::new(name, text))
     };
-    let runbook = load::parse(&source, &find, world)?;
+    let kinds = |name: &str, _: &Source| {
+        let Some(kept) = history.uses.get(&super::run::kind(name)) else { return Ok(None) };
+        let text = store.text(kept).ok().flatten();
+        let plugin = text.and_then(|text| Plugin::from_kept(name, &text)).map(Rc::new);
+        let title = format!("the journal has lost what the kind `{name}` is");
+        plugin.map(Some).ok_or(Refused { title, help: Vec::new() })
+    };
+    let runbook = load::parse(&source, &find, &kinds, world)?;
     let key = state::key(world)?;
     Ok(Taken { store, entries, history, runbook, key })
 }
@@ -104,9 +114,11 @@ fn resume(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
         return Ok(exit);
     }
     let mut texts = Vec::new();
-    let mut first = Vec::new();
+    let (mut first, mut added) = (Vec::new(), Vec::new());
+    let given = inputs(&history, &run, &key)?;
     if args.updated {
-        let new = updated::runbook(&history, &runbook, &world)?;
+        let (new, more) = updated::runbook(&history, &given, &world, args.trust)?;
+        added = more;
         first = updated::decide(&history, &new, &run, &key, &args.rerun, &args.keep)?;
         texts = super::run::texts(&new);
         runbook = new;
@@ -126,7 +138,11 @@ fn resume(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
     services.answers = args.walk.answers.iter().cloned().collect();
     session.report.borrow_mut().past(&entries);
     let recorder = session.recorder(&run, history.last_seq, Box::new(Kept { store, texts }));
-    let resumed = resumed(args.updated, &runbook, &history, &run, &key, &session.world)?;
+    if !history.rehearsal {
+        let refused = refused(&history, &run, &key)?;
+        added.extend(renewed_inputs(&runbook, &given, &refused, &session.world));
+    }
+    let resumed = resumed(args.updated, &runbook, &run, &key, added)?;
     let decided = decisions(args, &runbook, &history, &run, &key)?;
     for event in std::iter::once(resumed).chain(first).chain(decided) {
         history.take(&event);
@@ -168,33 +184,54 @@ pub(super) fn say(recorder: &Recorder, event: Event) -> Result<(), Exit> {
     })
 }
 
-fn resumed(
-    updated: bool,
-    runbook: &Runbook,
-    history: &History,
-    run: &str,
-    key: &Key,
-    world: &World,
-) -> Result<Event, Exit> {
+/// The inputs a run was given, opened.
+fn inputs(history: &History, run: &str, key: &Key) -> Result<Scope, Exit> {
     let known = Scope::default();
     for (name, stored) in &history.inputs {
         known.set(name, open(key, &format!("{run}/input/{name}"), stored)?);
     }
-    let mut inputs = StoredMap::new();
+    Ok(known)
+}
+
+/// Values that a service took no longer, by input.
+fn refused(history: &History, run: &str, key: &Key) -> Result<BTreeMap<String, Vec<Json>>, Exit> {
     let mut refused = BTreeMap::new();
     for (name, values) in &history.refused {
         let label = format!("{run}/input/{name}");
         let values = values.iter().map(|stored| Ok(open(key, &label, stored)?.json));
         refused.insert(name.clone(), values.collect::<Result<Vec<_>, Exit>>()?);
     }
-    for (name, value) in renewed(runbook, &known, &refused, world) {
+    Ok(refused)
+}
+
+fn renewed_inputs(
+    runbook: &Runbook,
+    given: &Scope,
+    refused: &BTreeMap<String, Vec<Json>>,
+    world: &World,
+) -> Vec<(String, Labeled)> {
+    let renewed = renewed(runbook, given, refused, world);
+    for (name, _) in &renewed {
         out::say(&format!("note: input `{name}` has a new value by now: it is used from here on"));
+    }
+    renewed
+}
+
+fn resumed(
+    updated: bool,
+    runbook: &Runbook,
+    run: &str,
+    key: &Key,
+    values: Vec<(String, Labeled)>,
+) -> Result<Event, Exit> {
+    let mut inputs = StoredMap::new();
+    for (name, value) in values {
         inputs.insert(name.clone(), seal(key, &format!("{run}/input/{name}"), &value)?);
     }
     let text = updated.then(|| digest(&runbook.source.text));
     let steps = if updated { runbook.step_refs() } else { Vec::new() };
     let uses = if updated { super::run::uses(runbook) } else { BTreeMap::new() };
-    Ok(Event::Resumed { text, uses, steps, inputs })
+    Ok(Event::Resumed { undo: false, text, uses, steps, inputs })
 }
 
 fn open(key: &Key, label: &str, stored: &Stored) -> Result<Labeled, Exit> {
@@ -219,7 +256,7 @@ fn seal(key: &Key, label: &str, value: &Labeled) -> Result<Stored, Exit> {
 /// What the flags say about single steps.
 fn decisions(
     args: &Args,
-    runbook: &Runbook,
+    whole: &Runbook,
     history: &History,
     run: &str,
     key: &Key,
@@ -233,14 +270,23 @@ fn decisions(
         }
         events.push(Event::Decided { step: step.clone(), decision: Decision::Redo });
     }
-    unsaved(args, runbook)?;
+    unsaved(args, whole)?;
+    let given = args.done.iter().filter_map(|id| whole.performed(id));
+    let secrets: Vec<&str> = given
+        .flat_map(|(_, step)| &step.saves)
+        .filter_map(|save| save.secret.then_some(save.name.as_str()))
+        .collect();
+    let secret = |name: &&str| secrets.contains(name);
+    let names = args.save.iter().map(|(name, _)| name.as_str());
+    inputs::warn_shown("save", names.filter(secret), "`--redo` has the step read it by itself");
     for id in &args.done {
-        let Some(step) = runbook.step(id) else { continue };
+        let Some((runbook, step)) = whole.performed(id) else { continue };
         if matches!(history.status(id), Status::Done(done) if !done.gates_failed) {
             out::warning(&format!("step `{id}` is done already: `--done` changes nothing"));
             continue;
         }
-        let saved = by_hand(step, &args.save, runbook, history, run, key)?;
+        let outside = id.rsplit_once('/').and_then(|(outer, _)| whole.performed(outer));
+        let saved = by_hand((id, step), &args.save, (runbook, outside), history, run, key)?;
         let (how, private, summary) = match history.status(id) {
             // The run did it; only its gates did not hold. It can still be taken back.
             Status::Done(done) => (done.how, done.private.clone(), "left as it is, as decided"),
@@ -254,9 +300,9 @@ fn decisions(
 
 /// Refuses a value that none of the steps done by hand would have saved.
 fn unsaved(args: &Args, runbook: &Runbook) -> Result<(), Exit> {
-    let steps = args.done.iter().filter_map(|id| runbook.step(id));
+    let steps = args.done.iter().filter_map(|id| runbook.performed(id));
     let names: Vec<&str> =
-        steps.flat_map(|step| step.saves.iter().map(|save| save.name.as_str())).collect();
+        steps.flat_map(|(_, step)| step.saves.iter().map(|save| save.name.as_str())).collect();
     for (name, _) in &args.save {
         if !names.contains(&name.as_str()) {
             out::error(&format!("no step named with `--done` saves `{name}`"));
@@ -273,15 +319,19 @@ fn unsaved(args: &Args, runbook: &Runbook) -> Result<(), Exit> {
 
 /// The values a step done by hand would have saved; those that later steps read must be given.
 fn by_hand(
-    step: &StepDef,
+    (id, step): (&str, &StepDef),
     given: &[(String, String)],
-    runbook: &Runbook,
+    (runbook, outside): (&Runbook, Option<(&Runbook, &StepDef)>),
     history: &History,
     run: &str,
     key: &Key,
 ) -> Result<StoredMap, Exit> {
+    let needed = |name: &str| {
+        read_later(name, step, runbook)
+            || outside.is_some_and(|(runbook, using)| read_by(name, using, runbook))
+    };
     // A step that is done but for its gates has saved its values already.
-    let mut saved = match history.status(&step.id) {
+    let mut saved = match history.status(id) {
         Status::Done(done) => done.saved.clone(),
         _ => StoredMap::new(),
     };
@@ -293,11 +343,11 @@ fn by_hand(
                 let value = Labeled { json, secret: save.secret };
                 saved.insert(
                     save.name.clone(),
-                    seal(key, &format!("{run}/{}/{}", step.id, save.name), &value)?,
+                    seal(key, &format!("{run}/{id}/{}", save.name), &value)?,
                 );
             }
             None if saved.contains_key(&save.name) => {}
-            None if read_later(&save.name, step, runbook) => missing.push(save.name.as_str()),
+            None if needed(&save.name) => missing.push(save.name.as_str()),
             None => {}
         }
     }
@@ -305,13 +355,22 @@ fn by_hand(
         return Ok(saved);
     }
     out::error(&format!(
-        "step `{}` would have saved what later steps need: {}",
-        step.id,
+        "step `{id}` would have saved what later steps need: {}",
         crate::reader::list(&missing)
     ));
     let flags: Vec<String> = missing.iter().map(|name| format!("--save {name}=VALUE")).collect();
-    out::hint(&format!("`runbook resume {run} --done {} {}`", step.id, flags.join(" ")));
+    out::hint(&format!("`runbook resume {run} --done {} {}`", argument(id), flags.join(" ")));
     Err(Exit::Usage)
+}
+
+/// Whether the step that uses this runbook reads the value out of it, by the look of its programs.
+fn read_by(name: &str, using: &StepDef, runbook: &Runbook) -> bool {
+    let programs = using.saves.iter().filter_map(|save| save.program);
+    let mut words = programs.flat_map(|program| {
+        let code = runbook.programs.code(program);
+        code.split(|c: char| !c.is_ascii_alphanumeric() && c != '_')
+    });
+    words.any(|word| word == name)
 }
 
 fn read_later(name: &str, step: &StepDef, runbook: &Runbook) -> bool {

@@ -15,6 +15,7 @@ use crate::journal::{Journal, JournalError};
 use crate::plan::History;
 use crate::runbook::settle::Settled;
 use crate::runbook::{Runbook, digest};
+use crate::step::plugin::PREFIX;
 use crate::world::World;
 
 /// Names the folder of a rehearsal that is a run of its own, as in `test --crash`.
@@ -75,24 +76,35 @@ impl WalkFlags {
         Options { adopt: self.adopt, until: self.until.clone(), step: self.step }
     }
 
-    /// Refuses the name of a step that is not there.
+    /// Refuses the name of a step that is not there, and an answer that its step would not take.
     pub(super) fn check(&self, runbook: &Runbook) -> Result<(), Exit> {
-        let answers = self.answers.iter().map(|(step, _)| step);
-        self.until.iter().chain(answers).try_for_each(|step| known(runbook, step))
+        self.until.iter().try_for_each(|step| known(runbook, step))?;
+        self.answers.iter().try_for_each(|(step, answer)| {
+            known(runbook, step)?;
+            let takes = runbook.performed(step).and_then(|(_, step)| step.action.takes(answer));
+            let wrong = match takes {
+                Some(Ok(())) => return Ok(()),
+                Some(Err(wrong)) => format!("the answer given for `{step}` {wrong}"),
+                None => format!("the step `{step}` asks nothing: it takes no answer"),
+            };
+            out::error(&wrong);
+            Err(Exit::Usage)
+        })?;
+        let secret =
+            |step: &&str| runbook.performed(step).is_some_and(|(_, step)| step.action.secret());
+        let answers = self.answers.iter().map(|(step, _)| step.as_str());
+        inputs::warn_shown("answer", answers.filter(secret), "a terminal asks without showing it");
+        Ok(())
     }
 }
 
 /// Refuses the name of a step that is not there.
 pub(super) fn known(runbook: &Runbook, step: &str) -> Result<(), Exit> {
-    if runbook.step(step).is_some() {
-        return Ok(());
-    }
-    let ids = runbook.all_ids();
-    if ids.iter().any(|id| id == step) {
+    if runbook.performed(step).is_some() {
         return Ok(());
     }
     out::error(&format!("`{}` has no step `{step}`", runbook.name));
-    let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+    let ids: Vec<&str> = runbook.steps.iter().map(|step| step.id.as_str()).collect();
     match crate::diag::closest(step, ids.iter().copied()) {
         Some(near) => out::hint(&format!("did you mean `{near}`?")),
         None => out::hint(&format!("its steps: {}", crate::reader::list(&ids))),
@@ -110,7 +122,7 @@ pub(super) fn done(result: Result<Exit, Exit>) -> Exit {
 }
 
 fn start(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
-    let (_, runbook) = load::load(&args.name, &world)?;
+    let (_, runbook) = load::load_trusting(&args.name, &world, args.flags.trust)?;
     args.walk.check(&runbook)?;
     let session = Session::new(global, world);
     if !args.explain {
@@ -122,10 +134,14 @@ fn start(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
             &*session.terminal(),
         )?;
     }
-    let given = args.flags.given(&runbook, &session.world)?;
+    let mut given = args.flags.given(&runbook, &session.world)?;
+    // a rehearsal takes nothing from the person's own environment and files
+    given.fake = args.rehearsal.then(serde_json::Map::new);
     let settled = inputs::settled(&runbook, &given, &session.world, &*session.terminal())?;
     if args.explain {
-        out::print(&inputs::explain(&settled));
+        for row in inputs::explain(&settled) {
+            out::line(&row);
+        }
         return Ok(Exit::Done);
     }
     let mut services = session.services();
@@ -202,15 +218,23 @@ pub(super) fn started(
     })
 }
 
-/// The runbooks a definition uses, by name, as digests.
+/// What a definition uses, by name, as digests: runbooks, and what plug-ins say of themselves.
 pub(super) fn uses(runbook: &Runbook) -> BTreeMap<String, String> {
-    runbook.used.iter().map(|(name, source)| (name.clone(), digest(&source.text))).collect()
+    let used = runbook.used.iter().map(|(name, source)| (name.clone(), digest(&source.text)));
+    let kinds = runbook.plugins.iter().map(|plugin| (kind(&plugin.name), digest(&plugin.kept())));
+    used.chain(kinds).collect()
+}
+
+/// What a plug-in's description is called among what a definition uses; no runbook is called so.
+pub(super) fn kind(name: &str) -> String {
+    format!("{PREFIX}{name} --describe")
 }
 
 /// The texts a definition is made of.
 pub(super) fn texts(runbook: &Runbook) -> Vec<String> {
     let used = runbook.used.iter().map(|(_, source)| source.text.to_string());
-    std::iter::once(runbook.source.text.to_string()).chain(used).collect()
+    let kinds = runbook.plugins.iter().map(|plugin| plugin.kept());
+    std::iter::once(runbook.source.text.to_string()).chain(used).chain(kinds).collect()
 }
 
 /// Takes the one hand a run may be in.

@@ -131,11 +131,11 @@ fn told(difference: &Difference) -> String {
     if wanted.contains('\n') || got.contains('\n') {
         let side = |mark: char, text: &str| {
             text.lines().fold(String::new(), |mut lines, line| {
-                let _ = write!(lines, "\n    {mark} {line}");
+                let _ = write!(lines, "\n        {mark} {line}");
                 lines
             })
         };
-        return format!("{what} differs{}{}", side('-', wanted), side('+', got));
+        return format!("{what} differs (- wanted, + got){}{}", side('-', wanted), side('+', got));
     }
     let same = wanted.chars().zip(got.chars()).take_while(|(wanted, got)| wanted == got).count();
     format!("{what}: wanted {}, got {}", near(wanted, same), near(got, same))
@@ -144,6 +144,9 @@ fn told(difference: &Difference) -> String {
 /// A text, or of a long one what stands around its first difference.
 fn near(text: &str, same: usize) -> String {
     const SHOWN: usize = 160;
+    if text.is_empty() {
+        return "nothing".to_owned();
+    }
     if text.chars().count() <= SHOWN {
         return text.to_owned();
     }
@@ -154,9 +157,9 @@ fn near(text: &str, same: usize) -> String {
 fn tell(verdict: &Verdict, crash: bool) {
     let word = if verdict.wrong.is_empty() { "ok  " } else { "fail" };
     let points = if crash { format!(" ({} kills)", verdict.points) } else { String::new() };
-    out::print(&format!("{word}  {}: {}{points}\n", verdict.runbook, verdict.case));
-    for wrong in &verdict.wrong {
-        out::print(&format!("      {wrong}\n"));
+    out::line(&format!("{word}  {}: {}{points}", verdict.runbook, verdict.case));
+    for line in verdict.wrong.iter().flat_map(|wrong| wrong.lines()) {
+        out::line(&format!("      {line}"));
     }
 }
 

@@ -12,6 +12,7 @@ use crate::exit::Exit;
 use crate::journal::Memory;
 use crate::journal::event::{Decision, Event, StoredMap};
 use crate::plan::{History, Status};
+use crate::runbook::BELOW;
 use crate::terminal::Question;
 use crate::world::World;
 
@@ -81,6 +82,7 @@ fn undo(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
 
 fn begin(args: &Args, recorder: &Recorder, history: &mut History) -> Result<(), Exit> {
     let resumed = Event::Resumed {
+        undo: true,
         text: None,
         uses: BTreeMap::new(),
         steps: Vec::new(),
@@ -104,7 +106,8 @@ fn begin(args: &Args, recorder: &Recorder, history: &mut History) -> Result<(), 
 
 /// Refuses the name of a step that there is nothing to take back of.
 fn touched(backs: &[Back], run: &str, step: &str) -> Result<(), Exit> {
-    if backs.iter().any(|back| back.id == step) {
+    let inside = |back: &Back| step.starts_with(&format!("{}/{BELOW}", back.id));
+    if backs.iter().any(|back| back.id == step || inside(back)) {
         return Ok(());
     }
     out::error(&format!("run `{run}` has changed nothing by a step `{step}`"));

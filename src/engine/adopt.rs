@@ -2,14 +2,14 @@
 
 use std::collections::HashMap;
 
-use super::attempt::Got;
+use super::attempt::{Got, shared};
 use super::frame::Unit;
 use super::{Durable, Engine, Flow};
-use crate::journal::event::How;
+use crate::journal::event::{Effect, How};
 use crate::jq::{self, Val};
 use crate::runbook::Already;
 use crate::step::jq::{all, one, reads_secret};
-use crate::step::{Again, Answer, Cx, Trouble};
+use crate::step::{Answer, Cx, Trouble};
 use crate::value::{Json, MASK, text};
 
 /// What `already` found.
@@ -34,7 +34,7 @@ impl Engine<'_> {
         };
         let cx = self.cx(unit, false, &none, &trace);
         let answer = loop {
-            match self.probe(unit, already, &cx).await {
+            match self.probe(already, unit, &cx).await {
                 Ok(answer) => break answer,
                 Err(trouble) => {
                     let probe = &*already.probe;
@@ -74,27 +74,18 @@ impl Engine<'_> {
     /// The look-up is a read: it is tried again as its connection says.
     async fn probe(
         &self,
-        unit: &Unit<'_>,
         already: &Already,
+        unit: &Unit<'_>,
         cx: &Cx<'_>,
     ) -> Result<Answer, Trouble> {
-        let name = already.probe.connection();
-        let retry = name
-            .and_then(|name| cx.connections.iter().find(|known| known.name == name))
-            .map(|connection| connection.retry)
-            .unwrap_or_default();
-        let mut attempt = 1;
-        loop {
+        let retry = shared(cx, &*already.probe);
+        for attempt in 1.. {
             match self.act(unit, &*already.probe, cx).await {
-                Err(Trouble::Failed(_, Again::Safe | Again::MaybeDone))
-                    if attempt <= retry.times =>
-                {
-                    tokio::time::sleep(retry.wait(attempt)).await;
-                    attempt += 1;
-                }
-                other => return other,
+                Ok(answer) => return Ok(answer),
+                Err(trouble) => self.again(cx, unit, retry, attempt, Effect::Read, trouble).await?,
             }
         }
+        Err(Trouble::failed("tried too often"))
     }
 
     /// Takes over what was found, as if the step had made it.

@@ -200,9 +200,7 @@ impl Engine<'_> {
     }
 
     fn show(&self, unit: &Unit<'_>) {
-        let none = std::collections::HashMap::new();
-        let cx = self.cx(unit, false, &none, &|_| ());
-        let lines = unit.step.action.preview(&cx).unwrap_or_default();
+        let lines = self.details(unit);
         let markdown = format!("```\n{}\n{}\n```", self.what(unit), lines.join("\n"));
         let _ = self.recorder.say(Event::Note { step: unit.id.clone(), markdown }, Durable::Never);
     }

@@ -1,14 +1,16 @@
 //! What is being walked: a runbook with its names, and one performance of one of its steps.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 
 use super::{Broken, Durable, Engine};
 use crate::journal::event::{Event, Stored, StoredMap};
 use crate::plan::Status;
+use crate::reader::{Sink, Use};
 use crate::runbook::{Runbook, StepDef};
 use crate::scope::Scope;
-use crate::step::Cx;
+use crate::step::{Cx, Trouble};
 use crate::value::Labeled;
 
 /// A runbook being walked: the run's own, or one that a step uses.
@@ -46,6 +48,29 @@ impl Unit<'_> {
         let scope = Scope::below(&self.scope);
         scope.set(name, value);
         Self { id: format!("{}[{number}]", self.id), scope: Rc::new(scope), ..self.clone() }
+    }
+
+    /// Refuses a secret that is only known to be one now, where it would show: a value that came
+    /// into a used runbook, for example. `check` has refused the others.
+    pub(super) fn refuse_shown(&self, uses: &[Use]) -> Result<(), Trouble> {
+        let secret = |name: &Use| self.scope.any_secret([name.name.as_str()]);
+        let place = |name: &Use| match name.sink {
+            Sink::Open(place) if secret(name) => Some((name.name.clone(), place)),
+            Sink::Open(_) | Sink::Closed => None,
+        };
+        match uses.iter().find_map(place) {
+            None => Ok(()),
+            Some((name, place)) => {
+                Err(Trouble::failed(format!("the secret `{name}` would show in {place}"))
+                    .hint("where it is meant to show, write `reveal = true` in the same table"))
+            }
+        }
+    }
+
+    /// It, with its secrets veiled: only for showing what it would do. What is made from a
+    /// secret is one, and only its label knows that.
+    pub(super) fn veiled(&self) -> Self {
+        Self { scope: Rc::new(Scope::veiled(&self.scope)), ..self.clone() }
     }
 }
 
@@ -169,14 +194,33 @@ impl<'a> Engine<'a> {
             guarded: unit.step.saves.iter().any(|save| save.secret),
             in_doubt,
             private,
+            kept: RefCell::default(),
             trace,
         }
     }
 
     /// What a step is about to do, in one line; its id if that cannot be said.
     pub(super) fn what(&self, unit: &Unit<'_>) -> String {
+        self.said(unit).unwrap_or_else(|| unit.id.clone())
+    }
+
+    /// What a step is about to do, in one line, if that can be said yet.
+    pub(super) fn said(&self, unit: &Unit<'_>) -> Option<String> {
         let none = HashMap::new();
-        let cx = self.cx(unit, false, &none, &|_| ());
-        unit.step.action.what(&cx).unwrap_or_else(|_| unit.id.clone())
+        let unit = unit.veiled();
+        unit.step.action.what(&self.cx(&unit, false, &none, &|_| ())).ok()
+    }
+
+    /// More of it, line by line.
+    pub(super) fn details(&self, unit: &Unit<'_>) -> Vec<String> {
+        let none = HashMap::new();
+        let unit = unit.veiled();
+        let lines = unit.step.action.preview(&self.cx(&unit, false, &none, &|_| ()));
+        let made_of_secrets = || unit.scope.any_secret(unit.step.reads.iter().map(String::as_str));
+        match lines {
+            Ok(lines) => lines,
+            Err(_) if made_of_secrets() => vec!["(not shown: it is made from a secret)".to_owned()],
+            Err(_) => Vec::new(),
+        }
     }
 }

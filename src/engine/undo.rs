@@ -3,11 +3,13 @@
 use std::collections::HashMap;
 
 use super::adopt::Found;
+use super::attempt::shared;
 use super::frame::{Frame, Unit};
-use super::{Broken, Durable, Engine};
+use super::{Broken, Durable, Engine, Flow};
 use crate::journal::event::{Effect, Event, How, Outcome, StoredMap};
 use crate::plan::{DoneStep, Status, Undo};
-use crate::step::{Again, Cx, Step, Trouble};
+use crate::runbook::BELOW;
+use crate::step::{Cx, Nested, Step, Trouble};
 
 /// One step of a run, as `undo` sees it.
 pub struct Back {
@@ -96,7 +98,7 @@ impl<'a> Engine<'a> {
         for step in &frame.runbook.steps {
             let unit = frame.unit(step);
             if let Some(nested) = step.action.nested() {
-                if let Ok(inner) = self.inner_frame(&unit, &nested)? {
+                if let Ok(inner) = self.inner_frame(&unit, &nested, "")? {
                     self.collect(&inner, all)?;
                 }
                 continue;
@@ -147,8 +149,8 @@ impl<'a> Engine<'a> {
 
     /// What will be done to take a step back, in one line.
     fn back_what(&self, unit: &Unit<'_>) -> String {
-        let none = HashMap::new();
-        let cx = self.cx(unit, false, &none, &|_| ());
+        let (none, veiled) = (HashMap::new(), unit.veiled());
+        let cx = self.cx(&veiled, false, &none, &|_| ());
         let what = match &unit.step.undo {
             Some(undo) => undo.what(&cx),
             None => unit.step.action.what(&cx),
@@ -159,7 +161,7 @@ impl<'a> Engine<'a> {
         })
     }
 
-    async fn back(&self, unit: &Unit<'_>) -> Result<Option<Outcome>, Broken> {
+    async fn back(&self, unit: &Unit<'a>) -> Result<Option<Outcome>, Broken> {
         let began = self.recorder.now_ms();
         let doubtful = matches!(self.history.borrow().status(&unit.id), Status::InDoubt { .. });
         if doubtful && let Resolved::Ended(outcome) = self.resolve(unit, began).await? {
@@ -183,8 +185,14 @@ impl<'a> Engine<'a> {
         if in_doubt && effect == Effect::Once {
             return self.back_in_doubt(unit, &what);
         }
+        if let Err(trouble) = unit.refuse_shown(&unit.step.uses.undo) {
+            return self.back_failed(unit, trouble);
+        }
         self.begin_back(unit, effect, &what)?;
         self.begin(unit)?;
+        if let Some(nested) = unit.step.undo.as_ref().and_then(|undo| undo.nested()) {
+            return self.back_walked(unit, began, &nested).await;
+        }
         loop {
             let trouble = match self.act_back(unit, &cx).await {
                 Ok(summary) => return self.undone(unit, began, summary, effect),
@@ -201,6 +209,18 @@ impl<'a> Engine<'a> {
     fn begin_back(&self, unit: &Unit<'_>, effect: Effect, what: &str) -> Result<(), Broken> {
         let (step, what) = (unit.id.clone(), what.to_owned());
         self.tell(Event::UndoIntent { step, effect, what }, Durable::Now)
+    }
+
+    /// A step that another runbook takes back: what of it is done already is not done again.
+    async fn back_walked(&self, unit: &Unit<'a>, began: u64, nested: &Nested<'a>) -> Flow {
+        let frame = match self.inner_frame(unit, nested, BELOW)? {
+            Ok(frame) => frame,
+            Err(trouble) => return self.back_failed(unit, trouble),
+        };
+        match self.frame_steps(&frame).await? {
+            None => self.undone(unit, began, format!("{} done", frame.runbook.name), Effect::Pure),
+            stopped => Ok(stopped),
+        }
     }
 
     /// Whether a step in doubt happened; if it did not, there is nothing to take back.
@@ -270,13 +290,11 @@ impl<'a> Engine<'a> {
     }
 
     async fn act_back(&self, unit: &Unit<'_>, cx: &Cx<'_>) -> Result<String, Trouble> {
-        let Some(undo) = &unit.step.undo else {
-            return match unit.step.action.take_back(cx) {
-                Some(back) => back.await,
-                None => Err(Trouble::failed("there is no way to take this back")),
-            };
-        };
-        self.repeat(unit, undo.as_ref(), cx).await
+        match (&unit.step.undo, unit.step.action.take_back(cx)) {
+            (Some(undo), _) => self.repeat(unit, undo.as_ref(), cx).await,
+            (None, Some(back)) => back.await,
+            (None, None) => Err(Trouble::failed("there is no way to take this back")),
+        }
     }
 
     /// An undo is tried again as its connection says, if that is safe.
@@ -286,24 +304,14 @@ impl<'a> Engine<'a> {
         undo: &dyn Step,
         cx: &Cx<'_>,
     ) -> Result<String, Trouble> {
-        let retry = undo
-            .connection()
-            .and_then(|name| cx.connections.iter().find(|known| known.name == name))
-            .map(|connection| connection.retry)
-            .unwrap_or_default();
+        let retry = shared(cx, undo);
         for attempt in 1.. {
             match self.act(unit, undo, cx).await {
                 Ok(answer) => return Ok(answer.summary),
-                Err(Trouble::Failed(failure, again)) => {
-                    let safe = again == Again::Safe
-                        || again == Again::MaybeDone && undo.effect() < Effect::Once;
-                    if !safe || attempt > retry.times {
-                        return Err(Trouble::Failed(failure, again));
-                    }
+                Err(trouble) => {
+                    self.again(cx, unit, retry, attempt, undo.effect(), trouble).await?;
                 }
-                Err(other) => return Err(other),
             }
-            tokio::time::sleep(retry.wait(attempt)).await;
         }
         Err(Trouble::failed("tried too often"))
     }

@@ -35,6 +35,9 @@ pub struct Asked {
     pub target: String,
     /// The answer's status; none where a fault kept the answer back.
     pub status: Option<u16>,
+    /// The status that its route gave, also where the answer was lost; none where a fault kept
+    /// the route from being asked.
+    pub route: Option<u16>,
 }
 
 /// What goes wrong with one request.
@@ -214,7 +217,12 @@ enum Reply {
 fn reply(shared: &mut Shared, request: &Request, target: &str) -> Reply {
     let number = shared.asked.len() + 1;
     let fault = shared.faults.as_ref().and_then(|faults| faults(number, &request.method, target));
-    let mut route = || shared.fake.answer(request, &mut shared.state);
+    let mut given = None;
+    let mut route = || {
+        let answer = shared.fake.answer(request, &mut shared.state);
+        given = Some(answer.status);
+        answer
+    };
     let reply = match fault {
         None => Reply::Whole(route()),
         Some(Fault::Cut) => Reply::Cut(route()),
@@ -232,7 +240,8 @@ fn reply(shared: &mut Shared, request: &Request, target: &str) -> Reply {
         Reply::Whole(answer) | Reply::Cut(answer) => Some(answer.status),
         Reply::Close | Reply::Never => None,
     };
-    shared.asked.push(Asked { method: request.method.clone(), target: target.to_owned(), status });
+    let (method, target) = (request.method.clone(), target.to_owned());
+    shared.asked.push(Asked { method, target, status, route: given });
     reply
 }
 

@@ -159,6 +159,9 @@ pub enum Event {
     },
     /// A walk over an existing run began. On resume: a new definition if `text` is there.
     Resumed {
+        /// Whether it goes backwards and takes the run back.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        undo: bool,
         /// The digest of the definition taken over by `--updated`.
         text: Option<String>,
         /// The runbooks that definition uses.
@@ -166,7 +169,8 @@ pub enum Event {
         uses: BTreeMap<String, String>,
         /// That definition's steps; empty when the definition is the run's own.
         steps: Vec<StepRef>,
-        /// Secret inputs whose sources give another value by now: a new token, say.
+        /// Secret inputs whose sources give another value by now, a new token, say; and inputs that
+        /// the new definition added.
         #[serde(default, skip_serializing_if = "StoredMap::is_empty")]
         inputs: StoredMap,
     },

@@ -1,6 +1,7 @@
 //! The end of a walk: where the run stands, what went wrong, why, and the command that goes on.
 
 use crate::journal::event::{How, Outcome, PLAN};
+use crate::printable::argument;
 
 use super::story::{Doubtful, Settled, Trouble};
 use super::teller::{MARGIN, Teller, View, status};
@@ -84,8 +85,10 @@ impl Teller {
             self.line(words::WAIT, step, std::slice::from_ref(ask))
         };
         let mut told: Vec<Line> = asked.iter().map(question).collect();
-        let answers: Vec<String> =
-            asked.iter().map(|(step, ask)| format!("--answer {step}={}", answer(ask))).collect();
+        let answers: Vec<String> = asked
+            .iter()
+            .map(|(step, ask)| format!("--answer {}={}", argument(step), answer(ask)))
+            .collect();
         let answers = answers.join(" ");
         told.push(if self.story.rehearsal {
             hint(&format!("rehearse again with `{answers}`"))
@@ -114,8 +117,8 @@ impl Teller {
         told.extend(differing(differs).into_iter().map(|line| line.indent(2)));
         if !self.story.rehearsal {
             let command = self.command();
-            told.push(hint(&format!("if it happened, `{command} --done {step}`")));
-            told.push(hint(&format!("if it did not, `{command} --redo {step}`")));
+            told.push(hint(&format!("if it happened, `{command} --done {}`", argument(step))));
+            told.push(hint(&format!("if it did not, `{command} --redo {}`", argument(step))));
         }
         told
     }

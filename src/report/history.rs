@@ -120,6 +120,7 @@ mod tests {
             failed("notify", "503 from http://h/notify", &[], &[]),
             ended(Outcome::Failed),
             Event::Resumed {
+                undo: false,
                 uses: std::collections::BTreeMap::new(),
                 text: None,
                 steps: vec![],

@@ -143,6 +143,7 @@ mod tests {
         let events = vec![
             started(&[("s", "Step")], true),
             Event::Resumed {
+                undo: false,
                 uses: std::collections::BTreeMap::new(),
                 text: None,
                 steps: vec![],

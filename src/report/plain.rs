@@ -130,6 +130,7 @@ hint: fix the cause, then `runbook resume r7`
             past,
             vec![
                 Event::Resumed {
+                    undo: false,
                     uses: std::collections::BTreeMap::new(),
                     text: None,
                     steps: vec![],
@@ -158,6 +159,7 @@ done  3 steps, 1 of them taken over, 1 of them done by hand, 3.2 s
         let steps = vec![step_ref("login", "Log in", "changed"), step_ref("new", "New", "d1")];
         let decided = Event::Decided { step: "login".into(), decision: Decision::Keep };
         let resumed = Event::Resumed {
+            undo: false,
             uses: std::collections::BTreeMap::new(),
             text: Some("d2".into()),
             steps,
@@ -260,6 +262,7 @@ hint: if it did not, `runbook resume r7 --redo login`
         let failed =
             Event::UndoFailed { step: "login".into(), failure: failure("403 Forbidden", &[], &[]) };
         let resumed = Event::Resumed {
+            undo: false,
             uses: std::collections::BTreeMap::new(),
             text: None,
             steps: vec![],

@@ -97,7 +97,7 @@ impl Teller {
         let history = self.view == View::History;
         match event {
             Event::Started { inputs, .. } => self.started(inputs),
-            Event::Resumed { text, .. } => self.resumed(text.is_some()),
+            Event::Resumed { undo, text, .. } => self.resumed(*undo, text.is_some()),
             Event::Began { step, .. } if history && self.options.verbose => {
                 vec![self.line(words::BEGAN, step, &[])]
             }
@@ -178,8 +178,12 @@ impl Teller {
         lines
     }
 
-    fn resumed(&self, updated: bool) -> Vec<Line> {
-        vec![self.heading(if updated { "  (resumed, updated)" } else { "  (resumed)" })]
+    fn resumed(&self, undo: bool, updated: bool) -> Vec<Line> {
+        vec![self.heading(match (undo, updated) {
+            (true, _) => "  (undo)",
+            (false, true) => "  (resumed, updated)",
+            (false, false) => "  (resumed)",
+        })]
     }
 
     fn heading(&self, remark: &str) -> Line {

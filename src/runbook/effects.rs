@@ -45,9 +45,11 @@ impl Effects {
     fn all(&mut self, runbook: &Runbook) {
         for step in &runbook.steps {
             self.step(runbook, step);
-            let nested = step.action.nested();
-            if let Some(used) = nested.and_then(|nested| nested.runbook.downcast_ref::<Runbook>()) {
-                self.all(used);
+            let actions = [Some(&step.action), step.undo.as_ref()].into_iter().flatten();
+            for nested in actions.filter_map(|action| action.nested()) {
+                if let Some(used) = nested.runbook.downcast_ref::<Runbook>() {
+                    self.all(used);
+                }
             }
         }
         for input in &runbook.inputs {
@@ -69,8 +71,11 @@ impl Effects {
         for action in [Some(&*step.action), probe, undo].into_iter().flatten() {
             self.action(runbook, action);
         }
-        let runs = step.action.touches().iter().any(|touch| matches!(touch, Touch::Runs(_)));
-        self.runs_when_planned |= runs && step.effect <= Effect::Read;
+        let runs = |action: &dyn Step| {
+            action.touches().iter().any(|touch| matches!(touch, Touch::Runs(_)))
+        };
+        let reads = step.effect <= Effect::Read && runs(&*step.action);
+        self.runs_when_planned |= reads || probe.is_some_and(runs);
     }
 
     fn action(&mut self, runbook: &Runbook, action: &dyn Step) {

@@ -1,8 +1,9 @@
 //! The keys of a runbook file: the parser refuses others, the docs and the schema list them.
 
 use crate::reader::{Field, RuleSet, Rules, Shape};
-use crate::step::connection::RETRY;
+use crate::step::HTTP_RULES;
 use crate::step::gate;
+use crate::step::retry::RETRY;
 use crate::typed;
 
 /// The keys of the whole file.
@@ -68,6 +69,7 @@ pub const RULES: RuleSet = &[
     ("gates", Rules::needs(&["that"])),
     ("hints", Rules::needs(&["hint"])),
     ("until", Rules::needs(&["that"])),
+    ("paginate", HTTP_RULES),
     ("already", Rules { needs: &["find"], any: &["same", "fields"], ..Rules::NONE }),
     ("fields", Rules::needs(&["found", "wanted"])),
 ];
@@ -163,7 +165,7 @@ pub const STEP: &[Field] = &[
     Field {
         name: "retry",
         shape: Shape::Table(RETRY),
-        about: "How often it is tried again, where that is safe.",
+        about: "On what and how often it is tried again, where that is safe; over the connection's.",
     },
     Field {
         name: "until",

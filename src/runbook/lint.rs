@@ -67,10 +67,10 @@ fn unused(runbook: &Runbook) -> Vec<Diag> {
     found
 }
 
-/// Whether a value that nothing reads may be meant for the record alone, as a server's version or
-/// a person's answer is. A computed value or a secret is not.
+/// Whether a value that nothing reads may be meant for the record alone, as a server's version, a
+/// person's answer or what a used runbook made is. A computed value or a secret is not.
 fn is_record(step: &StepDef, save: &Save) -> bool {
-    step.effect != Effect::Pure && !save.secret
+    (step.effect != Effect::Pure || step.action.nested().is_some()) && !save.secret
 }
 
 fn once_without_already(step: &StepDef) -> Option<Diag> {

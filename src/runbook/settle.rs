@@ -88,11 +88,7 @@ pub fn settle(
                 scope.set(&input.name, one.value.clone());
                 settled.push(one);
             }
-            Ok(None) => missing.push(Missing {
-                name: input.name.clone(),
-                about: first_line(&input.about),
-                supply: supply(input),
-            }),
+            Ok(None) => missing.push(lacking(input)),
             Err(Problem::Wrong(message)) => wrong.push(message),
             Err(Problem::Interrupted) => return Err(Refused::Interrupted),
         }
@@ -178,8 +174,43 @@ fn from_sources(
     Ok(None)
 }
 
-/// Its author says so, or its default is made from a secret.
-fn is_secret(input: &Input, scope: &Scope) -> bool {
+/// Values for the inputs that an edit added to a run, from their sources and defaults; nobody is
+/// asked. Otherwise the names for which there is none, or what is wrong.
+pub fn added(
+    runbook: &Runbook,
+    known: &Scope,
+    world: &World,
+) -> Result<Vec<(String, Labeled)>, Refused> {
+    let (mut found, mut missing) = (Vec::new(), Vec::new());
+    let scope = known.clone();
+    for input in runbook.inputs.iter().filter(|input| known.get(&input.name).is_none()) {
+        let value = sources(input, world, &scope).and_then(|given| match given {
+            Some(given) => Ok(Some(given)),
+            None => Ok(default(input, &scope)?.map(|json| (json, "the default".to_owned()))),
+        });
+        let settled = value.and_then(|given| {
+            given.map(|(json, origin)| accept(input, &json, origin, world)).transpose()
+        });
+        match settled {
+            Ok(Some(mut settled)) => {
+                settled.value.secret = is_secret(input, &scope);
+                scope.set(&input.name, settled.value.clone());
+                found.push((settled.name, settled.value));
+            }
+            Ok(None) => missing.push(lacking(input)),
+            Err(Problem::Wrong(message)) => return Err(Refused::Wrong(vec![message])),
+            Err(Problem::Interrupted) => return Err(Refused::Interrupted),
+        }
+    }
+    if missing.is_empty() { Ok(found) } else { Err(Refused::Missing(missing)) }
+}
+
+fn lacking(input: &Input) -> Missing {
+    Missing { name: input.name.clone(), about: first_line(&input.about), supply: supply(input) }
+}
+
+/// Whether an input is secret: its author says so, or its default is made from a secret.
+pub fn is_secret(input: &Input, scope: &Scope) -> bool {
     let read = |template: &Template| {
         scope.any_secret(template.reads().iter().map(|read| read.name.as_str()))
     };

@@ -118,15 +118,19 @@ impl Maker {
         if !rules.any.is_empty() && !rules.any.iter().any(|key| keys.contains(key)) {
             keys.push(rules.any[self.below(rules.any.len())]);
         }
-        let mut apart = rules.apart.iter().filter(|key| keys.contains(key));
-        apart.next();
-        let drop: Vec<&str> = apart.copied().collect();
-        keys.retain(|key| !drop.contains(key));
         for (key, needed) in rules.with {
             if keys.contains(key) {
                 keys.push(needed);
             }
         }
+        let mut apart = rules.apart.iter().filter(|key| keys.contains(key));
+        apart.next();
+        let drop: Vec<&str> = apart.copied().collect();
+        keys.retain(|key| !drop.contains(key));
+        // what goes with a key that was dropped goes too
+        let lacking = rules.with.iter().filter(|(_, needed)| drop.contains(needed));
+        let lacking: Vec<&str> = lacking.map(|(key, _)| *key).collect();
+        keys.retain(|key| !lacking.contains(key));
         let fields = fields.iter().filter(|field| keys.contains(&field.name));
         Json::Object(fields.map(|field| (field.name.to_owned(), self.value(field))).collect())
     }
@@ -160,6 +164,10 @@ impl Maker {
             }
             Shape::Integers => [json!(7), json!([7, 8])][self.below(2)].clone(),
             Shape::Word(words) => json!(words[self.below(words.len())]),
+            Shape::Words(words) => {
+                let word = words[self.below(words.len())];
+                [json!(word), json!([word, word])][self.below(2)].clone()
+            }
             Shape::Table(fields) => self.table(field.name, fields),
             Shape::Tables(fields) => {
                 (0..self.below(3)).map(|_| self.table(field.name, fields)).collect()
@@ -244,7 +252,8 @@ fn structural(diag: &Diag) -> bool {
         "does one thing",
         "` cannot be `",
         "has one body",
-        "goes with `for_each`",
+        "` goes with `",
+        "cannot stand beside",
         "cannot tell whether",
         "has no steps",
     ];

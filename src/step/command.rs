@@ -5,19 +5,19 @@
 //! In a rehearsal nothing runs: the fake is asked what would have come out.
 
 use std::process::Stdio;
-use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::journal::event::Effect;
 use crate::jq::{self, Val};
+use crate::printable::argument;
 use crate::reader::{Field, REVEAL, Reader, Rules, Shape, Sink, Tree};
 use crate::template::Template;
 use crate::transport::ssh::{Destination, remote};
-use crate::transport::{Broken, Request, Tls};
 use crate::value::text;
 
 use super::connection::{SSH, through};
+use super::rehearsed;
 use super::{
     Again, Answer, Cx, Failure, Hand, Kind, Local, Manual, Step, Touch, Trouble, failure, manual,
 };
@@ -70,9 +70,6 @@ const FIELDS: &[Field] = &[
 /// The exit status of `ssh` when it has none of the program's to give.
 const SSH_FAILED: i32 = 255;
 
-/// How long the fake may take to answer.
-const REHEARSED: Duration = Duration::from_secs(30);
-
 /// The largest output taken, in bytes.
 const OUTPUT_LIMIT: u64 = 10 * 1024 * 1024;
 
@@ -84,7 +81,6 @@ struct Command {
     cwd: Option<Template>,
     ssh: Option<Template>,
     accept: Vec<u64>,
-    reveal: bool,
 }
 
 fn parse(reader: &Reader<'_>) -> Option<Box<dyn Step>> {
@@ -102,9 +98,8 @@ fn parse(reader: &Reader<'_>) -> Option<Box<dyn Step>> {
     let cwd = reader.template("cwd", reader.open("a path"));
     let ssh = reader.template("ssh", SSH);
     let accept = reader.integers("accept");
-    let reveal = reader.boolean(REVEAL.name).unwrap_or(false);
     (run.len() == wanted)
-        .then(|| Box::new(Command { run, stdin, env, cwd, ssh, accept, reveal }) as Box<dyn Step>)
+        .then(|| Box::new(Command { run, stdin, env, cwd, ssh, accept }) as Box<dyn Step>)
 }
 
 struct Output {
@@ -113,16 +108,8 @@ struct Output {
     stderr: Vec<u8>,
 }
 
-/// A fake's answer.
-#[derive(serde::Deserialize)]
-struct Said {
-    status: i32,
-    stdout: String,
-    stderr: String,
-}
-
-impl From<Said> for Output {
-    fn from(said: Said) -> Self {
+impl From<rehearsed::Said> for Output {
+    fn from(said: rehearsed::Said) -> Self {
         let (stdout, stderr) = (said.stdout.into_bytes(), said.stderr.into_bytes());
         Self { status: Some(said.status), stdout, stderr }
     }
@@ -138,14 +125,14 @@ impl Step for Command {
     }
 
     fn touches(&self) -> Vec<Touch> {
-        let words: Vec<String> = self.run.iter().map(|word| quote(word.source())).collect();
+        let words: Vec<_> = self.run.iter().map(|word| argument(word.source())).collect();
         let place = self.ssh.as_ref().map(|ssh| format!(" on {}", ssh.source()));
         vec![Touch::Runs(words.join(" ") + &place.unwrap_or_default())]
     }
 
     fn what(&self, cx: &Cx<'_>) -> Result<String, Trouble> {
         let words = self.argv(cx)?;
-        let quoted: Vec<String> = words.iter().map(|word| quote(word)).collect();
+        let quoted: Vec<_> = words.iter().map(|word| argument(word)).collect();
         let place = match through(self.ssh.as_ref(), cx.scope)? {
             Some(to) => format!(" on {to}"),
             None => String::new(),
@@ -195,10 +182,6 @@ impl Step for Command {
 
 impl Command {
     fn argv(&self, cx: &Cx<'_>) -> Result<Vec<String>, Trouble> {
-        if !self.reveal {
-            let reads = self.run.iter().flat_map(super::super::template::Template::reads);
-            cx.refuse_secret(reads.map(|read| read.name.as_str()), "a program's arguments")?;
-        }
         self.run.iter().map(|word| Ok(word.render_text(cx.scope)?)).collect()
     }
 
@@ -212,11 +195,8 @@ impl Command {
 
     async fn output(&self, cx: &Cx<'_>) -> Result<Output, Trouble> {
         let to = through(self.ssh.as_ref(), cx.scope)?;
-        match (&cx.services.fake, to) {
+        match (rehearsed::fake(cx)?, to) {
             (Some(fake), to) => self.rehearsed(cx, fake, to.as_ref()).await,
-            (None, _) if cx.services.hosts.is_some() => {
-                Err(Trouble::failed("a rehearsal runs no command, and its fake is gone"))
-            }
             (None, Some(to)) => self.there(cx, &to).await,
             (None, None) => self.here(cx).await,
         }
@@ -238,33 +218,7 @@ impl Command {
             "argv": self.argv(cx)?, "stdin": text(&self.stdin)?, "env": env, "cwd": text(&self.cwd)?,
             "ssh": to.map(ToString::to_string),
         });
-        let url = url::Url::parse(&format!("{fake}{}", crate::fake::COMMANDS))
-            .map_err(|error| Trouble::failed(format!("`{fake}` is no address: {error}")))?;
-        let client = cx.services.client("", &url, 0, &Tls::default(), None).await?;
-        // What may be done again is told from what may not, as with calls.
-        let method = match cx.effect {
-            Effect::Pure | Effect::Read => "GET",
-            Effect::Repeatable => "PUT",
-            Effect::Once => "POST",
-        };
-        let request = Request {
-            method: method.to_owned(),
-            url,
-            headers: vec![("content-type".to_owned(), "application/json".to_owned())],
-            body: Some(told.to_string().into_bytes()),
-            timeout: REHEARSED,
-        };
-        let response = client.send(request).await.map_err(|broken| {
-            let doubt = !matches!(broken, Broken::NotSent(_) | Broken::NoWay(_));
-            let message = format!("the fake failed: {}", broken.message());
-            Trouble::Failed(Failure { doubt, ..failure(message) }, Again::MaybeDone)
-        })?;
-        let said = String::from_utf8_lossy(&response.body);
-        match (response.status, serde_json::from_str::<Said>(&said)) {
-            (200, Ok(said)) => Ok(said.into()),
-            _ => Err(Trouble::failed(cx.mask(said.trim()))
-                .hint("a rehearsal runs no command: `[[commands]]` in the fake answer them")),
-        }
+        rehearsed::ask(cx, fake, &told).await.map(Output::from)
     }
 
     fn variables(&self, cx: &Cx<'_>) -> Result<Vec<(String, String)>, Trouble> {
@@ -397,14 +351,4 @@ fn broken_off(cx: &Cx<'_>, to: &Destination, output: &Output, open: bool) -> Tro
     };
     let details = tail(cx, &String::from_utf8_lossy(&output.stderr));
     Trouble::Failed(Failure { details, doubt: true, ..failure(message) }, Again::MaybeDone)
-}
-
-/// A word as a person could paste it into a shell.
-fn quote(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@%+,".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
-    }
 }

@@ -10,6 +10,7 @@ use crate::transport::Tls;
 use crate::transport::ssh::Destination;
 use crate::value::text;
 
+use super::retry::{RETRY, Retry};
 use super::{Cx, Trouble, manual};
 
 /// How long a call may take when nobody says.
@@ -36,7 +37,7 @@ pub const FIELDS: &[Field] = &[
     Field {
         name: "retry",
         shape: Shape::Table(RETRY),
-        about: "How often and how patiently what is safe to repeat is repeated.",
+        about: "On what and how often what is safe to repeat is tried again.",
     },
     Field {
         name: "renew",
@@ -64,20 +65,6 @@ pub const FIELDS: &[Field] = &[
         about: "Certificates are not checked; every run says so.",
     },
     REVEAL,
-];
-
-/// The keys of `retry`.
-pub const RETRY: &[Field] = &[
-    Field {
-        name: "times",
-        shape: Shape::Integer,
-        about: "How many attempts more after the first.",
-    },
-    Field {
-        name: "backoff",
-        shape: Shape::Duration,
-        about: "The wait before the second attempt; doubled each time.",
-    },
 ];
 
 /// The keys of `renew`.
@@ -144,6 +131,7 @@ pub struct Connection {
     /// Its name in the file.
     pub name: String,
     base: Template,
+    reveal: bool,
     headers: Vec<(String, Tree)>,
     ssh: Option<Template>,
     ca: Option<Template>,
@@ -153,37 +141,10 @@ pub struct Connection {
     pub insecure: bool,
     /// How long one call may take.
     pub timeout: Duration,
-    /// What is safe to repeat is repeated so often.
-    pub retry: Retry,
+    /// What is safe to repeat is repeated so.
+    pub retry: Option<Retry>,
     /// How it says that a token's time is over.
     pub renew: Option<Renew>,
-}
-
-/// How often and how patiently something is repeated.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Retry {
-    /// Attempts after the first.
-    pub times: u32,
-    /// The wait before the second attempt; doubled each time.
-    pub backoff: Duration,
-}
-
-impl Retry {
-    /// The wait after a failed attempt (from 1), at most a minute.
-    pub fn wait(&self, attempt: u32) -> Duration {
-        let factor = 1_u32.checked_shl(attempt.saturating_sub(1)).unwrap_or(u32::MAX);
-        self.backoff.saturating_mul(factor).min(Duration::from_mins(1))
-    }
-
-    /// Reads a `retry` table.
-    pub fn parse(reader: &Reader<'_>, key: &str) -> Option<Self> {
-        let table = reader.table(key)?;
-        table.only(RETRY);
-        let times =
-            table.integer("times").map_or(0, |times| u32::try_from(times).unwrap_or(u32::MAX));
-        let backoff = table.duration("backoff").unwrap_or(Duration::from_secs(1));
-        Some(Self { times, backoff })
-    }
 }
 
 impl Connection {
@@ -199,7 +160,7 @@ impl Connection {
         let insecure = reader.boolean("insecure").unwrap_or(false);
         let ssh = reader.template("ssh", SSH);
         let timeout = reader.duration("timeout").unwrap_or(TIMEOUT);
-        let retry = Retry::parse(reader, "retry").unwrap_or_default();
+        let retry = Retry::parse(reader, "retry");
         let renew = Renew::parse(reader);
         if !reader.has("base") {
             return reader.missing(
@@ -208,10 +169,12 @@ impl Connection {
             );
         }
         let base = reader.template("base", reader.open("a URL"))?;
+        let reveal = reader.boolean(REVEAL.name).unwrap_or(false);
         let name = name.to_owned();
         Some(Self {
             name,
             base,
+            reveal,
             headers,
             ssh,
             ca,
@@ -226,6 +189,12 @@ impl Connection {
 
     /// The base URL; always ends with a slash, so that a call's `url` goes below it.
     pub fn base(&self, scope: &Scope) -> Result<url::Url, Trouble> {
+        let reads = || self.base.reads().iter().map(|read| read.name.as_str());
+        if !self.reveal && scope.any_secret(reads()) {
+            let message = format!("a secret would show in the base of connection `{}`", self.name);
+            return Err(Trouble::failed(message)
+                .hint("where it is meant to show, write `reveal = true` in the same table"));
+        }
         let base = self.base.render_text(scope)?;
         let slashed = if base.ends_with('/') { base.clone() } else { format!("{base}/") };
         url::Url::parse(&slashed).map_err(|error| {
@@ -313,6 +282,9 @@ pub(super) fn through(
     scope: &Scope,
 ) -> Result<Option<Destination>, Trouble> {
     let Some(ssh) = ssh else { return Ok(None) };
+    if scope.any_secret(ssh.reads().iter().map(|read| read.name.as_str())) {
+        return Err(Trouble::failed("a secret would show in the arguments of `ssh`"));
+    }
     match ssh.render(scope)? {
         crate::value::Json::Null => Ok(None),
         json if text(&json).is_empty() => Ok(None),

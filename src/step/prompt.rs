@@ -85,6 +85,10 @@ impl Step for Prompt {
         true
     }
 
+    fn takes(&self, answer: &str) -> Option<Result<(), String>> {
+        Some(self.accept(answer).map(drop))
+    }
+
     fn what(&self, cx: &Cx<'_>) -> Result<String, Trouble> {
         Ok(format!("ask: {}", cx.mask(&self.ask.render_text(cx.scope)?)))
     }

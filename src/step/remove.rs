@@ -1,15 +1,17 @@
 //! `remove`: takes a block of lines out of a file: exactly that block, or nothing.
 //!
 //! The counterpart of `append`, for a block that an earlier run or a person wrote. What is
-//! gone already is no failure; the file itself stays, even when nothing is left in it.
+//! gone already is no failure; the file itself stays, even when nothing is left in it. Taking it
+//! back puts the block where it stood.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::journal::event::Effect;
 use crate::reader::{Field, REVEAL, Reader, Rules, Shape, Sink};
 use crate::template::Template;
+use crate::value::{Json, Labeled};
 
-use super::append::{self, Ours};
+use super::block::{self, Ours, Place};
 use super::{Answer, Cx, Hand, Kind, Local, Manual, Step, Touch, Trouble, manual};
 
 /// The kind.
@@ -80,7 +82,7 @@ impl Step for Remove {
     }
 
     fn what(&self, cx: &Cx<'_>) -> Result<String, Trouble> {
-        let (lines, path) = (append::lines(&self.block(cx)?), self.path(cx)?);
+        let (lines, path) = (block::lines(&self.block(cx)?), self.path(cx)?);
         Ok(cx.mask(&format!("take {lines} out of {}", path.display())))
     }
 
@@ -96,22 +98,84 @@ impl Step for Remove {
         ))
     }
 
+    fn before(&self, cx: &Cx<'_>) -> Vec<(&'static str, Labeled)> {
+        let (Ok(path), Ok(block)) = (self.path(cx), self.block(cx)) else { return Vec::new() };
+        let Ok(Some(place)) = block::place(&path, &block, self.follow_links) else {
+            return Vec::new();
+        };
+        self.remember(cx, &path, block, place)
+    }
+
     fn run<'a>(&'a self, cx: &'a Cx<'a>) -> Local<'a, Result<Answer, Trouble>> {
         Box::pin(async move {
             let (path, block) = (self.path(cx)?, self.block(cx)?);
             if block.trim().is_empty() {
                 return Err(Trouble::failed("the block to take out is empty"));
             }
+            let failed = |error| block::explain(&path, &error);
+            let place = block::place(&path, &block, self.follow_links).map_err(failed)?;
             // The file is not this step's own, and every byte but the block's is somebody else's.
             let ours = Ours { created: false, newline: false, doubt: false };
-            let summary = append::remove(&path, &block, &ours, self.follow_links)
-                .map_err(|error| append::explain(&path, &error))?;
-            Ok(Answer { summary, ..Answer::default() })
+            let summary = block::remove(&path, &block, &ours, self.follow_links).map_err(failed)?;
+            let private = match place {
+                Some(place) => self.remember(cx, &path, block, place),
+                // Taken out before the crash: how it stood then is what counts.
+                None => kept(cx).map_or_else(Vec::new, |(path, block, place)| {
+                    self.remember(cx, &path, block, place)
+                }),
+            };
+            let unchanged = private.is_empty();
+            Ok(Answer { summary, private, unchanged, ..Answer::default() })
         })
+    }
+
+    fn take_back<'a>(&'a self, cx: &'a Cx<'a>) -> Option<Local<'a, Result<String, Trouble>>> {
+        Some(Box::pin(async move {
+            let Some((path, block, place)) = kept(cx) else {
+                return Ok("was not there before this run; left alone".to_owned());
+            };
+            block::put_back(&path, &block, &place, self.follow_links)
+                .map_err(|error| block::explain(&path, &error))
+        }))
+    }
+
+    fn manual_back(&self) -> Option<Manual> {
+        let file = manual::words(&self.file);
+        Some(Manual::text(format!("Put the lines back into `{file}` where they stood.")))
     }
 }
 
+/// What a run remembers of the block it took out: the file, the block, its place.
+fn kept(cx: &Cx<'_>) -> Option<(PathBuf, String, Place)> {
+    let text = |name: &str| Some(cx.private.get(name)?.json.as_str()?.to_owned());
+    let number = |name: &str| {
+        let number = cx.private.get(name)?.json.as_u64()?;
+        usize::try_from(number).ok()
+    };
+    let place =
+        Place { offset: number("offset")?, before: text("before")?, times: number("times")? };
+    Some((PathBuf::from(text("path")?), text("block")?, place))
+}
+
 impl Remove {
+    fn remember(
+        &self,
+        cx: &Cx<'_>,
+        path: &Path,
+        block: String,
+        place: Place,
+    ) -> Vec<(&'static str, Labeled)> {
+        let secret = cx.scope.any_secret(self.text.reads().iter().map(|read| &*read.name));
+        vec![
+            ("path", Labeled::plain(path.display().to_string())),
+            ("block", Labeled { json: Json::from(block), secret }),
+            ("offset", Labeled::plain(place.offset)),
+            // It tells what stands before the block to who can guess it.
+            ("before", Labeled { json: Json::from(place.before), secret: true }),
+            ("times", Labeled::plain(place.times)),
+        ]
+    }
+
     fn path(&self, cx: &Cx<'_>) -> Result<PathBuf, Trouble> {
         Ok(cx.services.place(&self.file.render_text(cx.scope)?))
     }
@@ -138,11 +202,11 @@ mod tests {
             ("z# a\nA=1\n", "z# a\nA=1\n"),
         ] {
             std::fs::write(&path, before).unwrap();
-            append::remove(&path, "# a\nA=1\n", &ours, false).unwrap();
-            append::remove(&path, "# a\nA=1\n", &ours, false).unwrap();
+            block::remove(&path, "# a\nA=1\n", &ours, false).unwrap();
+            block::remove(&path, "# a\nA=1\n", &ours, false).unwrap();
             assert_eq!(std::fs::read_to_string(&path).unwrap(), after);
         }
         std::fs::remove_file(&path).unwrap();
-        assert!(append::remove(&path, "# a\nA=1\n", &ours, false).is_ok());
+        assert!(block::remove(&path, "# a\nA=1\n", &ours, false).is_ok());
     }
 }

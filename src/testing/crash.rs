@@ -7,6 +7,9 @@ use super::Case;
 use super::judge::{Difference, changed};
 use super::run::{Bench, Stage, given, stage};
 use crate::exit::Exit;
+use crate::journal::event::Effect;
+use crate::runbook::Runbook;
+use crate::step::Touch;
 use crate::value::Json;
 
 /// No case has so many points; more means that it does not come to an end.
@@ -62,6 +65,8 @@ struct Trial<'a> {
     case: &'a Case,
     program: &'a Path,
     name: &'a str,
+    /// Whether the programs it runs are all run once; one that reads, say, may be run again.
+    once: bool,
     code: std::cell::Cell<Option<i32>>,
 }
 
@@ -86,7 +91,9 @@ impl<'a> Trial<'a> {
         all.extend(inputs.files.into_iter().flat_map(|(_, map)| map));
         let file = home.path().join("inputs.json");
         std::fs::write(&file, Json::Object(all).to_string()).map_err(|error| error.to_string())?;
-        Ok(Self { stage, state: home, case, program, name, code: std::cell::Cell::new(None) })
+        let code = std::cell::Cell::new(None);
+        let once = programs_once(bench.runbook);
+        Ok(Self { stage, state: home, case, program, name, once, code })
     }
 
     /// Runs until the end or the kill; whether it was killed.
@@ -136,13 +143,23 @@ impl<'a> Trial<'a> {
         let url = self.stage.served.url();
         let files =
             files.into_iter().map(|(path, text)| (path, text.replace(&url, "$URL"))).collect();
-        Ok(End {
-            code: self.code.get(),
-            state: self.stage.served.state(),
-            changes: changed(&self.stage.served.asked()),
-            files,
-        })
+        let mut changes = changed(&self.stage.served.asked());
+        if !self.once {
+            changes.retain(|change| !change.ends_with(crate::fake::COMMANDS));
+        }
+        Ok(End { code: self.code.get(), state: self.stage.served.state(), changes, files })
     }
+}
+
+/// Whether every step that runs a program does it once. What a program did is in the fake's state
+/// all the same.
+fn programs_once(runbook: &Runbook) -> bool {
+    runbook.steps.iter().all(|step| {
+        let nested = step.action.nested();
+        let inner = nested.and_then(|nested| nested.runbook.downcast_ref::<Runbook>());
+        let runs = step.action.touches().iter().any(|touch| matches!(touch, Touch::Runs(_)));
+        inner.is_none_or(programs_once) && (!runs || step.effect == Effect::Once)
+    })
 }
 
 fn collect(root: &Path, folder: &Path, files: &mut Vec<(PathBuf, String)>) -> std::io::Result<()> {

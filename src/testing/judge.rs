@@ -1,6 +1,6 @@
 //! What came out of a case against what must come out.
 
-use std::path::Path;
+use std::path::PathBuf;
 
 use super::Expect;
 use super::run::request;
@@ -95,7 +95,12 @@ fn word(outcome: Option<Outcome>) -> &'static str {
     }
 }
 
-pub(super) fn judge(expect: &Expect, seen: &Seen, folder: &Path) -> Vec<Difference> {
+/// What differs; `place` tells where the rehearsal has a file.
+pub(super) fn judge(
+    expect: &Expect,
+    seen: &Seen,
+    place: &dyn Fn(&str) -> PathBuf,
+) -> Vec<Difference> {
     let mut found = Vec::new();
     let mut same = |what: &str, wanted: &str, got: &str| {
         if wanted != got {
@@ -140,8 +145,10 @@ pub(super) fn judge(expect: &Expect, seen: &Seen, folder: &Path) -> Vec<Differen
         same("changes", &changes.join("\n"), &changed(&seen.requests).join("\n"));
     }
     for (path, wanted) in &expect.files {
-        let got =
-            std::fs::read_to_string(folder.join(path)).unwrap_or_else(|error| format!("({error})"));
+        let got = std::fs::read_to_string(place(path)).unwrap_or_else(|error| match error.kind() {
+            std::io::ErrorKind::NotFound => "(no such file)".to_owned(),
+            _ => format!("({error})"),
+        });
         same(&format!("files.{path}"), &filled(wanted, seen, &got), &got);
     }
     if let Some(program) = &expect.state {
@@ -150,11 +157,11 @@ pub(super) fn judge(expect: &Expect, seen: &Seen, folder: &Path) -> Vec<Differen
     found
 }
 
-/// The requests that may have changed something: all but reads, answered with 2xx.
+/// The requests that may have changed something: all but reads, carried out with a 2xx.
 pub(super) fn changed(requests: &[Asked]) -> Vec<String> {
     let changing = |asked: &&Asked| {
         !READS.contains(&asked.method.as_str())
-            && asked.status.is_some_and(|status| (200..300).contains(&status))
+            && asked.route.is_some_and(|status| (200..300).contains(&status))
     };
     requests.iter().filter(changing).map(request).collect()
 }

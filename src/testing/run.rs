@@ -16,7 +16,7 @@ use crate::report::Report;
 use crate::runbook::settle::{Given, Refused, Settled, settle};
 use crate::runbook::{Runbook, digest};
 use crate::source::Source;
-use crate::step::Services;
+use crate::step::{Services, rehearsed};
 use crate::terminal::Nobody;
 use crate::value::Json;
 use crate::world::World;
@@ -50,7 +50,8 @@ pub fn run(bench: &Bench<'_>, case: &Case) -> Result<Vec<Difference>, String> {
     let mut seen = seen.unwrap_or_default();
     seen.requests = stage.served.asked();
     seen.state = stage.served.state();
-    Ok(judge(&case.expect, &seen, stage.folder.path()))
+    let place = |path: &str| rehearsed(stage.folder.path(), path, bench.world);
+    Ok(judge(&case.expect, &seen, &place))
 }
 
 /// Serves the fake in the case's state, with its faults.

@@ -159,6 +159,13 @@ impl Running {
         assert!(seen, "`{text}` never came; stderr was:\n{}", self.stderr.text());
     }
 
+    /// Waits for the first line on stdout.
+    pub(crate) fn first_line(&self) -> String {
+        let seen = self.stdout.wait(|so_far, _| so_far.contains('\n'));
+        assert!(seen, "no line on stdout; stderr was:\n{}", self.stderr.text());
+        self.stdout.text().lines().next().unwrap_or_default().to_owned()
+    }
+
     /// What it has said on stderr so far.
     pub(crate) fn said(&self) -> String {
         self.stderr.text()

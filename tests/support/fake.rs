@@ -10,7 +10,7 @@ use runbook::fake::{Asked, Fake, Fault, Served, serve};
 use runbook::source::Source;
 use serde_json::Value;
 
-use super::server::strike;
+use super::server::{Awaited, strike};
 
 /// A fake, up or down.
 pub(crate) struct Faked {
@@ -20,8 +20,7 @@ pub(crate) struct Faked {
     state: Value,
     /// What was asked before the last start.
     before: Vec<Asked>,
-    /// What goes wrong at the next such request: method and path.
-    awaited: Arc<Mutex<Vec<(String, Fault)>>>,
+    awaited: Arc<Mutex<Vec<Awaited<Fault>>>>,
 }
 
 impl Faked {
@@ -72,22 +71,23 @@ impl Faked {
         if self.up.is_some() { Ok(()) } else { self.serve(port.unwrap_or(0)) }
     }
 
-    /// Sets what goes wrong at the next request of this method and path.
-    pub(crate) fn fault_on(&self, request: &str, name: &str) -> Result<(), String> {
+    /// Sets what goes wrong at a request yet to come.
+    pub(crate) fn fault_on(&self, request: &str, nth: usize, name: &str) -> Result<(), String> {
         let fault = match name {
             "close" => Fault::Close,
             "do-and-close" => Fault::DoAndClose,
             "cut" => Fault::Cut,
             status => Fault::Status(status.parse().map_err(|_| format!("no fault `{name}`"))?),
         };
-        self.awaited.lock().expect("faults").push((request.to_owned(), fault));
+        let request = request.to_owned();
+        self.awaited.lock().expect("faults").push(Awaited { request, nth, fault });
         Ok(())
     }
 
     /// The requests that were to go wrong and never came.
     pub(crate) fn unmet(&self) -> Vec<String> {
         let awaited = self.awaited.lock().expect("faults");
-        awaited.iter().map(|(request, _)| request.clone()).collect()
+        awaited.iter().map(|awaited| awaited.request.clone()).collect()
     }
 
     /// Every request so far: method, target and status. Reads may come at once, in any order:
@@ -147,8 +147,8 @@ jq = '(.state.count + 1) as $n | {status: 200, body: "\($n)", state: {count: $n}
     fn it_keeps_its_state_its_log_and_its_port_while_it_is_down() {
         let mut faked = Faked::start(COUNTER, &["busy"]).unwrap();
         assert_eq!(post(&faked).as_deref(), Some("8"));
-        faked.fault_on("GET /", "close").unwrap();
-        faked.fault_on("POST /", "do-and-close").unwrap();
+        faked.fault_on("GET /", 1, "close").unwrap();
+        faked.fault_on("POST /", 1, "do-and-close").unwrap();
         faked.stop();
         assert_eq!(post(&faked), None);
         faked.resume().unwrap();
@@ -162,6 +162,6 @@ jq = '(.state.count + 1) as $n | {status: 200, body: "\($n)", state: {count: $n}
     fn what_is_not_there_is_said() {
         assert!(Faked::start(COUNTER, &["idle"]).is_err());
         assert!(Faked::start("x", &[]).is_err());
-        assert!(Faked::start(COUNTER, &[]).unwrap().fault_on("GET /", "flood").is_err());
+        assert!(Faked::start(COUNTER, &[]).unwrap().fault_on("GET /", 1, "flood").is_err());
     }
 }

@@ -9,6 +9,7 @@ use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 
@@ -21,6 +22,8 @@ use super::env::PATIENCE;
 pub(crate) enum Fault {
     /// The connection is refused: the server is down from just before this request on.
     Refuse,
+    /// The request is received and nothing done about it; the server is down from then on.
+    Down,
     /// The request is received, then the connection closed without a byte of answer.
     Close,
     /// The request is received and nothing done about it, then the connection closed.
@@ -42,6 +45,7 @@ impl Fault {
     pub(crate) fn named(name: &str) -> Option<Self> {
         match name {
             "then-down" => Some(Self::ThenDown),
+            "down" => Some(Self::Down),
             "close" => Some(Self::Close),
             "drop" => Some(Self::Drop),
             "deaf" => Some(Self::Deaf),
@@ -161,8 +165,7 @@ struct State {
     handler: Option<Handler>,
     log: Vec<Request>,
     faults: HashMap<usize, Fault>,
-    /// What goes wrong at the next such request: method and path.
-    awaited: Vec<(String, Fault)>,
+    awaited: Vec<Awaited<Fault>>,
     /// How often `release` was called; what is held waits for the next.
     released: usize,
     up: bool,
@@ -209,6 +212,16 @@ impl Shared {
     }
 }
 
+/// `127.x.y.z` of this process and this call. Linux has all of 127/8 on loopback; elsewhere there
+/// is only the usual one.
+fn own_address() -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(1);
+    let [.., high, low] = NEXT.fetch_add(1, Ordering::Relaxed).to_be_bytes();
+    let address = format!("127.{}.{high}.{low}", 1 + std::process::id() % 250);
+    let there = TcpListener::bind((address.as_str(), 0)).is_ok();
+    if there { address } else { "127.0.0.1".to_owned() }
+}
+
 /// The server. Dropping it closes everything.
 pub(crate) struct Server(Arc<Shared>);
 
@@ -220,9 +233,10 @@ impl Server {
         server
     }
 
-    /// Starts on a free port with a program in the place of routes.
+    /// Starts at an address of loopback that no other test uses, with a program in the place of
+    /// routes: while it is down, its port is nobody else's.
     pub(crate) fn handling(handler: Handler) -> Self {
-        let server = Self::bind();
+        let server = Self::bind_at(&own_address());
         server.0.state().handler = Some(handler);
         server
     }
@@ -299,14 +313,14 @@ impl Server {
         }
     }
 
-    /// Sets what goes wrong at the next request of this method and path.
-    pub(crate) fn fault_on(&self, request: &str, fault: Fault) {
-        self.0.state().awaited.push((request.to_owned(), fault));
+    /// Sets what goes wrong at a request yet to come.
+    pub(crate) fn fault_on(&self, fault: Awaited<Fault>) {
+        self.0.state().awaited.push(fault);
     }
 
     /// The requests that were to go wrong and never came.
     pub(crate) fn unmet(&self) -> Vec<String> {
-        self.0.state().awaited.iter().map(|(request, _)| request.clone()).collect()
+        self.0.state().awaited.iter().map(|awaited| awaited.request.clone()).collect()
     }
 
     /// Nothing goes wrong any more, but for what is held already.
@@ -359,12 +373,26 @@ impl Drop for Server {
     }
 }
 
-/// The first fault awaited for such a request, which is awaited no longer.
-pub(crate) fn strike<F>(awaited: &mut Vec<(String, F)>, method: &str, target: &str) -> Option<F> {
+/// Something that goes wrong at a request yet to come.
+#[derive(Debug)]
+pub(crate) struct Awaited<F> {
+    /// Method and path.
+    pub(crate) request: String,
+    /// At the how manieth such request, from 1.
+    pub(crate) nth: usize,
+    /// What.
+    pub(crate) fault: F,
+}
+
+/// What goes wrong at a request, which is awaited no longer.
+pub(crate) fn strike<F>(awaited: &mut Vec<Awaited<F>>, method: &str, target: &str) -> Option<F> {
     let path = target.split('?').next().unwrap_or(target);
     let request = format!("{method} {path}");
-    let at = awaited.iter().position(|(known, _)| *known == request)?;
-    Some(awaited.remove(at).1)
+    for met in awaited.iter_mut().filter(|awaited| awaited.request == request) {
+        met.nth -= 1;
+    }
+    let at = awaited.iter().position(|awaited| awaited.nth == 0)?;
+    Some(awaited.remove(at).fault)
 }
 
 struct Connection<'a> {
@@ -404,6 +432,10 @@ impl Connection<'_> {
             self.shared.go_down(false);
         }
         match fault {
+            Some(Fault::Down) => {
+                self.shared.go_down(true);
+                return None;
+            }
             Some(Fault::Close | Fault::Drop) => return None,
             Some(Fault::Hold | Fault::Deaf) => self.hold(released)?,
             _ => {}
@@ -429,10 +461,11 @@ impl Connection<'_> {
     fn receive(&self, request: Request) -> (Answer, Option<Fault>, bool, usize) {
         let mut state = self.shared.state();
         let number = state.log.len() + 1;
-        let fault = state.faults.get(&number).copied();
+        let down = (!state.up).then_some(Fault::Drop);
+        let fault = down.or_else(|| state.faults.get(&number).copied());
         let fault = fault.or_else(|| strike(&mut state.awaited, &request.method, &request.target));
         let answer = match &mut state.handler {
-            _ if matches!(fault, Some(Fault::Drop | Fault::Deaf)) => nothing(),
+            _ if matches!(fault, Some(Fault::Drop | Fault::Down | Fault::Deaf)) => nothing(),
             Some(handler) => handler(&request),
             None => find(&mut state.routes, &request),
         };

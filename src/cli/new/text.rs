@@ -71,6 +71,12 @@ impl Service {
         format!("{}/{path}", self.base.path().trim_end_matches('/'))
     }
 
+    /// What an item's path ends with, where the list's does.
+    fn slash(&self) -> &'static str {
+        let path = self.path.split('?').next().unwrap_or_default();
+        if path.ends_with('/') { "/" } else { "" }
+    }
+
     fn step(&self) -> String {
         let text = match self.method {
             "GET" => READ,
@@ -84,7 +90,8 @@ impl Service {
         };
         let text = text.replace("@TITLE@", title).replace("@MORE@", more);
         let item = self.path.split('?').next().unwrap_or_default().trim_end_matches('/');
-        text.replace("@METHOD@", self.method).replace("@PATH@", &self.path).replace("@ITEM@", item)
+        let text = text.replace("@METHOD@", self.method).replace("@PATH@", &self.path);
+        text.replace("@ITEM@", item).replace("@SLASH@", self.slash())
     }
 
     fn named(&self) -> &'static str {
@@ -133,7 +140,8 @@ impl Service {
         let routes = routes
             .replace("@METHOD@", self.method)
             .replace("@ASKED@", &self.asked())
-            .replace("@ITEM@", self.asked().trim_end_matches('/'));
+            .replace("@ITEM@", self.asked().trim_end_matches('/'))
+            .replace("@SLASH@", self.slash());
         FAKE.replace("@INPUTS@", &format!("{inputs}{named}"))
             .replace("@KNOWN@", &known)
             .replace("@BASE@", self.base.path().trim_end_matches('/'))
@@ -214,7 +222,7 @@ id    = "make"
 title = "Make {{ item }}"
 http  = { on = "api", method = "@METHOD@", url = "@PATH@", json = { name = "{{ item }}" } }
 save.item_id = ".id"
-gates = [{ that = "item_id is defined and item_id is not none", hint = "The answer names no id" }]
+gates = [{ that = "item_id is not none", hint = "The answer names no id" }]
 hints = [{ says = "401", hint = "The service does not accept who calls: check the token" }]
 
 [steps.already]
@@ -223,7 +231,7 @@ find = '.[] | select(.name == $item)'      # gives what is there, or nothing
 same = '.name == $item'                    # whether it is what this run would have made
 
 [steps.undo]
-http = { on = "api", method = "DELETE", url = "@ITEM@/{{ item_id }}", accept = [200, 204, 404] }
+http = { on = "api", method = "DELETE", url = "@ITEM@/{{ item_id }}@SLASH@", accept = [200, 204, 404] }
 "#;
 
 const SET: &str = r#"
@@ -291,7 +299,7 @@ guarded(
 '''
 
 [[routes]]
-on = "DELETE @ITEM@/{id}"
+on = "DELETE @ITEM@/{id}@SLASH@"
 jq = '''
 guarded(
   (.request.params.id | tonumber) as $id

@@ -9,28 +9,36 @@ use crate::journal::seal::Key;
 use crate::plan::{DoneStep, History, Status};
 use crate::reader::list;
 use crate::runbook::Runbook;
+use crate::runbook::settle::{self, Refused};
+use crate::scope::Scope;
+use crate::value::Labeled;
 use crate::world::World;
 
-/// The file as it is now; its inputs must be those of the run.
-pub(super) fn runbook(history: &History, old: &Runbook, world: &World) -> Result<Runbook, Exit> {
-    let (_, new) = load::load(&history.path, world)?;
-    let unknown: Vec<&str> = new
-        .inputs
-        .iter()
-        .map(|input| input.name.as_str())
-        .filter(|name| !history.inputs.contains_key(*name))
-        .collect();
-    if unknown.is_empty() {
-        return Ok(new);
+/// The file as it is now, and values for the inputs it has and the run did not.
+pub(super) fn runbook(
+    history: &History,
+    known: &Scope,
+    world: &World,
+    trust: bool,
+) -> Result<(Runbook, Vec<(String, Labeled)>), Exit> {
+    let (_, new) = load::load_trusting(&history.path, world, trust)?;
+    let wrong = |what: &str| {
+        out::error(&format!(
+            "{} asks for inputs that this run does not have: {what}",
+            history.path
+        ));
+        out::hint("give them a default or a source in the file, or begin a new run");
+        Exit::Usage
+    };
+    match settle::added(&new, known, world) {
+        Ok(added) => Ok((new, added)),
+        Err(Refused::Wrong(messages)) => Err(wrong(&messages.join("; "))),
+        Err(Refused::Missing(missing)) => {
+            let names: Vec<&str> = missing.iter().map(|one| one.name.as_str()).collect();
+            Err(wrong(&list(&names)))
+        }
+        Err(Refused::Interrupted) => Err(Exit::Interrupted),
     }
-    out::error(&format!(
-        "{} asks for inputs that this run of `{}` does not have: {}",
-        history.path,
-        old.name,
-        list(&unknown)
-    ));
-    out::hint("begin a new run, or give them defaults as `[vars]`");
-    Err(Exit::Usage)
 }
 
 /// One thing about a finished part of the run that the edit changes.

@@ -48,6 +48,7 @@ fn a_resumed_run_is_open_until_its_walk_ends() {
             "r1",
             3,
             Event::Resumed {
+                undo: false,
                 uses: std::collections::BTreeMap::new(),
                 text: None,
                 steps: vec![],

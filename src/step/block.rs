@@ -1,0 +1,435 @@
+//! A block of lines in a file, as `append` and `remove` need it: added once and exactly, taken
+//! out and nothing else, put back where it stood.
+//!
+//! A file is changed under its lock: by writing at its end, or by a new file in its place. What a
+//! crash in the middle of a write left of a block is told from other people's lines and completed.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::path::Path;
+
+use sha2::{Digest as _, Sha256};
+
+use crate::crash;
+
+use super::Trouble;
+
+/// The largest file taken, in bytes.
+const FILE_LIMIT: u64 = 64 * 1024 * 1024;
+
+/// `1 line`, `4 lines`.
+pub(super) fn lines(block: &str) -> String {
+    match block.lines().count() {
+        1 => "1 line".to_owned(),
+        count => format!("{count} lines"),
+    }
+}
+
+/// What an append found and did.
+pub(super) struct Written {
+    /// The file was not there.
+    pub(super) created: bool,
+    /// A line end was missing before the block.
+    pub(super) newline: bool,
+    /// The block was there already.
+    pub(super) unchanged: bool,
+}
+
+/// What of a file is this run's own, besides the block.
+pub(super) struct Ours {
+    /// The file itself.
+    pub(super) created: bool,
+    /// The line end before the block.
+    pub(super) newline: bool,
+    /// Whether the block may have been written in part only, or not at all.
+    pub(super) doubt: bool,
+}
+
+/// What [`add`] would do.
+pub(super) fn look(path: &Path, block: &str, follow: bool) -> io::Result<Written> {
+    refuse_link(path, follow)?;
+    let mut file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Ok(Written { created: true, newline: false, unchanged: false });
+        }
+        Err(error) => return Err(error),
+    };
+    let text = read(&mut file)?;
+    let unchanged = places(&text, block).next().is_some();
+    let newline = !unchanged && needs_newline(&text, block);
+    Ok(Written { created: false, newline, unchanged })
+}
+
+fn needs_newline(text: &str, block: &str) -> bool {
+    cut_off(text, block) == 0 && !text.is_empty() && !text.ends_with('\n')
+}
+
+/// Adds the block unless it is there.
+pub(super) fn add(path: &Path, block: &str, follow: bool, secret: bool) -> io::Result<Written> {
+    refuse_link(path, follow)?;
+    let (mut file, created) = locked(path, || open(path, follow))?;
+    if secret && file.metadata()?.permissions().mode() & 0o077 != 0 {
+        return Err(io::Error::other(Refused(format!(
+            "others can read it, and the block holds a secret; `chmod 600 {}` first",
+            path.display()
+        ))));
+    }
+    let text = read(&mut file)?;
+    if places(&text, block).next().is_some() {
+        return Ok(Written { created: false, newline: false, unchanged: true });
+    }
+    let cut = cut_off(&text, block);
+    let newline = needs_newline(&text, block);
+    let rest = format!("{}{}", if newline { "\n" } else { "" }, &block[cut..]);
+    file.seek(SeekFrom::End(0))?;
+    crash::point();
+    file.write_all(rest.as_bytes())?;
+    crash::point();
+    file.sync_all()?;
+    if created {
+        sync_folder(path)?;
+    }
+    Ok(Written { created, newline, unchanged: false })
+}
+
+/// How much of the block the file ends with: what a crash in the middle of a write left.
+fn cut_off(text: &str, block: &str) -> usize {
+    let starts = |len: &usize| {
+        let head = &block[..*len];
+        text.ends_with(head) && (text.len() == *len || text[..text.len() - len].ends_with('\n'))
+    };
+    // Less than a whole first line could be anybody's.
+    let first_line = block.find('\n').map_or(block.len(), |at| at + 1);
+    (first_line..block.len())
+        .rev()
+        .filter(|len| block.is_char_boundary(*len))
+        .find(starts)
+        .unwrap_or(0)
+}
+
+/// Where the block stands, each time from the start of a line.
+fn places<'t>(text: &'t str, block: &'t str) -> impl Iterator<Item = usize> + 't {
+    let starts = move |at: &usize| *at == 0 || text[..*at].ends_with('\n');
+    text.match_indices(block).map(|(at, _)| at).filter(starts)
+}
+
+/// How a file stood before a block was taken out of it: what putting it back must know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Place {
+    /// Bytes before the block.
+    pub(super) offset: usize,
+    /// The SHA-256 of those bytes, in hex.
+    pub(super) before: String,
+    /// How often the block was there.
+    pub(super) times: usize,
+}
+
+/// The place of the block that [`remove`] would take out, if it is there.
+pub(super) fn place(path: &Path, block: &str, follow: bool) -> io::Result<Option<Place>> {
+    refuse_link(path, follow)?;
+    let text = match File::open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        other => read(&mut other?)?,
+    };
+    let times = places(&text, block).count();
+    let at = |offset| Place { offset, before: digest(&text[..offset]), times };
+    Ok(places(&text, block).last().map(at))
+}
+
+/// Puts a block back where it stood, or at the end if what stood before it has changed.
+pub(super) fn put_back(path: &Path, block: &str, was: &Place, follow: bool) -> io::Result<String> {
+    refuse_link(path, follow)?;
+    let (mut file, _) = locked(path, || open(path, follow))?;
+    let text = read(&mut file)?;
+    if places(&text, block).count() >= was.times {
+        return Ok("the block is there again".to_owned());
+    }
+    let as_before = text.get(..was.offset).is_some_and(|head| digest(head) == was.before);
+    let at = if as_before { was.offset } else { text.len() };
+    let newline = if at > 0 && !text[..at].ends_with('\n') { "\n" } else { "" };
+    replace(path, &file, &format!("{}{newline}{block}{}", &text[..at], &text[at..]))?;
+    Ok(format!("{} put back into {}", lines(block), path.display()))
+}
+
+fn digest(text: &str) -> String {
+    use std::fmt::Write as _;
+    Sha256::digest(text).iter().fold(String::new(), |mut hex, byte| {
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
+}
+
+/// Takes the last such block out, by a new file in the old one's place.
+pub(super) fn remove(path: &Path, block: &str, ours: &Ours, follow: bool) -> io::Result<String> {
+    refuse_link(path, follow)?;
+    let existing = || Ok((OpenOptions::new().read(true).write(true).open(path)?, false));
+    let mut file = match locked(path, existing) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Ok("the file is gone".to_owned());
+        }
+        other => other?.0,
+    };
+    let text = read(&mut file)?;
+    let (at, end) = match places(&text, block).last() {
+        Some(at) => (at, at + block.len()),
+        None if ours.doubt => (text.len() - cut_off(&text, block), text.len()),
+        None => return Ok("the block is not there any more".to_owned()),
+    };
+    // The line end added before the block goes with it, if nothing was added after.
+    let start =
+        if ours.newline && at < end && end == text.len() { at.saturating_sub(1) } else { at };
+    let rest = format!("{}{}", &text[..start], &text[end..]);
+    if rest.is_empty() && ours.created {
+        std::fs::remove_file(path)?;
+        sync_folder(path)?;
+        return Ok(format!("{} removed: only the block was in it", path.display()));
+    }
+    if rest == text {
+        return Ok("the block is not there".to_owned());
+    }
+    replace(path, &file, &rest)?;
+    Ok(format!("{} removed from {}", lines(block), path.display()))
+}
+
+fn replace(path: &Path, old: &File, text: &str) -> io::Result<()> {
+    let real = std::fs::canonicalize(path)?;
+    let name = real.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let temporary = real.with_file_name(format!(".{name}.runbook"));
+    // What a crash left here: removing a link removes the link, never what it points to.
+    match std::fs::remove_file(&temporary) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mode = old.metadata()?.mode() & 0o7777;
+    let mut new = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
+    new.write_all(text.as_bytes())?;
+    new.set_permissions(std::fs::Permissions::from_mode(mode))?;
+    new.sync_all()?;
+    crash::point();
+    std::fs::rename(&temporary, &real)?;
+    sync_folder(&real)
+}
+
+/// Opens and locks; once more if another process put a new file in its place meanwhile, as what
+/// is written to the old one would be lost.
+fn locked(path: &Path, open: impl Fn() -> io::Result<(File, bool)>) -> io::Result<(File, bool)> {
+    loop {
+        let (file, created) = open()?;
+        file.lock()?;
+        let held = file.metadata()?;
+        match std::fs::metadata(path) {
+            Ok(there) if (there.dev(), there.ino()) == (held.dev(), held.ino()) => {
+                return Ok((file, created));
+            }
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+}
+
+fn open(path: &Path, follow: bool) -> io::Result<(File, bool)> {
+    let mut options = OpenOptions::new();
+    options.read(true).append(true);
+    if !follow {
+        // one that was put there since it was looked at is refused too
+        options.custom_flags(rustix::fs::OFlags::NOFOLLOW.bits().cast_signed());
+    }
+    match options.clone().create_new(true).mode(0o600).open(path) {
+        Ok(file) => Ok((file, true)),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            Ok((options.open(path)?, false))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn read(file: &mut File) -> io::Result<String> {
+    let mut bytes = Vec::new();
+    file.seek(SeekFrom::Start(0))?;
+    io::Read::by_ref(file).take(FILE_LIMIT).read_to_end(&mut bytes)?;
+    String::from_utf8(bytes)
+        .map_err(|_| io::Error::other(Refused("the file is not UTF-8 text".to_owned())))
+}
+
+fn refuse_link(path: &Path, follow: bool) -> io::Result<()> {
+    match std::fs::symlink_metadata(path) {
+        Ok(found) if found.is_symlink() && !follow => Err(io::Error::other(Refused(
+            "it is a symbolic link; name the file itself, or allow it with `follow_links = true`"
+                .to_owned(),
+        ))),
+        Ok(found) if found.is_dir() => Err(io::Error::other(Refused("it is a folder".to_owned()))),
+        _ => Ok(()),
+    }
+}
+
+fn sync_folder(path: &Path) -> io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+}
+
+/// A reason of ours, not the system's.
+#[derive(Debug)]
+struct Refused(String);
+
+impl std::fmt::Display for Refused {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Refused {}
+
+/// A failure of the system, with what to do about it.
+pub(super) fn explain(path: &Path, error: &io::Error) -> Trouble {
+    let trouble = Trouble::failed(format!("cannot write {}: {error}", path.display()));
+    match error.kind() {
+        io::ErrorKind::NotFound => {
+            let folder = path.parent().unwrap_or(path);
+            trouble.hint(format!(
+                "its folder does not exist: `mkdir -p {}`, then resume",
+                folder.display()
+            ))
+        }
+        io::ErrorKind::PermissionDenied => {
+            trouble.hint(format!("you may not write it: see `ls -l {}`", path.display()))
+        }
+        _ => trouble,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BLOCK: &str = "# app\nA=1\nB=2\n";
+
+    fn folder() -> tempfile::TempDir {
+        tempfile::tempdir().unwrap()
+    }
+
+    #[test]
+    fn a_new_file_is_private_and_holds_the_block() {
+        let folder = folder();
+        let path = folder.path().join("credentials");
+        let written = add(&path, BLOCK, false, true).unwrap();
+        assert!(written.created);
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), BLOCK);
+        assert_eq!(std::fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
+    }
+
+    #[test]
+    fn adding_and_removing_leaves_every_file_as_it_was() {
+        for before in ["x=1", "x=1\n", "", "# app\nA=1\n"] {
+            let folder = folder();
+            let path = folder.path().join("f");
+            std::fs::write(&path, before).unwrap();
+            let written = add(&path, "# other\nC=3\n", false, false).unwrap();
+            let Written { created, newline, .. } = written;
+            remove(&path, "# other\nC=3\n", &Ours { created, newline, doubt: false }, false)
+                .unwrap();
+            assert_eq!(std::fs::read_to_string(&path).unwrap(), before);
+        }
+    }
+
+    #[test]
+    fn a_block_that_is_there_is_left_alone() {
+        let folder = folder();
+        let path = folder.path().join("f");
+        std::fs::write(&path, format!("x\n{BLOCK}y\n")).unwrap();
+        assert!(add(&path, BLOCK, false, false).unwrap().unchanged);
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), format!("x\n{BLOCK}y\n"));
+    }
+
+    #[test]
+    fn a_block_inside_a_longer_line_is_not_the_block() {
+        assert_eq!(places("x# app\nA=1\nB=2\n", BLOCK).next(), None);
+    }
+
+    #[test]
+    fn a_block_cut_off_by_a_crash_is_completed() {
+        for cut in BLOCK.find('\n').unwrap() + 1..BLOCK.len() {
+            let folder = folder();
+            let path = folder.path().join("f");
+            std::fs::write(&path, format!("x\n{}", &BLOCK[..cut])).unwrap();
+            add(&path, BLOCK, false, false).unwrap();
+            assert_eq!(
+                std::fs::read_to_string(&path).unwrap(),
+                format!("x\n{BLOCK}"),
+                "cut at {cut}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_lies_where_the_new_file_is_written_is_not_followed() {
+        let folder = folder();
+        let (path, victim) = (folder.path().join("f"), folder.path().join("victim"));
+        std::fs::write(&path, format!("x\n{BLOCK}")).unwrap();
+        std::fs::write(&victim, "mine").unwrap();
+        std::os::unix::fs::symlink(&victim, folder.path().join(".f.runbook")).unwrap();
+        remove(&path, BLOCK, &Ours { created: false, newline: false, doubt: false }, false)
+            .unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "x\n");
+        assert_eq!(std::fs::read_to_string(&victim).unwrap(), "mine");
+    }
+
+    #[test]
+    fn a_block_taken_out_goes_back_where_it_stood() {
+        for (text, changed, after) in [
+            (format!("x\n{BLOCK}y\n"), None, format!("x\n{BLOCK}y\n")),
+            (BLOCK.to_owned(), None, BLOCK.to_owned()),
+            (format!("{BLOCK}x\n{BLOCK}"), None, format!("{BLOCK}x\n{BLOCK}")),
+            (format!("x\n{BLOCK}y\n"), Some("z\ny"), format!("z\ny\n{BLOCK}")),
+            (format!("x\n{BLOCK}"), Some(BLOCK), BLOCK.to_owned()),
+        ] {
+            let folder = folder();
+            let path = folder.path().join("f");
+            std::fs::write(&path, &text).unwrap();
+            let was = place(&path, BLOCK, false).unwrap().unwrap();
+            let ours = Ours { created: false, newline: false, doubt: false };
+            remove(&path, BLOCK, &ours, false).unwrap();
+            if let Some(changed) = changed {
+                std::fs::write(&path, changed).unwrap();
+            }
+            for _ in 0..2 {
+                put_back(&path, BLOCK, &was, false).unwrap();
+                assert_eq!(std::fs::read_to_string(&path).unwrap(), after);
+            }
+        }
+    }
+
+    #[test]
+    fn what_one_adds_while_another_takes_out_is_not_lost() {
+        let folder = folder();
+        let path = folder.path().join("f");
+        let ours = Ours { created: false, newline: false, doubt: false };
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for _ in 0..100 {
+                    add(&path, BLOCK, false, false).unwrap();
+                    remove(&path, BLOCK, &ours, false).unwrap();
+                }
+            });
+            for number in 0..100 {
+                add(&path, &format!("N{number}=1\n"), false, false).unwrap();
+            }
+        });
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert_eq!(text.lines().filter(|line| line.starts_with('N')).count(), 100);
+    }
+
+    #[test]
+    fn links_and_readable_files_are_refused() {
+        let folder = folder();
+        let (path, link) = (folder.path().join("f"), folder.path().join("l"));
+        std::fs::write(&path, "").unwrap();
+        std::os::unix::fs::symlink(&path, &link).unwrap();
+        assert!(add(&link, BLOCK, false, false).is_err());
+        assert!(add(&link, BLOCK, true, false).is_ok());
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
+        assert!(add(&path, "S=1\n", false, true).is_err());
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), BLOCK);
+    }
+}

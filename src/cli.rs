@@ -130,7 +130,7 @@ pub fn main() -> Exit {
         Command::Key(args) => key::run(&args, &world),
         Command::Fake(args) => fake::run(&args, &world),
         Command::Kinds(args) => kinds::run(&args, &world),
-        Command::Schema(args) => schema::run(&args),
+        Command::Schema(args) => schema::run(&args, &world),
         Command::Completions(args) => completions::run(&args),
     }
 }

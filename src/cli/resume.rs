@@ -3,11 +3,10 @@
 mod updated;
 
 use std::collections::BTreeMap;
-use std::rc::Rc;
 
 use super::run::{Kept, WalkFlags, done, known, lock};
 use super::session::{Direction, Session, walk};
-use super::{Global, inputs, load, out, state, trust};
+use super::{Global, inputs, load, out, plugins, state, trust};
 use crate::engine::{Durable, Recorder};
 use crate::exit::Exit;
 use crate::journal::event::{Decision, Entry, Event, How, Outcome, Stored, StoredMap};
@@ -19,7 +18,7 @@ use crate::runbook::settle::renewed;
 use crate::runbook::{Runbook, StepDef, digest};
 use crate::scope::Scope;
 use crate::source::Source;
-use crate::step::plugin::{Plugin, Refused};
+use crate::step::plugin::Refused;
 use crate::value::{Json, Labeled};
 use crate::world::World;
 
@@ -90,7 +89,7 @@ pub(super) fn take(store: Store, run: &str, world: &World) -> Result<Taken, Exit
     let kinds = |name: &str, _: &Source| {
         let Some(kept) = history.uses.get(&super::run::kind(name)) else { return Ok(None) };
         let text = store.text(kept).ok().flatten();
-        let plugin = text.and_then(|text| Plugin::from_kept(name, &text)).map(Rc::new);
+        let plugin = text.and_then(|text| plugins::kept(name, &text, world));
         let title = format!("the journal has lost what the kind `{name}` is");
         plugin.map(Some).ok_or(Refused { title, help: Vec::new() })
     };

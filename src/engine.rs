@@ -12,6 +12,7 @@ mod frame;
 mod nested;
 pub mod preview;
 mod recorder;
+mod renew;
 pub mod undo;
 
 use std::cell::RefCell;
@@ -60,6 +61,7 @@ pub struct Engine<'a> {
     pub key: &'a Key,
     /// What the person wants.
     pub options: Options,
+    renewals: renew::Renewals,
 }
 
 /// Why a walk could not even say how it ended.
@@ -92,7 +94,8 @@ impl<'a> Engine<'a> {
         history: History,
         options: Options,
     ) -> Self {
-        Self { runbook, services, history: RefCell::new(history), recorder, key, options }
+        let (history, renewals) = (RefCell::new(history), renew::Renewals::default());
+        Self { runbook, services, history, recorder, key, options, renewals }
     }
 
     /// Walks to the end, or to whatever stops it.

@@ -260,13 +260,15 @@ pub enum Again {
     MaybeDone,
     /// A call to a service failed: what it came to says the rest.
     Call(Box<Refusal>),
+    /// Nothing was done, as the service takes a value no longer that the connection can renew.
+    Renewed,
 }
 
 impl Again {
     /// Whether a step of this effect may be tried again: a *once* one only if nothing was done.
     pub fn is_safe(&self, effect: Effect) -> bool {
         match self {
-            Self::No => false,
+            Self::No | Self::Renewed => false,
             Self::Safe => true,
             Self::MaybeDone => effect < Effect::Once,
             Self::Call(refusal) => refusal.definite || effect < Effect::Once,
@@ -565,6 +567,8 @@ pub struct Cx<'a> {
     pub step: &'a str,
     /// What its author says about it, Markdown.
     pub about: &'a str,
+    /// What the step may do to the world.
+    pub effect: Effect,
     /// The names it may read.
     pub scope: &'a Scope,
     /// What all steps share.

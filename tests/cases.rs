@@ -25,6 +25,7 @@ cases! {
     add_oidc_lost_answer
     add_oidc_missing_flows
     add_oidc_no_signing_key
+    add_oidc_no_token
     add_oidc_reserved_slug
     add_oidc_undo
     add_oidc_wrong_token
@@ -70,6 +71,10 @@ cases! {
     rehearse_writes
     remove_oidc_after_add
     remove_oidc_token_expired
+    renewed_in_used
+    renewed_mistakes
+    renewed_nothing_new
+    renewed_token
     resume_after_failure
     retry_and_until
     reveal

@@ -14,6 +14,7 @@ mod fake;
 mod forged;
 mod fuzz;
 mod proxmox;
+mod renew;
 mod replay;
 mod state;
 mod guide;

@@ -139,7 +139,8 @@ fn resume(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
     session.report.borrow_mut().past(&entries);
     let recorder = session.recorder(&run, history.last_seq, Box::new(Kept { store, texts }));
     if !history.rehearsal {
-        added.extend(renewed_inputs(&runbook, &given, &session.world));
+        let refused = refused(&history, &run, &key)?;
+        added.extend(renewed_inputs(&runbook, &given, &refused, &session.world));
     }
     let resumed = resumed(args.updated, &runbook, &run, &key, added)?;
     let decided = decisions(args, &runbook, &history, &run, &key)?;
@@ -193,8 +194,24 @@ fn inputs(history: &History, run: &str, key: &Key) -> Result<Scope, Exit> {
     Ok(known)
 }
 
-fn renewed_inputs(runbook: &Runbook, given: &Scope, world: &World) -> Vec<(String, Labeled)> {
-    let renewed = renewed(runbook, given, world);
+/// Values that a service took no longer, by input.
+fn refused(history: &History, run: &str, key: &Key) -> Result<BTreeMap<String, Vec<Json>>, Exit> {
+    let mut refused = BTreeMap::new();
+    for (name, values) in &history.refused {
+        let label = format!("{run}/input/{name}");
+        let values = values.iter().map(|stored| Ok(open(key, &label, stored)?.json));
+        refused.insert(name.clone(), values.collect::<Result<Vec<_>, Exit>>()?);
+    }
+    Ok(refused)
+}
+
+fn renewed_inputs(
+    runbook: &Runbook,
+    given: &Scope,
+    refused: &BTreeMap<String, Vec<Json>>,
+    world: &World,
+) -> Vec<(String, Labeled)> {
+    let renewed = renewed(runbook, given, refused, world);
     for (name, _) in &renewed {
         out::say(&format!("note: input `{name}` has a new value by now: it is used from here on"));
     }

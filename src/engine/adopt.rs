@@ -33,7 +33,15 @@ impl Engine<'_> {
             self.recorder.show(event);
         };
         let cx = self.cx(unit, false, &none, &trace);
-        let answer = self.probe(already, unit, &cx).await.map_err(looking)?;
+        let answer = loop {
+            match self.probe(already, unit, &cx).await {
+                Ok(answer) => break answer,
+                Err(trouble) => {
+                    let probe = &*already.probe;
+                    self.renew(unit, probe, trouble, false).await.map_err(looking)?;
+                }
+            }
+        };
         self.services.see(&unit.id, Sight::LookUp, &answer.input);
         let mut objects = all(&cx, already.find, &answer.locals, answer.input).map_err(looking)?;
         objects.retain(|object| *object != Val::default());
@@ -74,7 +82,7 @@ impl Engine<'_> {
     ) -> Result<Answer, Trouble> {
         let retry = shared(cx, &*already.probe);
         for attempt in 1.. {
-            match already.probe.run(cx).await {
+            match self.act(unit, &*already.probe, cx).await {
                 Ok(answer) => return Ok(answer),
                 Err(trouble) => self.again(cx, unit, retry, attempt, Effect::Read, trouble).await?,
             }

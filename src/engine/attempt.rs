@@ -25,10 +25,10 @@ pub(super) type Before = HashMap<String, Labeled>;
 impl Engine<'_> {
     /// A read: tried again as its retry says, polled as its `until` says.
     pub(super) async fn read(&self, unit: &Unit<'_>) -> Result<Got, Trouble> {
-        let Some(until) = &unit.step.until else { return self.tried(unit, None).await };
+        let Some(until) = &unit.step.until else { return self.look_up(unit).await };
         let began = self.recorder.now_ms();
         for attempt in 1.. {
-            let got = self.tried(unit, None).await;
+            let got = self.look_up(unit).await;
             let so_far = match &got {
                 Ok(_) if until.that.holds(&*unit.scope)? => return got,
                 Ok(_) => format!("waiting until {}", until.that.source().trim()),
@@ -42,6 +42,16 @@ impl Engine<'_> {
             self.pause(unit, attempt, so_far, until.every).await;
         }
         Err(Trouble::failed("polled too often"))
+    }
+
+    /// A read with its retries; once more if what it sends could be renewed.
+    async fn look_up(&self, unit: &Unit<'_>) -> Result<Got, Trouble> {
+        loop {
+            match self.tried(unit, None).await {
+                Ok(got) => return Ok(got),
+                Err(trouble) => self.renew(unit, &*unit.step.action, trouble, false).await?,
+            }
+        }
     }
 
     /// One action with its retries: a *once* step is repeated only if nothing was done.
@@ -92,7 +102,7 @@ impl Engine<'_> {
     }
 
     async fn once(&self, cx: &Cx<'_>, unit: &Unit<'_>) -> Result<Got, Trouble> {
-        let answer = unit.step.action.run(cx).await?;
+        let answer = self.act(unit, &*unit.step.action, cx).await?;
         self.services.see(&unit.id, Sight::Answer, &answer.input);
         let saved =
             self.save(cx, unit, &answer).map_err(|trouble| unreadable(unit, &answer, trouble))?;

@@ -193,6 +193,7 @@ impl<'a> Engine<'a> {
         Cx {
             step: &unit.id,
             about: &unit.step.about,
+            effect: unit.step.effect,
             scope: &unit.scope,
             services: self.services,
             connections: &unit.runbook.connections,

@@ -87,7 +87,14 @@ impl<'a> Engine<'a> {
                 Err(error) => return Ok(Err(error.into())),
             }
         }
-        self.frame(runbook, scope, format!("{}/{below}", unit.id)).map(Ok)
+        let prefix = format!("{}/{below}", unit.id);
+        let inner = self.history.borrow().inner.clone();
+        for (place, stored) in &inner {
+            if let Some(name) = place.strip_prefix(&prefix).filter(|name| !name.contains('/')) {
+                self.know(&scope, name, self.open("input", place, stored)?);
+            }
+        }
+        self.frame(runbook, scope, prefix).map(Ok)
     }
 
     /// Runs the step's `save` programs over all the inner values, as one object.

@@ -188,16 +188,27 @@ impl<'a> Engine<'a> {
         if let Err(trouble) = unit.refuse_shown(&unit.step.uses.undo) {
             return Ok(self.back_failed(unit, trouble));
         }
-        let intent = Event::UndoIntent { step: unit.id.clone(), effect, what };
-        self.tell_as(intent, Durable::Now).await?;
+        self.begin_back(unit, effect, &what).await?;
         self.begin(unit).await?;
         if let Some(nested) = unit.step.undo.as_ref().and_then(|undo| undo.nested()) {
             return self.back_walked(unit, began, &nested).await;
         }
-        match self.act(unit, &cx).await {
-            Ok(summary) => self.undone(unit, began, summary, effect).await,
-            Err(trouble) => Ok(self.back_failed(unit, trouble)),
+        loop {
+            let trouble = match self.act_back(unit, &cx).await {
+                Ok(summary) => return self.undone(unit, began, summary, effect).await,
+                Err(trouble) => trouble,
+            };
+            let action = unit.step.undo.as_deref().unwrap_or(&*unit.step.action);
+            match self.renew(unit, action, trouble, true).await {
+                Ok(()) => self.begin_back(unit, effect, &what).await?,
+                Err(trouble) => return Ok(self.back_failed(unit, trouble)),
+            }
         }
+    }
+
+    async fn begin_back(&self, unit: &Unit<'_>, effect: Effect, what: &str) -> Result<(), Broken> {
+        let (step, what) = (unit.id.clone(), what.to_owned());
+        self.tell_as(Event::UndoIntent { step, effect, what }, Durable::Now).await
     }
 
     /// A step that another runbook takes back: what of it is done already is not done again.
@@ -278,7 +289,7 @@ impl<'a> Engine<'a> {
         }
     }
 
-    async fn act(&self, unit: &Unit<'_>, cx: &Cx<'_>) -> Result<String, Trouble> {
+    async fn act_back(&self, unit: &Unit<'_>, cx: &Cx<'_>) -> Result<String, Trouble> {
         match (&unit.step.undo, unit.step.action.take_back(cx)) {
             (Some(undo), _) => self.repeat(unit, undo.as_ref(), cx).await,
             (None, Some(back)) => back.await,
@@ -295,7 +306,7 @@ impl<'a> Engine<'a> {
     ) -> Result<String, Trouble> {
         let retry = shared(cx, undo);
         for attempt in 1.. {
-            match undo.run(cx).await {
+            match self.act(unit, undo, cx).await {
                 Ok(answer) => return Ok(answer.summary),
                 Err(trouble) => {
                     self.again(cx, unit, retry, attempt, unit.step.undo_effect, trouble).await?;

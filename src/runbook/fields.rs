@@ -55,6 +55,7 @@ pub const RULES: RuleSet = &[
     ),
     ("connections", connection::RULES),
     ("basic", connection::BASIC_RULES),
+    ("renew", Rules::needs(&["input"])),
     (
         "steps",
         Rules {

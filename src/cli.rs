@@ -11,6 +11,7 @@ mod kinds;
 mod list;
 mod load;
 mod log;
+mod many;
 mod new;
 mod out;
 mod plan;

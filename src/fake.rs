@@ -7,11 +7,13 @@
 //! printed. The engine does not know whether it speaks to a fake.
 
 mod answer;
+pub mod calls;
 mod command;
 pub mod parse;
 mod serve;
 
 use crate::jq::{ProgramId, Programs};
+use crate::source::Span;
 use crate::value::Json;
 
 pub use serve::{Asked, Fault, Faults, Listener, Served, serve};
@@ -56,6 +58,8 @@ enum Word {
 #[derive(Debug)]
 struct Route {
     on: String,
+    /// Where `on` stands in the file.
+    span: Span,
     /// None for any method.
     method: Option<String>,
     path: Vec<Segment>,
@@ -81,6 +85,11 @@ impl Fake {
     pub fn usual(&self, runbook: &str) -> &[String] {
         let found = self.rehearse.iter().find(|(name, _)| name == runbook);
         found.map_or(&[], |(_, states)| states)
+    }
+
+    /// How many routes and commands it answers.
+    pub fn answers(&self) -> usize {
+        self.routes.len() + self.commands.len()
     }
 
     /// The state to start in: the plain one with these variants laid over it, one after the other.

@@ -38,7 +38,7 @@ fn start(args: &Args, verbose: bool, world: &World) -> Result<Exit, Exit> {
             out::say(&format!("{} {path} {status}", asked.method));
         }));
     }
-    super::session::block_on(async {
+    super::session::block_on(super::session::unless_interrupted(async {
         // The address is what other programs wait for: the one line on stdout.
         out::print(&format!("{}\n", served.url()));
         out::say(&format!("serving {} until interrupted; its inputs:", source.path));
@@ -46,7 +46,7 @@ fn start(args: &Args, verbose: bool, world: &World) -> Result<Exit, Exit> {
             out::say(&format!("  {name} = {value}"));
         }
         std::future::pending::<()>().await;
-    });
+    }));
     served.stop();
     Ok(Exit::Done)
 }

@@ -64,7 +64,7 @@ fn rehearse(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
         Exit::Failed
     })?;
     let recorder = session.recorder(REHEARSAL, 0, Box::new(Memory));
-    let history = begin(&recorder, started(&runbook, &settled, REHEARSAL, &key, true)?)?;
+    let history = begin(&recorder, started(&runbook, &settled, REHEARSAL, &key, true)?);
     let exit = walk(
         &runbook,
         &services,

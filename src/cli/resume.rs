@@ -7,7 +7,6 @@ use std::collections::BTreeMap;
 use super::run::{Kept, WalkFlags, done, known, lock};
 use super::session::{Direction, Session, walk};
 use super::{Global, inputs, load, out, plugins, state, trust};
-use crate::engine::{Durable, Recorder};
 use crate::exit::Exit;
 use crate::journal::event::{Decision, Entry, Event, How, Outcome, Stored, StoredMap};
 use crate::journal::seal::Key;
@@ -140,13 +139,14 @@ fn resume(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
     session.report.borrow_mut().past(&entries);
     let recorder = session.recorder(&run, history.last_seq, Box::new(Kept { store, texts }));
     if !history.rehearsal {
-        added.extend(renewed_inputs(&runbook, &given, &session.world));
+        let refused = refused(&history, &run, &key)?;
+        added.extend(renewed_inputs(&runbook, &given, &refused, &session.world));
     }
     let resumed = resumed(args.updated, &runbook, &run, &key, added)?;
     let decided = decisions(args, &runbook, &history, &run, &key)?;
     for event in std::iter::once(resumed).chain(first).chain(decided) {
         history.take(&event);
-        say(&recorder, event)?;
+        recorder.keep(event);
     }
     Ok(walk(
         &runbook,
@@ -185,15 +185,6 @@ fn over(run: &str, history: &History) -> Option<Exit> {
     None
 }
 
-pub(super) fn say(recorder: &Recorder, event: Event) -> Result<(), Exit> {
-    // that the run is under way again is seen from elsewhere too
-    recorder.say(event, Durable::Written).map_err(|error| {
-        out::error(&error.message);
-        out::hint(&error.hint);
-        Exit::Failed
-    })
-}
-
 /// The inputs a run was given, opened.
 fn inputs(history: &History, run: &str, key: &Key) -> Result<Scope, Exit> {
     let known = Scope::default();
@@ -203,8 +194,24 @@ fn inputs(history: &History, run: &str, key: &Key) -> Result<Scope, Exit> {
     Ok(known)
 }
 
-fn renewed_inputs(runbook: &Runbook, given: &Scope, world: &World) -> Vec<(String, Labeled)> {
-    let renewed = renewed(runbook, given, world);
+/// Values that a service took no longer, by input.
+fn refused(history: &History, run: &str, key: &Key) -> Result<BTreeMap<String, Vec<Json>>, Exit> {
+    let mut refused = BTreeMap::new();
+    for (name, values) in &history.refused {
+        let label = format!("{run}/input/{name}");
+        let values = values.iter().map(|stored| Ok(open(key, &label, stored)?.json));
+        refused.insert(name.clone(), values.collect::<Result<Vec<_>, Exit>>()?);
+    }
+    Ok(refused)
+}
+
+fn renewed_inputs(
+    runbook: &Runbook,
+    given: &Scope,
+    refused: &BTreeMap<String, Vec<Json>>,
+    world: &World,
+) -> Vec<(String, Labeled)> {
+    let renewed = renewed(runbook, given, refused, world);
     for (name, _) in &renewed {
         out::say(&format!("note: input `{name}` has a new value by now: it is used from here on"));
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::resume::{Taken, say, take};
+use super::resume::{Taken, take};
 use super::run::{Kept, done, lock};
 use super::session::{Direction, Session, broken_exit, walk};
 use super::{Global, out, state};
@@ -68,7 +68,7 @@ fn undo(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
     session.report.borrow_mut().past(&entries);
     let recorder =
         session.recorder(&run, history.last_seq, Box::new(Kept { store, texts: Vec::new() }));
-    begin(args, &recorder, &mut history)?;
+    begin(args, &recorder, &mut history);
     Ok(walk(
         &runbook,
         &services,
@@ -80,7 +80,7 @@ fn undo(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
     ))
 }
 
-fn begin(args: &Args, recorder: &Recorder, history: &mut History) -> Result<(), Exit> {
+fn begin(args: &Args, recorder: &Recorder, history: &mut History) {
     let resumed = Event::Resumed {
         undo: true,
         text: None,
@@ -99,9 +99,8 @@ fn begin(args: &Args, recorder: &Recorder, history: &mut History) -> Result<(), 
     });
     for event in std::iter::once(resumed).chain(redo).chain(by_hand) {
         history.take(&event);
-        say(recorder, event)?;
+        recorder.keep(event);
     }
-    Ok(())
 }
 
 /// Refuses the name of a step that there is nothing to take back of.

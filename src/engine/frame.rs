@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use super::{Broken, Durable, Engine};
+use super::{Broken, Engine};
 use crate::journal::event::{Event, Stored, StoredMap};
 use crate::plan::Status;
 use crate::reader::{Sink, Use};
@@ -135,8 +135,7 @@ impl<'a> Engine<'a> {
                     "the secret `{name}` is {added}: it is masked where it is known to be one, \
                      but not wherever else it may appear"
                 );
-                // Losing a warning loses nothing.
-                let _ = self.recorder.say(Event::Warned { message }, Durable::Never);
+                self.recorder.show(Event::Warned { message });
             }
         }
         scope.set(name, value);
@@ -194,6 +193,7 @@ impl<'a> Engine<'a> {
         Cx {
             step: &unit.id,
             about: &unit.step.about,
+            effect: unit.step.effect,
             scope: &unit.scope,
             services: self.services,
             connections: &unit.runbook.connections,

@@ -324,7 +324,7 @@ impl Reader<'_> {
             self.error(title, span);
             return None;
         };
-        Some(Route { on, method, path, program: program? })
+        Some(Route { on, span, method, path, program: program? })
     }
 
     fn pattern(&mut self, on: &str, span: &Span) -> Option<(Option<String>, Vec<Segment>)> {

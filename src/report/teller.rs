@@ -5,7 +5,7 @@
 
 use std::cell::Cell;
 
-use crate::journal::event::{Decision, Entry, Event, Failure, How, Skip, Stored, StoredMap};
+use crate::journal::event::{ASKED, Decision, Entry, Event, Failure, How, Skip, Stored, StoredMap};
 
 use super::markdown;
 use super::story::{Settled, Story};
@@ -109,6 +109,14 @@ impl Teller {
             }
             Event::Retrying { step, attempt, message, wait_ms } => {
                 vec![self.retrying(step, *attempt, message, *wait_ms)]
+            }
+            Event::Renewed { step, input, origin, .. } => {
+                let new = match origin.as_str() {
+                    ASKED => "typed in".to_owned(),
+                    from => format!("from {from}"),
+                };
+                let said = format!("`{input}` was refused, there is a new one {new}");
+                vec![self.line(words::RENEW, step, &[said])]
             }
             Event::Done { step, how, saved, summary, took_ms, .. } => {
                 self.done(step, *how, saved, summary, *took_ms)

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::parse::{ConnectionDef, Draft};
-use super::{Save, StepDef, Value};
+use super::{Save, StepDef, Value, Var};
 use crate::diag::Diag;
 use crate::reader::{Gather, Sink, Use};
 use crate::source::Span;
@@ -41,6 +41,7 @@ pub(super) fn names(gather: &Gather<'_>, draft: &Draft) {
         names.define(&var.name, &var.span, secret);
     }
     connection_names(&names, draft);
+    renewals(gather, draft);
     let mut ids: HashMap<&str, Span> = HashMap::new();
     for step in &draft.steps {
         unique(gather, &mut ids, step);
@@ -264,4 +265,35 @@ fn connection_names(names: &Names<'_>, draft: &Draft) {
             }
         }
     }
+}
+
+/// What a connection renews must be an input, and one that its calls send.
+fn renewals(gather: &Gather<'_>, draft: &Draft) {
+    for def in &draft.connections {
+        let Some(renew) = def.connection.as_ref().and_then(|known| known.renew.as_ref()) else {
+            continue;
+        };
+        let (name, span) = (&renew.input.value, renew.input.span.clone());
+        if let Some(status) = renew.statuses.iter().find(|status| !(400..500).contains(*status)) {
+            let diag = Diag::error(format!("status {status} is no refusal"), span.clone());
+            gather.report(diag.help("only a 4xx is sure to mean that nothing was done"));
+        }
+        if !draft.inputs.iter().any(|input| input.name == *name) {
+            let diag = Diag::error(format!("`{name}` is no input"), span);
+            let inputs = draft.inputs.iter().map(|input| input.name.as_str());
+            gather.report(diag.suggest(name, inputs));
+        } else if !sent(&draft.vars, &def.uses, name) {
+            let connection = &def.name.value;
+            let diag = Diag::error(format!("`{connection}` does not send `{name}`"), span);
+            gather.report(diag.help("name the input that its `headers` are made from"));
+        }
+    }
+}
+
+/// Whether an input is among these names, or one of the vars among them is made from it.
+fn sent(vars: &[Var], uses: &[Use], input: &str) -> bool {
+    uses.iter().any(|name| {
+        let var = vars.iter().position(|var| var.name == name.name);
+        name.name == input || var.is_some_and(|at| sent(&vars[..at], &vars[at].uses, input))
+    })
 }

@@ -104,6 +104,19 @@ pub enum From {
     File(Template),
 }
 
+impl From {
+    /// Where that is, in words.
+    pub fn words(&self, scope: &crate::scope::Scope) -> String {
+        let path =
+            |file: &Template| file.render_text(scope).unwrap_or_else(|_| file.source().to_owned());
+        match self {
+            Self::Env(name) => format!("environment variable {name}"),
+            Self::Dotenv { file, key } => format!("{key} in {}", path(file)),
+            Self::File(file) => path(file),
+        }
+    }
+}
+
 /// A named set of inputs.
 #[derive(Debug)]
 pub struct Preset {
@@ -168,6 +181,8 @@ pub struct StepDef {
     pub already: Option<Already>,
     /// How to take it back.
     pub undo: Option<Box<dyn Step>>,
+    /// What taking it back twice means; what a kind takes back by itself may be done again.
+    pub undo_effect: Effect,
     /// A digest of its definition.
     pub digest: String,
     /// Every name it reads, its connections' included.
@@ -345,15 +360,23 @@ impl Runbook {
     }
 
     /// The step that a run's journal calls so, and the runbook it stands in: `login`, an item
-    /// `create[3]`, `outer/login` inside a runbook that is used.
+    /// `create[3]`, `outer/login` inside a runbook that is used, `create/undo/stop` inside one that
+    /// takes a step back.
     pub fn performed(&self, id: &str) -> Option<(&Self, &StepDef)> {
         let (own, inner) = id.split_once('/').map_or((id, None), |(own, rest)| (own, Some(rest)));
         let (own, item) = own.split_once('[').map_or((own, false), |(own, _)| (own, true));
         let step = self.step(own).filter(|step| !item || step.for_each.is_some())?;
         let Some(inner) = inner else { return Some((self, step)) };
-        step.action.nested()?.runbook.downcast_ref::<Self>()?.performed(inner)
+        let (action, inner) = match inner.strip_prefix(BELOW) {
+            Some(rest) if step.undo.is_some() => (step.undo.as_ref()?, rest),
+            _ => (&step.action, inner),
+        };
+        action.nested()?.runbook.downcast_ref::<Self>()?.performed(inner)
     }
 }
+
+/// What stands between a step's id and those of the runbook that takes it back.
+pub const BELOW: &str = "undo/";
 
 /// A digest as text: the first 16 hex digits of SHA-256.
 pub fn digest(text: &str) -> String {

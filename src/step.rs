@@ -38,7 +38,7 @@ use crate::reader::{Field, Reader, Rules};
 use crate::redact;
 use crate::scope::Scope;
 use crate::template::{RenderError, Template};
-use crate::terminal::Terminal;
+use crate::terminal::{Nobody, Terminal};
 use crate::transport::ssh::{Destination, Fault, Session, Sessions};
 use crate::transport::{Client, Jar, Via};
 use crate::value::Labeled;
@@ -167,6 +167,11 @@ pub trait Step: Debug {
         Vec::new()
     }
 
+    /// The call it makes of a service, as its author wrote it.
+    fn call(&self) -> Option<Call<'_>> {
+        None
+    }
+
     /// The runbook it uses as one step, if it is of that kind.
     fn nested(&self) -> Option<Nested<'_>> {
         None
@@ -187,6 +192,19 @@ pub enum Touch {
     Writes(String),
     /// Sends a file to a service: its path.
     Sends(String),
+}
+
+/// A call of a service, told from its text alone.
+#[derive(Debug, Clone, Copy)]
+pub struct Call<'a> {
+    /// The connection.
+    pub on: &'a str,
+    /// The method, upper case.
+    pub method: &'a str,
+    /// The path below the connection's base, or a whole address.
+    pub url: &'a Template,
+    /// Whether the answers may lead it to other addresses.
+    pub wanders: bool,
 }
 
 /// Another runbook as one step.
@@ -242,13 +260,15 @@ pub enum Again {
     MaybeDone,
     /// A call to a service failed: what it came to says the rest.
     Call(Box<Refusal>),
+    /// Nothing was done, as the service takes a value no longer that the connection can renew.
+    Renewed,
 }
 
 impl Again {
     /// Whether a step of this effect may be tried again: a *once* one only if nothing was done.
     pub fn is_safe(&self, effect: Effect) -> bool {
         match self {
-            Self::No => false,
+            Self::No | Self::Renewed => false,
             Self::Safe => true,
             Self::MaybeDone => effect < Effect::Once,
             Self::Call(refusal) => refusal.definite || effect < Effect::Once,
@@ -305,6 +325,20 @@ impl From<RenderError> for Trouble {
     }
 }
 
+/// Takes what a step, by its id, gets to read.
+pub type Seen = Box<dyn Fn(&str, Sight, &Val)>;
+
+/// What of a step's is seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sight {
+    /// Its own answer.
+    Answer,
+    /// The answer to its `already`.
+    LookUp,
+    /// The object that `find` took out of that.
+    Found,
+}
+
 /// What every step of a run shares.
 pub struct Services {
     /// Clock, environment, folders.
@@ -323,15 +357,17 @@ pub struct Services {
     pub fake: Option<String>,
     /// In a rehearsal: the folder below which all files are written.
     pub folder: Option<PathBuf>,
-    clients: RefCell<HashMap<String, Client>>,
+    /// Told of every answer and every object found, before anything is read out of it.
+    pub seen: Option<Seen>,
+    clients: Rc<RefCell<HashMap<String, Client>>>,
     jars: RefCell<HashMap<*const Connection, Rc<RefCell<Jar>>>>,
-    sessions: Sessions,
+    sessions: Rc<Sessions>,
 }
 
 impl Services {
     /// Services with no client built yet.
     pub fn new(world: World, terminal: Box<dyn Terminal>, redactor: redact::Shared) -> Self {
-        let sessions = Sessions::new(world.var("PATH").unwrap_or_default());
+        let sessions = Rc::new(Sessions::new(world.var("PATH").unwrap_or_default()));
         Self {
             world,
             terminal,
@@ -341,9 +377,37 @@ impl Services {
             hosts: None,
             fake: None,
             folder: None,
-            clients: RefCell::default(),
+            seen: None,
+            clients: Rc::default(),
             jars: RefCell::default(),
             sessions,
+        }
+    }
+
+    /// The services of another run of this process, that has secrets of its own and nobody to
+    /// ask: connections are shared.
+    #[must_use]
+    pub fn beside(&self, redactor: redact::Shared) -> Self {
+        Self {
+            world: self.world.clone(),
+            terminal: Box::new(Nobody),
+            redactor,
+            yes: self.yes,
+            answers: self.answers.clone(),
+            hosts: self.hosts.clone(),
+            fake: self.fake.clone(),
+            folder: self.folder.clone(),
+            clients: Rc::clone(&self.clients),
+            sessions: Rc::clone(&self.sessions),
+            seen: None,
+            jars: RefCell::default(),
+        }
+    }
+
+    /// Tells whoever wants to know.
+    pub fn see(&self, step: &str, sight: Sight, value: &Val) {
+        if let Some(seen) = &self.seen {
+            seen(step, sight, value);
         }
     }
 
@@ -364,6 +428,7 @@ impl Services {
         base: &url::Url,
         route: &Route,
     ) -> Result<Client, Trouble> {
+        self.only_the_fake(base)?;
         let via = match (&route.through, &route.socket) {
             _ if self.hosts.is_some() => Via::Direct,
             (None, None) if self.no_proxies() => Via::Direct,
@@ -422,6 +487,21 @@ impl Services {
         Rc::clone(self.jars.borrow_mut().entry(Rc::as_ptr(connection)).or_default())
     }
 
+    /// In a rehearsal nothing but the fake is called: a runbook may have a real address written
+    /// into it.
+    fn only_the_fake(&self, url: &url::Url) -> Result<(), Trouble> {
+        let Some(fake) = self.fake.as_ref().and_then(|fake| url::Url::parse(fake).ok()) else {
+            return Ok(());
+        };
+        if url.origin() == fake.origin() {
+            return Ok(());
+        }
+        let origin = url.origin().ascii_serialization();
+        Err(Trouble::failed(format!("a rehearsal calls the fake alone, not {origin}")).hint(
+            "let the address be an input, which the fake answers with `$URL`, its own address",
+        ))
+    }
+
     /// The session to a host, connected; kept for the whole run. If a person is there, ssh may
     /// ask them for a passphrase.
     pub async fn session(&self, to: &Destination) -> Result<Arc<Session>, Trouble> {
@@ -435,11 +515,17 @@ impl Services {
 }
 
 /// Where a rehearsal has a file: its folder stands for the root, and for the place where the
-/// program was started. No path leads out of it.
+/// program was started; `home` in it for the person's own, wherever that is. No path leads out of it.
 pub fn rehearsed(folder: &Path, path: &str, world: &World) -> PathBuf {
     let path = world.expand_home(path);
+    let at_home = || {
+        let home = world.home.as_deref().filter(|home| home.parent().is_some())?;
+        Some(Path::new("home").join(path.strip_prefix(home).ok()?))
+    };
+    let below = path.strip_prefix(folder).ok().map(Path::to_path_buf);
+    let path = below.or_else(at_home).unwrap_or_else(|| path.clone());
     let mut parts = Vec::new();
-    for part in path.strip_prefix(folder).unwrap_or(&path).components() {
+    for part in path.components() {
         match part {
             Component::Normal(name) => parts.push(name),
             Component::ParentDir => drop(parts.pop()),
@@ -481,6 +567,8 @@ pub struct Cx<'a> {
     pub step: &'a str,
     /// What its author says about it, Markdown.
     pub about: &'a str,
+    /// What the step may do to the world.
+    pub effect: Effect,
     /// The names it may read.
     pub scope: &'a Scope,
     /// What all steps share.

@@ -252,7 +252,7 @@ fn every_key_of_the_format_is_in_the_reference() {
         let missing: Vec<_> = keys.iter().filter(|key| !word(key)).collect();
         assert!(
             missing.is_empty(),
-            "docs/format.md does not say a word about {format}: {missing:?}"
+            "the reference does not say a word about {format}: {missing:?}"
         );
     }
 }

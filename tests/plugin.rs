@@ -70,6 +70,10 @@ fn the_page_s_example_does_what_the_page_says() {
     assert!(out.stderr.contains("greeting = Hello, Ada!"), "{}", out.stderr);
     let kind = env.run(&["kinds", "greet"]);
     assert!(kind.stdout.contains("Greets a person.") && kind.stdout.contains("Whom to greet"));
+    let schema = env.run(&["schema", "--kind", "greet"]);
+    assert!(schema.stdout.contains("#/definitions/runbook-step-greet"), "{}", schema.stderr);
+    assert_eq!(env.run(&["schema", "--kind", "grete"]).code, Some(2));
+    assert_eq!(env.run(&["schema", "fake", "--kind", "greet"]).code, Some(2));
 }
 
 /// The examples in a folder of their own, with a database.
@@ -122,7 +126,7 @@ fn the_examples_do_find_and_take_back_what_they_say() {
     assert!(none.stderr.contains("none.db: unable to open"), "{}", none.stderr);
 }
 
-/// `note` puts a line at the end of a file, once; `noted` reads the file.
+/// `jot` puts a line at the end of a file, once; `jotted` reads the file.
 fn notes(env: &Env) {
     let fields = r#""plain": "word", "fields": { "word": { "type": "string" } }"#;
     plugin(
@@ -307,7 +311,7 @@ fn what_cannot_describe_itself_is_told_with_what_it_printed() {
         ("echo gone wrong >&2; exit 7", ["exit status 7", "it complained: gone wrong"]),
         ("printf 'a\\033[2Jb\\n'; kill -TERM $$", ["by signal 15", "a\\x1b[2Jb"]),
         ("yes", ["more than 256 KiB", "it printed: y"]),
-        ("echo thinking; exec sleep 600", ["within 5s", "it printed: thinking"]),
+        ("echo thinking; exec sleep 600", ["within 10s", "it printed: thinking"]),
     ] {
         let env = Env::new();
         program(&env, "runbook-step-odd", &format!("#!/bin/sh\n{script}\n"));
@@ -386,6 +390,32 @@ fn a_run_keeps_what_its_plug_in_said_of_itself() {
     let back = told.lines().last().unwrap();
     assert!(back.contains(r#""action":"undo""#) && back.contains(r#""keep":7"#), "{back}");
     assert!(back.contains(r#""fields":{"to":"Ada"}"#), "{back}");
+}
+
+#[test]
+fn an_edited_plug_in_is_run_by_a_run_under_way_once_it_is_trusted_again() {
+    let env = Env::new();
+    let says = |word: &str| {
+        let undo = r#"{ "about": "Says it.", "effect": "repeatable", "undo": true }"#;
+        plugin(&env, "say", undo, &format!("echo {word} >> said\necho '{{\"output\": null}}'"));
+    };
+    says("one");
+    book(
+        &env,
+        "[[steps]]\nid = \"a\"\nsay = {}\n[[steps]]\nid = \"p\"\nprompt = \"Go on?\"\n[[steps]]\nid = \"b\"\nsay = {}\n",
+    );
+    assert_eq!(env.run(&["run", "--trust", "b.toml"]).code, Some(4));
+    says("two");
+    let refused = env.run(&["resume", "--answer", "p=yes"]);
+    assert_eq!(refused.code, Some(1), "{}", refused.stderr);
+    assert!(refused.stderr.contains("has changed since it was trusted"), "{}", refused.stderr);
+    ok(&env.run(&["check", "--trust", "b.toml"]));
+    ok(&env.run(&["resume"]));
+    says("three");
+    assert_eq!(env.run(&["undo", "r1", "--yes"]).code, Some(1));
+    ok(&env.run(&["check", "--trust", "b.toml"]));
+    ok(&env.run(&["undo", "r1", "--yes"]));
+    assert_eq!(fs::read_to_string(env.path("said")).unwrap(), "one\ntwo\nthree\nthree\n");
 }
 
 #[test]

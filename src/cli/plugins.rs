@@ -87,6 +87,19 @@ impl<'a> Plugins<'a> {
     }
 }
 
+/// A plug-in as a run has kept it. What lies at its place now may have been edited, and trusted again
+/// since: then that is what runs.
+pub(super) fn kept(name: &str, text: &str, world: &World) -> Option<Rc<Plugin>> {
+    let mut plugin = Plugin::from_kept(name, text)?;
+    let program = &mut plugin.program;
+    if let (Some(pinned), Ok(now)) = (&mut program.pinned, Program::digest(&program.path))
+        && trust::program(&program.path, &now, false, world).unwrap_or(false)
+    {
+        *pinned = now;
+    }
+    Some(Rc::new(plugin))
+}
+
 /// The plug-in of a name as seen from the working folder, for the commands that explain it.
 pub(super) fn named(name: &str, world: &World) -> std::result::Result<Option<Rc<Plugin>>, Exit> {
     if !crate::step::plugin::is_name(name) {

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use super::{Broken, Durable, Engine};
+use super::{Broken, Engine};
 use crate::journal::event::{Event, Stored, StoredMap};
 use crate::plan::Status;
 use crate::reader::{Sink, Use};
@@ -129,13 +129,13 @@ impl<'a> Engine<'a> {
     pub(super) fn know(&self, scope: &Scope, name: &str, value: Labeled) {
         if value.secret {
             let added = self.services.redactor.add_json(&value.json);
-            if added.passes() && !scope.has(name) {
+            let nothing = value.json.is_null() || value.json == "";
+            if added.passes() && !nothing && !scope.has(name) {
                 let message = format!(
                     "the secret `{name}` is {added}: it is masked where it is known to be one, \
                      but not wherever else it may appear"
                 );
-                // Losing a warning loses nothing.
-                let _ = self.recorder.say(Event::Warned { message }, Durable::Never);
+                self.recorder.show(Event::Warned { message });
             }
         }
         scope.set(name, value);
@@ -193,6 +193,7 @@ impl<'a> Engine<'a> {
         Cx {
             step: &unit.id,
             about: &unit.step.about,
+            effect: unit.step.effect,
             scope: &unit.scope,
             services: self.services,
             connections: &unit.runbook.connections,

@@ -24,8 +24,8 @@ impl<'a> Engine<'a> {
                 Ok(false) => return self.skip(unit),
                 Err(trouble) => return self.fail(unit, began, trouble),
             }
-            self.begin(unit)?;
-            let frame = match self.inner_frame(unit, &nested)? {
+            self.begin(unit).await?;
+            let frame = match self.inner_frame(unit, &nested, "")? {
                 Ok(frame) => frame,
                 Err(trouble) => return self.fail(unit, began, trouble),
             };
@@ -38,16 +38,18 @@ impl<'a> Engine<'a> {
             };
             let answer =
                 Answer { summary: format!("{} done", frame.runbook.name), ..Answer::default() };
-            self.done(unit, began, Got { answer, saved }, None, Durable::Soon)?;
+            self.done(unit, began, Got { answer, saved }, None, Durable::Soon).await?;
             Ok(None)
         })
     }
 
-    /// The inner runbook with its inputs bound: those given, and its own defaults.
+    /// The inner runbook with its inputs bound: those given, and its own defaults. Its steps are
+    /// called `outer/…` in the journal, with `below` in between.
     pub(super) fn inner_frame(
         &self,
         unit: &Unit<'a>,
         nested: &Nested<'a>,
+        below: &str,
     ) -> Result<Result<Frame<'a>, Trouble>, Broken> {
         let scope = Rc::new(Scope::default());
         let Some(runbook) = nested.runbook.downcast_ref::<Runbook>() else {
@@ -85,7 +87,14 @@ impl<'a> Engine<'a> {
                 Err(error) => return Ok(Err(error.into())),
             }
         }
-        self.frame(runbook, scope, format!("{}/", unit.id)).map(Ok)
+        let prefix = format!("{}/{below}", unit.id);
+        let inner = self.history.borrow().inner.clone();
+        for (place, stored) in &inner {
+            if let Some(name) = place.strip_prefix(&prefix).filter(|name| !name.contains('/')) {
+                self.know(&scope, name, self.open("input", place, stored)?);
+            }
+        }
+        self.frame(runbook, scope, prefix).map(Ok)
     }
 
     /// Runs the step's `save` programs over all the inner values, as one object.

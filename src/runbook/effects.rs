@@ -53,9 +53,11 @@ impl Effects {
     fn all(&mut self, runbook: &Runbook) {
         for step in &runbook.steps {
             self.step(runbook, step);
-            let nested = step.action.nested();
-            if let Some(used) = nested.and_then(|nested| nested.runbook.downcast_ref::<Runbook>()) {
-                self.all(used);
+            let actions = [Some(&step.action), step.undo.as_ref()].into_iter().flatten();
+            for nested in actions.filter_map(|action| action.nested()) {
+                if let Some(used) = nested.runbook.downcast_ref::<Runbook>() {
+                    self.all(used);
+                }
             }
         }
         for input in &runbook.inputs {

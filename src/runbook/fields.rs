@@ -55,6 +55,7 @@ pub const RULES: RuleSet = &[
     ),
     ("connections", connection::RULES),
     ("basic", connection::BASIC_RULES),
+    ("renew", Rules::needs(&["input"])),
     (
         "steps",
         Rules {
@@ -194,6 +195,13 @@ pub const HINT: &[Field] = &[
     },
     Field { name: "hint", shape: Shape::Text, about: "The hint." },
 ];
+
+/// The keys of `undo`, besides the kind that takes back.
+pub const UNDO: &[Field] = &[Field {
+    name: "effect",
+    shape: Shape::Word(EFFECTS),
+    about: "What doing it twice means, where the kind cannot know.",
+}];
 
 /// The words for `effect`.
 pub const EFFECTS: &[&str] = &["read", "repeatable", "once"];

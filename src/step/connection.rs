@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 
 use crate::diag::Diag;
-use crate::reader::{Field, REVEAL, Reader, Rules, Shape, Sink, Tree};
+use crate::reader::{Field, REVEAL, Reader, Rules, Shape, Sink, Text, Tree};
 use crate::scope::Scope;
 use crate::template::Template;
 use crate::transport::Tls;
@@ -57,6 +57,11 @@ pub const FIELDS: &[Field] = &[
         name: "retry",
         shape: Shape::Table(RETRY),
         about: "On what and how often what is safe to repeat is tried again.",
+    },
+    Field {
+        name: "renew",
+        shape: Shape::Table(RENEW),
+        about: "What an answer looks like that says that a token's time is over, and the input that holds it.",
     },
     Field {
         name: "ca",
@@ -109,6 +114,64 @@ pub struct Route {
     pub socket: Option<PathBuf>,
 }
 
+/// The keys of `renew`.
+pub const RENEW: &[Field] = &[
+    Field {
+        name: "input",
+        shape: Shape::Text,
+        about: "The input that is looked for again where it came from, or asked for again.",
+    },
+    Field {
+        name: "status",
+        shape: Shape::Integers,
+        about: "The statuses, of 400 to 499, of such an answer; 401 if not said.",
+    },
+    Field {
+        name: "says",
+        shape: Shape::Text,
+        about: "What such an answer's body says, upper and lower case alike.",
+    },
+    Field { name: "hint", shape: Shape::Text, about: "How to get another, if none is found." },
+];
+
+/// How a service says that it takes an input's value no longer.
+#[derive(Debug)]
+pub struct Renew {
+    /// The input.
+    pub input: Text,
+    /// The statuses of such an answer.
+    pub statuses: Vec<u64>,
+    /// What its body says, in lower case.
+    says: Option<String>,
+    /// How to get another value.
+    pub hint: Option<String>,
+}
+
+impl Renew {
+    fn parse(reader: &Reader<'_>) -> Option<Self> {
+        let table = reader.table("renew")?;
+        table.only(RENEW);
+        let statuses = match table.integers("status") {
+            none if none.is_empty() => vec![401],
+            statuses => statuses,
+        };
+        let says = table.string("says").map(|says| says.to_lowercase());
+        if !table.has("input") {
+            return table.missing("input", "name the input that holds the token");
+        }
+        let hint = table.string("hint");
+        Some(Self { input: table.text("input")?, statuses, says, hint })
+    }
+
+    /// Whether an answer says so. Only a 4xx is sure to mean that nothing was done.
+    pub(super) fn fits(&self, status: u16, body: &[u8]) -> bool {
+        let said = |says: &String| String::from_utf8_lossy(body).to_lowercase().contains(says);
+        (400..500).contains(&status)
+            && self.statuses.contains(&u64::from(status))
+            && self.says.as_ref().is_none_or(said)
+    }
+}
+
 /// What every call to one service shares.
 #[derive(Debug)]
 pub struct Connection {
@@ -131,6 +194,8 @@ pub struct Connection {
     pub timeout: Duration,
     /// What is safe to repeat is repeated so.
     pub retry: Option<Retry>,
+    /// How it says that a token's time is over.
+    pub renew: Option<Renew>,
 }
 
 impl Connection {
@@ -153,6 +218,7 @@ impl Connection {
         let cookies = reader.boolean("cookies").unwrap_or(false);
         let timeout = reader.duration("timeout").unwrap_or(TIMEOUT);
         let retry = Retry::parse(reader, "retry");
+        let renew = Renew::parse(reader);
         if !reader.has("base") {
             return reader.missing(
                 "base",
@@ -177,6 +243,7 @@ impl Connection {
             insecure,
             timeout,
             retry,
+            renew,
         })
     }
 
@@ -201,6 +268,11 @@ impl Connection {
     /// The base as its author wrote it.
     pub fn base_source(&self) -> &str {
         self.base.source()
+    }
+
+    /// Its base, as its author wrote it.
+    pub fn base_template(&self) -> &Template {
+        &self.base
     }
 
     /// Every name it reads.

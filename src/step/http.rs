@@ -27,7 +27,7 @@ use paginate::Paginate;
 pub use paginate::RULES;
 
 use super::connection::{Connection, join, render_headers};
-use super::{Answer, Cx, Hand, Kind, Local, Manual, Step, Touch, Trouble};
+use super::{Answer, Call, Cx, Hand, Kind, Local, Manual, Step, Touch, Trouble};
 
 /// The kind.
 pub(super) const KIND: Kind = Kind {
@@ -185,6 +185,12 @@ impl Step for Http {
 
     fn connection(&self) -> Option<&str> {
         Some(&self.on)
+    }
+
+    fn call(&self) -> Option<Call<'_>> {
+        let wanders = self.redirects > 0 || self.paginate.is_some();
+        let (on, method, url) = (&self.on, self.method, &self.url);
+        Some(Call { on, method, url, wanders })
     }
 
     fn what(&self, cx: &Cx<'_>) -> Result<String, Trouble> {

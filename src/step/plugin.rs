@@ -32,7 +32,7 @@ use program::{End, Program, Said, Task};
 pub const PREFIX: &str = "runbook-step-";
 
 /// How long a plug-in may take to describe itself.
-const DESCRIBING: Duration = Duration::from_secs(5);
+const DESCRIBING: Duration = Duration::from_secs(10);
 
 /// The longest description taken, in bytes.
 const DESCRIPTION: usize = 256 * 1024;
@@ -323,7 +323,7 @@ impl Call {
             output: ANSWER,
         };
         let never_began = |why: String| {
-            let hint = "look at the program, then `runbook check --trust FILE` and `runbook resume --updated`";
+            let hint = "look at the program, then `runbook check --trust FILE`: this content is trusted then";
             let hints = if self.plugin.program.pinned.is_some() {
                 vec![hint.to_owned()]
             } else {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::transport::{Broken, Payload, Request};
 use crate::value::Json;
 
-use super::{Again, Cx, Failure, Route, Trouble, failure};
+use super::{Again, Cx, Effect, Failure, Route, Trouble, failure};
 
 /// How long the fake may take to answer.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -36,8 +36,14 @@ pub(super) async fn ask(cx: &Cx<'_>, fake: &str, told: &Json) -> Result<Said, Tr
     let url = url::Url::parse(&format!("{fake}{}", crate::fake::COMMANDS))
         .map_err(|error| Trouble::failed(format!("`{fake}` is no address: {error}")))?;
     let client = cx.services.client("", &url, &Route::default()).await?;
+    // What may be done again is told from what may not, as with calls.
+    let method = match cx.effect {
+        Effect::Pure | Effect::Read => "GET",
+        Effect::Repeatable => "PUT",
+        Effect::Once => "POST",
+    };
     let request = Request {
-        method: "POST".to_owned(),
+        method: method.to_owned(),
         url,
         headers: vec![("content-type".to_owned(), "application/json".to_owned())],
         body: Some(Payload::Bytes(told.to_string().into_bytes())),

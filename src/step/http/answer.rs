@@ -31,6 +31,13 @@ impl Http {
         response: &Response,
     ) -> Result<Answer, Trouble> {
         let status = response.status;
+        let renew = self.spec(cx)?.renew.as_ref();
+        if renew.is_some_and(|renew| renew.fits(status, &response.body)) {
+            return Err(match self.refused(cx, what, response) {
+                Trouble::Failed(failure, _) => Trouble::Failed(failure, Again::Renewed),
+                other => other,
+            });
+        }
         if !self.accepting()(status) {
             return Err(self.refused(cx, what, response));
         }

@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde_json::Map;
 
 use crate::journal::event::Effect;
+use crate::printable::printable;
 use crate::value::{Json, text};
 
 /// The protocol that is spoken; a plug-in that says nothing about it speaks this one.
@@ -188,7 +189,7 @@ impl Description {
         let fields = said.fields.iter().map(|(name, said)| field(name, said));
         let fields = fields.collect::<Result<Vec<_>, _>>()?;
         let described = Self {
-            about: said.about,
+            about: printable(&said.about).into_owned(),
             effect: match said.effect {
                 Class::Read => Effect::Read,
                 Class::Repeatable => Effect::Repeatable,
@@ -231,6 +232,7 @@ fn field(name: &str, said: &Json) -> Result<Asked, String> {
         return Err(wrong("what is `required` has no `default`"));
     }
     let PrintedField { form, required, about, one_of, default } = said;
+    let about = printable(&about).into_owned();
     let asked = Asked { name: name.to_owned(), form, required, about, one_of, default };
     match &asked.default {
         Some(default) if !form.fits(default) || asked.take(default.clone()).is_err() => {

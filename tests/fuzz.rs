@@ -289,6 +289,8 @@ const SENT: &[&str] = &[
     "0\r\n\r\n",
     "fffffffff\r\n",
     "{\"a\":",
+    "Set-Cookie: a=b; Path=/; Max-Age=9\r\n",
+    "Set-Cookie: ",
     "[1,2]",
     "\u{1f}\u{8b}\u{8}",
     "\0",

@@ -26,3 +26,4 @@ mod secrets;
 mod ssh;
 mod support;
 mod tidy;
+mod vaultwarden;

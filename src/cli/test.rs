@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
-use super::{load, out};
+use super::{fake, load, out};
 use crate::exit::Exit;
 use crate::library::{self, Found};
 use crate::testing::{self, Bench, Case, Difference};
@@ -48,11 +48,10 @@ fn test(args: &Args, world: &World) -> Result<Exit, Exit> {
             Exit::Invalid
         })?;
         let (_, runbook) = load::load(&name, world)?;
-        let Some(fake) = &found.fake else {
-            out::error(&format!("there is no fake beside {}", found.source.path));
-            return Err(Exit::Usage);
-        };
-        let bench = Bench { runbook: &runbook, fake, world };
+        let fakes = library::fakes(&found, &runbook, world);
+        // Mistakes in a fake are shown here, once; the cases only run.
+        fake::parsed(&fakes, &found, world)?;
+        let bench = Bench { runbook: &runbook, fakes: &fakes, world };
         let wanted =
             |case: &&Case| args.filter.as_ref().is_none_or(|part| case.name.contains(part));
         for case in cases.iter().filter(wanted) {

@@ -118,7 +118,8 @@ impl Reader<'_> {
             .map_or_else(|| Json::Object(serde_json::Map::new()), |value| self.object(value));
         let inputs = self.entries(table.get("inputs"));
         let states = self.entries(table.get("states"));
-        Fake { about, inputs, state, states, programs, routes, commands, otherwise }
+        let beside = Vec::new();
+        Fake { about, inputs, state, states, programs, routes, commands, otherwise, beside }
     }
 
     fn error(&mut self, title: impl Into<String>, span: Span) {

@@ -104,6 +104,19 @@ pub enum From {
     File(Template),
 }
 
+impl From {
+    /// Where that is, in words.
+    pub fn words(&self, scope: &crate::scope::Scope) -> String {
+        let path =
+            |file: &Template| file.render_text(scope).unwrap_or_else(|_| file.source().to_owned());
+        match self {
+            Self::Env(name) => format!("environment variable {name}"),
+            Self::Dotenv { file, key } => format!("{key} in {}", path(file)),
+            Self::File(file) => path(file),
+        }
+    }
+}
+
 /// A named set of inputs.
 #[derive(Debug)]
 pub struct Preset {

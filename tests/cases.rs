@@ -25,6 +25,7 @@ cases! {
     add_oidc_lost_answer
     add_oidc_missing_flows
     add_oidc_no_signing_key
+    add_oidc_no_token
     add_oidc_reserved_slug
     add_oidc_undo
     add_oidc_wrong_token
@@ -32,6 +33,7 @@ cases! {
     append_block
     append_refused
     append_secret
+    check_beside
     command
     doubt_adopted
     doubt_differing
@@ -40,6 +42,7 @@ cases! {
     doubt_inside
     doubt_killed
     doubt_redo
+    each
     eight_mistakes
     fake_command
     flags_that_change_nothing
@@ -50,6 +53,7 @@ cases! {
     input_precedence
     interrupted
     interrupted_read
+    item_in_title
     jsonl
     killed
     list
@@ -63,9 +67,14 @@ cases! {
     prompt_rules
     prompt_waits
     rehearse
+    rehearse_elsewhere
     rehearse_writes
     remove_oidc_after_add
     remove_oidc_token_expired
+    renewed_in_used
+    renewed_mistakes
+    renewed_nothing_new
+    renewed_token
     resume_after_failure
     retry_and_until
     reveal

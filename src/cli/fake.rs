@@ -21,16 +21,26 @@ pub(super) struct Args {
     state: Vec<String>,
 }
 
-pub(super) fn run(args: &Args, world: &World) -> Exit {
-    match start(args, world) {
+pub(super) fn run(args: &Args, verbose: bool, world: &World) -> Exit {
+    match start(args, verbose, world) {
         Ok(exit) | Err(exit) => exit,
     }
 }
 
-fn start(args: &Args, world: &World) -> Result<Exit, Exit> {
+fn start(args: &Args, verbose: bool, world: &World) -> Result<Exit, Exit> {
     let (found, sources) = sources(&args.name, world)?;
-    let (served, values) = serve(&sources, &found, &args.state, args.port, "$DIR", world)?;
-    super::session::block_on(async {
+    let here = world.cwd.display().to_string();
+    let fake = parsed(&sources, &found, world)?;
+    let (served, values) = serve(fake, (&args.name, &args.state), args.port, &here)?;
+    if verbose {
+        served.listen(Box::new(|asked| {
+            // the query may hold what is nobody's business
+            let path = asked.target.split('?').next().unwrap_or_default();
+            let status = asked.status.map_or_else(|| "no answer".to_owned(), |it| it.to_string());
+            out::say(&format!("{} {path} {status}", asked.method));
+        }));
+    }
+    super::session::block_on(super::session::unless_interrupted(async {
         // The address is what other programs wait for: the one line on stdout.
         out::print(&format!("{}\n", served.url()));
         out::say(&format!("serving {} until interrupted; its inputs:", paths(&sources)));
@@ -38,7 +48,7 @@ fn start(args: &Args, world: &World) -> Result<Exit, Exit> {
             out::say(&format!("  {name} = {value}"));
         }
         std::future::pending::<()>().await;
-    });
+    }));
     served.stop();
     Ok(Exit::Done)
 }
@@ -73,16 +83,22 @@ pub(super) fn parsed(sources: &[Source], found: &Found, world: &World) -> Result
     })
 }
 
-/// Parses and serves fakes; also gives their values for the runbook's inputs.
+/// Serves a fake, in these states or in those that the runbook needs; also gives its
+/// values for the runbook's inputs.
 pub(super) fn serve(
-    sources: &[Source],
-    found: &Found,
-    states: &[String],
+    fake: Fake,
+    (runbook, states): (&str, &[String]),
     port: u16,
     folder: &str,
-    world: &World,
 ) -> Result<(Served, Vec<(String, Json)>), Exit> {
-    let fake = parsed(sources, found, world)?;
+    let usual = fake.usual(runbook);
+    if states.is_empty() && !usual.is_empty() {
+        out::say(&format!(
+            "the fake starts as `{runbook}` needs it: --state {}",
+            usual.join(" --state ")
+        ));
+    }
+    let states = if states.is_empty() { usual } else { states };
     let state = fake.state(states).map_err(|unknown| {
         out::error(&format!("the fake has no state `{unknown}`"));
         let known = fake.states();

@@ -32,14 +32,14 @@ pub(super) fn run(args: &Args, global: &Global, world: World) -> Exit {
 fn rehearse(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
     let (found, runbook) = load::load_trusting(&args.name, &world, args.flags.trust)?;
     args.walk.check(&runbook)?;
-    let fakes = library::fakes(&found, &runbook, &world);
+    let served = fake::parsed(&library::fakes(&found, &runbook, &world), &found, &world)?;
     let folder =
         tempfile::Builder::new().prefix("runbook-rehearsal-").tempdir().map_err(|error| {
             out::error(&format!("cannot make a temporary folder: {error}"));
             Exit::Failed
         })?;
     let (served, values) =
-        fake::serve(&fakes, &found, &args.state, 0, &folder.path().display().to_string(), &world)?;
+        fake::serve(served, (&runbook.name, &args.state), 0, &folder.path().display().to_string())?;
     let session = Session::new(global, world);
     let mut given = args.flags.given(&runbook, &session.world)?;
     given.site = None;
@@ -56,7 +56,7 @@ fn rehearse(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
         Exit::Failed
     })?;
     let recorder = session.recorder(REHEARSAL, 0, Box::new(Memory));
-    let history = begin(&recorder, started(&runbook, &settled, REHEARSAL, &key, true)?)?;
+    let history = begin(&recorder, started(&runbook, &settled, REHEARSAL, &key, true)?);
     let exit = walk(
         &runbook,
         &services,

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use super::{fake, load, out};
 use crate::exit::Exit;
 use crate::library::{self, Found};
+use crate::review;
 use crate::testing::{self, Bench, Case, Difference};
 use crate::world::World;
 
@@ -49,8 +50,12 @@ fn test(args: &Args, world: &World) -> Result<Exit, Exit> {
         })?;
         let (_, runbook) = load::load(&name, world)?;
         let fakes = library::fakes(&found, &runbook, world);
-        // Mistakes in a fake are shown here, once; the cases only run.
-        fake::parsed(&fakes, &found, world)?;
+        let service = fake::parsed(&fakes, &found, world)?;
+        let wrong = review::names(source, &runbook, Some(&service));
+        if !wrong.is_empty() {
+            load::show(source, &wrong, world);
+            return Err(Exit::Invalid);
+        }
         let bench = Bench { runbook: &runbook, fakes: &fakes, world };
         let wanted =
             |case: &&Case| args.filter.as_ref().is_none_or(|part| case.name.contains(part));

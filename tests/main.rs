@@ -29,3 +29,4 @@ mod ssh;
 mod supply;
 mod support;
 mod tidy;
+mod vaultwarden;

@@ -27,8 +27,8 @@ use crate::world::World;
 pub struct Bench<'a> {
     /// The runbook.
     pub runbook: &'a Runbook,
-    /// The fake beside it.
-    pub fake: &'a Source,
+    /// The fakes of its service and of those it uses, its own first.
+    pub fakes: &'a [Source],
     /// Clock and environment.
     pub world: &'a World,
 }
@@ -60,7 +60,8 @@ pub fn run(bench: &Bench<'_>, case: &Case) -> Result<Vec<Difference>, String> {
 pub(super) fn stage(bench: &Bench<'_>, case: &Case) -> Result<Stage, String> {
     let folder = tempfile::Builder::new().prefix("runbook-test-").tempdir();
     let folder = folder.map_err(|error| format!("cannot make a temporary folder: {error}"))?;
-    let fake = Fake::parse(bench.fake).map_err(|_| "the fake has mistakes".to_owned())?;
+    let fake = Fake::parse_all(bench.fakes).map_err(|_| "the fake has mistakes".to_owned())?;
+    let fake = fake.ok_or("there is no fake")?;
     let state =
         fake.state(&case.state).map_err(|name| format!("the fake has no state `{name}`"))?;
     let path = folder.path().display().to_string();

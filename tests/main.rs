@@ -24,6 +24,7 @@ mod items;
 mod leak;
 mod many;
 mod plugin;
+mod prompt;
 mod secrets;
 mod ssh;
 mod supply;

@@ -147,13 +147,11 @@ fn start(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
     let mut given = args.flags.given(&runbook, &session.world)?;
     // a rehearsal takes nothing from the person's own environment and files
     given.fake = args.rehearsal.then(serde_json::Map::new);
-    let settled = inputs::settled(&runbook, &given, &session.world, &*session.terminal())?;
     if args.explain {
-        for row in inputs::explain(&settled) {
-            out::line(&row);
-        }
+        inputs::explain(&runbook, &given, &session.world)?;
         return Ok(Exit::Done);
     }
+    let settled = inputs::settled(&runbook, &given, &session.world, &*session.terminal())?;
     let mut services = session.services();
     services.yes = args.flags.yes;
     services.hosts = args.rehearsal.then(|| LOOPBACK.to_owned());

@@ -175,6 +175,7 @@ fn confirm(args: &Args, run: &str, session: &Session) -> Result<(), Exit> {
     let question = Question {
         ask: "Take these back?".to_owned(),
         choices: vec!["yes".to_owned(), "no".to_owned()],
+        default: Some("no".to_owned()),
         ..Question::default()
     };
     if let Ok("yes") = terminal.ask(&question, std::rc::Rc::new(|_| Ok(()))).as_deref() {

@@ -7,6 +7,7 @@ pub mod cli;
 pub mod library;
 pub mod show;
 pub mod schema;
+pub mod review;
 pub mod testing;
 pub mod engine;
 pub mod plan;

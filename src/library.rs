@@ -60,6 +60,23 @@ pub fn came_with(text: &str) -> bool {
     BUNDLED.iter().any(|(path, known)| is_runbook(Path::new(path)) && *known == text)
 }
 
+/// All runbooks in the folder of one, itself among them: they share its fake.
+pub fn beside(found: &Found, world: &World) -> Vec<Source> {
+    let path = Path::new(&*found.source.path);
+    let folder = path.parent().unwrap_or(Path::new(""));
+    if found.bundled {
+        let inside = BUNDLED.iter().map(|(path, _)| *path);
+        let inside = inside.filter(|path| is_runbook(Path::new(path)));
+        let all = inside.filter_map(bundled).map(|found| found.source);
+        return all.filter(|source| Path::new(&*source.path).parent() == Some(folder)).collect();
+    }
+    let entries = std::fs::read_dir(world.cwd.join(folder)).into_iter().flatten();
+    let mut paths: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    paths.sort_unstable();
+    let all = paths.iter().filter(|path| is_runbook(path));
+    all.filter_map(|path| read(&shown(path, world), path).ok()).map(|found| found.source).collect()
+}
+
 /// The text of a runbook that another one uses: beside it, or anywhere by its name.
 pub fn used(name: &str, from: &Source, world: &World) -> Result<Source, String> {
     let beside =

@@ -240,7 +240,7 @@ impl<'a> Gather<'a> {
                         self.note_use(text, name, range.clone(), Sink::Closed);
                     }
                 }
-                Some(self.programs.borrow_mut().add(program))
+                Some(self.programs.borrow_mut().add(program.at(&text.span)))
             }
             Err(mistakes) => {
                 for mistake in mistakes {

@@ -181,6 +181,8 @@ pub struct StepDef {
     pub already: Option<Already>,
     /// How to take it back.
     pub undo: Option<Box<dyn Step>>,
+    /// What taking it back twice means; what a kind takes back by itself may be done again.
+    pub undo_effect: Effect,
     /// A digest of its definition.
     pub digest: String,
     /// Every name it reads, its connections' included.

@@ -28,7 +28,7 @@ pub fn runbook_with(plugins: &[Rc<Plugin>]) -> Json {
     let mut whole = schema.whole("A runbook", fields::TOP);
     let kinds = KINDS.iter().map(|kind| (kind.name.to_owned(), schema.kind(kind)));
     let own = plugins.iter().map(|plugin| (plugin.command(), plugin_table(&plugin.description)));
-    let action = [("action".to_owned(), schema.table("undo", &[]))];
+    let action = [("action".to_owned(), schema.table("undo", fields::UNDO))];
     let definitions: Map<String, Json> = kinds.chain(own).chain(action).collect();
     set(&mut whole, "definitions", Json::Object(definitions));
     whole

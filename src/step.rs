@@ -38,14 +38,14 @@ use crate::reader::{Field, Reader, Rules};
 use crate::redact;
 use crate::scope::Scope;
 use crate::template::{RenderError, Template};
-use crate::terminal::Terminal;
+use crate::terminal::{Nobody, Terminal};
 use crate::transport::ssh::{Destination, Fault, Session, Sessions};
-use crate::transport::{Client, Tls};
+use crate::transport::{Client, Jar, Via};
 use crate::value::Labeled;
 use crate::world::World;
-pub use connection::Connection;
+pub use connection::{Connection, Route};
 pub use gate::{Gate, judge};
-pub use http::RULES as HTTP_RULES;
+pub use http::{PART_RULES, RULES as PAGE_RULES};
 pub use manual::{Hand, Manual};
 pub use retry::{Cause, Refusal};
 
@@ -143,6 +143,10 @@ pub trait Step: Debug {
     /// Does it.
     fn run<'a>(&'a self, cx: &'a Cx<'a>) -> Local<'a, Result<Answer, Trouble>>;
 
+    /// Takes back into memory what it left there when it was done, in an earlier walk of the
+    /// run. Only asked of what uses a connection; its outcome is in `private`.
+    fn recall(&self, _cx: &Cx<'_>) {}
+
     /// How a person would do it by hand.
     fn manual(&self, _hand: &Hand<'_>) -> Manual {
         Manual::default()
@@ -163,6 +167,11 @@ pub trait Step: Debug {
         Vec::new()
     }
 
+    /// The call it makes of a service, as its author wrote it.
+    fn call(&self) -> Option<Call<'_>> {
+        None
+    }
+
     /// The runbook it uses as one step, if it is of that kind.
     fn nested(&self) -> Option<Nested<'_>> {
         None
@@ -181,6 +190,21 @@ pub enum Touch {
     Runs(String),
     /// Writes a file: its path.
     Writes(String),
+    /// Sends a file to a service: its path.
+    Sends(String),
+}
+
+/// A call of a service, told from its text alone.
+#[derive(Debug, Clone, Copy)]
+pub struct Call<'a> {
+    /// The connection.
+    pub on: &'a str,
+    /// The method, upper case.
+    pub method: &'a str,
+    /// The path below the connection's base, or a whole address.
+    pub url: &'a Template,
+    /// Whether the answers may lead it to other addresses.
+    pub wanders: bool,
 }
 
 /// Another runbook as one step.
@@ -271,6 +295,15 @@ impl Trouble {
         Self::Failed(Failure { details, ..failure(message) }, Again::No)
     }
 
+    /// The same, if `doubt` then the effect may have happened all the same.
+    #[must_use]
+    pub fn doubtful(mut self, doubt: bool) -> Self {
+        if let Self::Failed(failure, _) = &mut self {
+            failure.doubt |= doubt;
+        }
+        self
+    }
+
     /// Adds a hint.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
@@ -292,6 +325,20 @@ impl From<RenderError> for Trouble {
     }
 }
 
+/// Takes what a step, by its id, gets to read.
+pub type Seen = Box<dyn Fn(&str, Sight, &Val)>;
+
+/// What of a step's is seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sight {
+    /// Its own answer.
+    Answer,
+    /// The answer to its `already`.
+    LookUp,
+    /// The object that `find` took out of that.
+    Found,
+}
+
 /// What every step of a run shares.
 pub struct Services {
     /// Clock, environment, folders.
@@ -310,14 +357,17 @@ pub struct Services {
     pub fake: Option<String>,
     /// In a rehearsal: the folder below which all files are written.
     pub folder: Option<PathBuf>,
-    clients: RefCell<HashMap<(String, usize), Client>>,
-    sessions: Sessions,
+    /// Told of every answer and every object found, before anything is read out of it.
+    pub seen: Option<Seen>,
+    clients: Rc<RefCell<HashMap<String, Client>>>,
+    jars: RefCell<HashMap<*const Connection, Rc<RefCell<Jar>>>>,
+    sessions: Rc<Sessions>,
 }
 
 impl Services {
     /// Services with no client built yet.
     pub fn new(world: World, terminal: Box<dyn Terminal>, redactor: redact::Shared) -> Self {
-        let sessions = Sessions::new(world.var("PATH").unwrap_or_default());
+        let sessions = Rc::new(Sessions::new(world.var("PATH").unwrap_or_default()));
         Self {
             world,
             terminal,
@@ -327,8 +377,37 @@ impl Services {
             hosts: None,
             fake: None,
             folder: None,
-            clients: RefCell::default(),
+            seen: None,
+            clients: Rc::default(),
+            jars: RefCell::default(),
             sessions,
+        }
+    }
+
+    /// The services of another run of this process, that has secrets of its own and nobody to
+    /// ask: connections are shared.
+    #[must_use]
+    pub fn beside(&self, redactor: redact::Shared) -> Self {
+        Self {
+            world: self.world.clone(),
+            terminal: Box::new(Nobody),
+            redactor,
+            yes: self.yes,
+            answers: self.answers.clone(),
+            hosts: self.hosts.clone(),
+            fake: self.fake.clone(),
+            folder: self.folder.clone(),
+            clients: Rc::clone(&self.clients),
+            sessions: Rc::clone(&self.sessions),
+            seen: None,
+            jars: RefCell::default(),
+        }
+    }
+
+    /// Tells whoever wants to know.
+    pub fn see(&self, step: &str, sight: Sight, value: &Val) {
+        if let Some(seen) = &self.seen {
+            seen(step, sight, value);
         }
     }
 
@@ -347,28 +426,80 @@ impl Services {
         &self,
         name: &str,
         base: &url::Url,
-        redirects: usize,
-        tls: &Tls,
-        through: Option<&Destination>,
+        route: &Route,
     ) -> Result<Client, Trouble> {
-        let way = match through.filter(|_| self.hosts.is_none()) {
-            Some(to) => {
+        self.only_the_fake(base)?;
+        let via = match (&route.through, &route.socket) {
+            _ if self.hosts.is_some() => Via::Direct,
+            (None, None) if self.no_proxies() => Via::Direct,
+            (Some(to), _) => {
                 let session = self.session(to).await?;
                 let port = base.port_or_known_default().unwrap_or_default();
-                Some(session.way(base.host_str().unwrap_or_default(), port).await?)
+                Via::Host(session.way(base.host_str().unwrap_or_default(), port).await?)
             }
-            None => None,
+            (None, Some(socket)) => Via::Socket(socket.clone()),
+            (None, None) => Via::Proxies,
         };
-        let socket = way.as_ref().map(|way| way.socket().display().to_string());
+        let socket = match &via {
+            Via::Host(way) => Some(way.socket()),
+            Via::Socket(path) => Some(&**path),
+            Via::Proxies | Via::Direct => None,
+        };
+        let tls = &route.tls;
         // Runbooks used by a runbook may have connections of the same name and other certificates.
-        let kind = format!("{name} {} {} {tls:?}", base.scheme(), socket.unwrap_or_default());
-        let key = (kind, redirects);
+        let key = format!("{name} {} {socket:?} {tls:?}", base.scheme());
         if let Some(client) = self.clients.borrow().get(&key) {
             return Ok(client.clone());
         }
-        let client = Client::new(base, redirects, tls, way).map_err(Trouble::failed)?;
+        if matches!(via, Via::Proxies) {
+            self.learn_proxies();
+        }
+        let client = Client::new(base, tls, via).map_err(Trouble::failed)?;
         self.clients.borrow_mut().insert(key, client.clone());
         Ok(client)
+    }
+
+    /// Whether `NO_PROXY` names everything. The client takes that for names only, no addresses.
+    fn no_proxies(&self) -> bool {
+        let named = self.world.var("NO_PROXY").or_else(|| self.world.var("no_proxy"));
+        named.is_some_and(|named| named.split(',').any(|one| one.trim() == "*"))
+    }
+
+    /// What must not be shown of the proxies that the environment names: their passwords.
+    fn learn_proxies(&self) {
+        for name in ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"] {
+            let (lower, upper) = (name.to_lowercase(), name);
+            for value in [self.world.var(&lower), self.world.var(upper)].into_iter().flatten() {
+                let Some(password) = value.rsplit_once('@').and_then(|(user, _)| {
+                    user.rsplit_once("//").map_or(user, |(_, user)| user).split_once(':')
+                }) else {
+                    continue;
+                };
+                // one too short to be found is found by nobody else either
+                let _ = self.redactor.add_json(&password.1.into());
+            }
+        }
+    }
+
+    /// The cookies of a connection, as long as this walk lasts.
+    pub fn jar(&self, connection: &Rc<Connection>) -> Rc<RefCell<Jar>> {
+        // one of the same name in a used runbook is another one
+        Rc::clone(self.jars.borrow_mut().entry(Rc::as_ptr(connection)).or_default())
+    }
+
+    /// In a rehearsal nothing but the fake is called: a runbook may have a real address written
+    /// into it.
+    fn only_the_fake(&self, url: &url::Url) -> Result<(), Trouble> {
+        let Some(fake) = self.fake.as_ref().and_then(|fake| url::Url::parse(fake).ok()) else {
+            return Ok(());
+        };
+        if url.origin() == fake.origin() {
+            return Ok(());
+        }
+        let origin = url.origin().ascii_serialization();
+        Err(Trouble::failed(format!("a rehearsal calls the fake alone, not {origin}")).hint(
+            "let the address be an input, which the fake answers with `$URL`, its own address",
+        ))
     }
 
     /// The session to a host, connected; kept for the whole run. If a person is there, ssh may
@@ -384,11 +515,17 @@ impl Services {
 }
 
 /// Where a rehearsal has a file: its folder stands for the root, and for the place where the
-/// program was started. No path leads out of it.
+/// program was started; `home` in it for the person's own, wherever that is. No path leads out of it.
 pub fn rehearsed(folder: &Path, path: &str, world: &World) -> PathBuf {
     let path = world.expand_home(path);
+    let at_home = || {
+        let home = world.home.as_deref().filter(|home| home.parent().is_some())?;
+        Some(Path::new("home").join(path.strip_prefix(home).ok()?))
+    };
+    let below = path.strip_prefix(folder).ok().map(Path::to_path_buf);
+    let path = below.or_else(at_home).unwrap_or_else(|| path.clone());
     let mut parts = Vec::new();
-    for part in path.strip_prefix(folder).unwrap_or(&path).components() {
+    for part in path.components() {
         match part {
             Component::Normal(name) => parts.push(name),
             Component::ParentDir => drop(parts.pop()),

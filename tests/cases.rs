@@ -33,6 +33,7 @@ cases! {
     append_block
     append_refused
     append_secret
+    check_beside
     command
     doubt_adopted
     doubt_differing
@@ -41,6 +42,7 @@ cases! {
     doubt_inside
     doubt_killed
     doubt_redo
+    each
     eight_mistakes
     fake_command
     flags_that_change_nothing
@@ -51,6 +53,7 @@ cases! {
     input_precedence
     interrupted
     interrupted_read
+    item_in_title
     jsonl
     killed
     list
@@ -64,6 +67,7 @@ cases! {
     prompt_rules
     prompt_waits
     rehearse
+    rehearse_elsewhere
     rehearse_writes
     remove_oidc_after_add
     remove_oidc_token_expired
@@ -83,6 +87,7 @@ cases! {
     undo_append
     undo_in_doubt
     undo_remove
+    undo_repeatable
     undo_resumed
     undo_undecided
     undo_updated

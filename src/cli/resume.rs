@@ -7,7 +7,6 @@ use std::collections::BTreeMap;
 use super::run::{Kept, WalkFlags, done, known, lock};
 use super::session::{Direction, Session, walk};
 use super::{Global, inputs, load, out, plugins, state, trust};
-use crate::engine::{Durable, Recorder};
 use crate::exit::Exit;
 use crate::journal::event::{Decision, Entry, Event, How, Outcome, Stored, StoredMap};
 use crate::journal::seal::Key;
@@ -121,6 +120,8 @@ fn resume(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
         first = updated::decide(&history, &new, &run, &key, &args.rerun, &args.keep)?;
         texts = super::run::texts(&new);
         runbook = new;
+    } else {
+        edited(&history, &run, &world);
     }
     args.walk.check(&runbook)?;
     args.redo.iter().chain(&args.done).try_for_each(|step| known(&runbook, step))?;
@@ -145,7 +146,7 @@ fn resume(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
     let decided = decisions(args, &runbook, &history, &run, &key)?;
     for event in std::iter::once(resumed).chain(first).chain(decided) {
         history.take(&event);
-        say(&recorder, event)?;
+        recorder.keep(event);
     }
     Ok(walk(
         &runbook,
@@ -156,6 +157,15 @@ fn resume(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
         args.walk.options(),
         Direction::Forwards,
     ))
+}
+
+/// Says so if the file is not what the run began with: the run goes on with that.
+fn edited(history: &History, run: &str, world: &World) {
+    let now = crate::library::find(&history.path, world);
+    if now.is_ok_and(|found| digest(&found.source.text) != history.text) {
+        out::say(&format!("note: {} has changed since this run began with it", history.path));
+        out::hint(&format!("`runbook resume {run} --updated` takes the file as it is now"));
+    }
 }
 
 /// Runs that cannot go on.
@@ -173,14 +183,6 @@ fn over(run: &str, history: &History) -> Option<Exit> {
         return Some(Exit::Done);
     }
     None
-}
-
-pub(super) fn say(recorder: &Recorder, event: Event) -> Result<(), Exit> {
-    recorder.say(event, Durable::Soon).map_err(|error| {
-        out::error(&error.message);
-        out::hint(&error.hint);
-        Exit::Failed
-    })
 }
 
 /// The inputs a run was given, opened.

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 
 use super::{load, out};
 use crate::exit::Exit;
+use crate::fake::Fake;
 use crate::library::{self, Found};
+use crate::review;
 use crate::testing::{self, Bench, Case, Difference};
 use crate::world::World;
 
@@ -48,6 +50,12 @@ fn test(args: &Args, world: &World) -> Result<Exit, Exit> {
             Exit::Invalid
         })?;
         let (_, runbook) = load::load(&name, world)?;
+        let service = found.fake.as_ref().and_then(|fake| Fake::parse(fake).ok());
+        let wrong = review::names(source, &runbook, service.as_ref());
+        if !wrong.is_empty() {
+            load::show(source, &wrong, world);
+            return Err(Exit::Invalid);
+        }
         let Some(fake) = &found.fake else {
             out::error(&format!("there is no fake beside {}", found.source.path));
             return Err(Exit::Usage);

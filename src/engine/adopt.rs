@@ -9,7 +9,7 @@ use crate::journal::event::{Effect, How};
 use crate::jq::{self, Val};
 use crate::runbook::Already;
 use crate::step::jq::{all, one, reads_secret};
-use crate::step::{Answer, Cx, Trouble};
+use crate::step::{Answer, Cx, Sight, Trouble};
 use crate::value::{Json, MASK, text};
 
 /// What `already` found.
@@ -30,7 +30,7 @@ impl Engine<'_> {
         let none = HashMap::new();
         let trace = |line: String| {
             let event = crate::journal::event::Event::Trace { step: unit.id.clone(), line };
-            let _ = self.recorder.say(event, Durable::Never);
+            self.recorder.show(event);
         };
         let cx = self.cx(unit, false, &none, &trace);
         let answer = loop {
@@ -42,11 +42,13 @@ impl Engine<'_> {
                 }
             }
         };
+        self.services.see(&unit.id, Sight::LookUp, &answer.input);
         let mut objects = all(&cx, already.find, &answer.locals, answer.input).map_err(looking)?;
         objects.retain(|object| *object != Val::default());
         match objects.len() {
             0 => Ok(Some(Found::Nothing)),
             1 => {
+                self.services.see(&unit.id, Sight::Found, &objects[0]);
                 self.learn(unit, &cx, &objects[0]);
                 compare(&cx, already, objects.remove(0)).map(Some).map_err(looking)
             }
@@ -89,7 +91,7 @@ impl Engine<'_> {
     }
 
     /// Takes over what was found, as if the step had made it.
-    pub(super) fn adopt(&self, unit: &Unit<'_>, began: u64, object: Val, how: How) -> Flow {
+    pub(super) async fn adopt(&self, unit: &Unit<'_>, began: u64, object: Val, how: How) -> Flow {
         let none = HashMap::new();
         let cx = self.cx(unit, false, &none, &|_| ());
         let answer = Answer {
@@ -100,7 +102,8 @@ impl Engine<'_> {
         };
         match self.save(&cx, unit, &answer) {
             Ok(saved) => {
-                self.finish_change(unit, began, Got { answer, saved }, Some(how), Durable::Soon)
+                let got = Got { answer, saved };
+                self.finish_change(unit, began, got, Some(how), Durable::Soon).await
             }
             Err(trouble) => self.fail(unit, began, trouble),
         }

@@ -10,7 +10,7 @@ use crate::jq;
 use crate::runbook::Until;
 use crate::step::jq::{one, reads_secret};
 use crate::step::retry::Retry;
-use crate::step::{Again, Answer, Cx, Step, Trouble};
+use crate::step::{Again, Answer, Cx, Sight, Step, Trouble};
 use crate::value::Labeled;
 
 /// An answer, and what was saved of it.
@@ -66,7 +66,7 @@ impl Engine<'_> {
         let none = HashMap::new();
         let trace = |line: String| {
             let step = unit.id.clone();
-            let _ = self.recorder.say(Event::Trace { step, line }, Durable::Never);
+            self.recorder.show(Event::Trace { step, line });
         };
         let cx = self.cx(unit, doubt.is_some(), doubt.unwrap_or(&none), &trace);
         let retry = unit.step.retry.as_ref().or_else(|| shared(&cx, &*unit.step.action));
@@ -107,12 +107,13 @@ impl Engine<'_> {
         let step = unit.id.clone();
         // Losing a line about waiting loses nothing.
         let event = Event::Retrying { step, attempt, message, wait_ms, polling };
-        let _ = self.recorder.say(event, Durable::Written);
+        let _ = self.recorder.say(event, Durable::Written).await;
         tokio::time::sleep(wait).await;
     }
 
     async fn once(&self, cx: &Cx<'_>, unit: &Unit<'_>) -> Result<Got, Trouble> {
         let answer = self.act(unit, &*unit.step.action, cx).await?;
+        self.services.see(&unit.id, Sight::Answer, &answer.input);
         let saved =
             self.save(cx, unit, &answer).map_err(|trouble| unreadable(unit, &answer, trouble))?;
         Ok(Got { answer, saved })
@@ -146,7 +147,7 @@ impl Engine<'_> {
     }
 
     /// Says that a step is done.
-    pub(super) fn done(
+    pub(super) async fn done(
         &self,
         unit: &Unit<'_>,
         began: u64,
@@ -154,10 +155,22 @@ impl Engine<'_> {
         how: Option<How>,
         durable: Durable,
     ) -> Result<(), Broken> {
+        let done = self.done_event(unit, began, got, how)?;
+        self.tell_as(done, durable).await
+    }
+
+    /// The event that says so; its note is said before it.
+    pub(super) fn done_event(
+        &self,
+        unit: &Unit<'_>,
+        began: u64,
+        got: Got,
+        how: Option<How>,
+    ) -> Result<Event, Broken> {
         let id = unit.id.clone();
         if let Some(markdown) = got.answer.note {
             let _lifted = got.answer.revealed.then(|| self.services.redactor.lift());
-            self.recorder.say(Event::Note { step: id.clone(), markdown }, Durable::Soon)?;
+            self.recorder.keep(Event::Note { step: id.clone(), markdown });
         }
         let saved =
             self.stored_map(&id, got.saved.iter().map(|(name, value)| (name.as_str(), value)))?;
@@ -165,15 +178,14 @@ impl Engine<'_> {
         let private =
             self.stored_map(&place, got.answer.private.iter().map(|(name, value)| (*name, value)))?;
         let own = if got.answer.unchanged { How::Unchanged } else { How::Performed };
-        let event = Event::Done {
+        Ok(Event::Done {
             step: id,
             how: how.unwrap_or(own),
             saved,
             summary: self.services.redactor.mask(&got.answer.summary),
             took_ms: self.recorder.now_ms() - began,
             private,
-        };
-        self.tell(event, durable)
+        })
     }
 
     pub(super) fn stored_map<'v>(

@@ -24,7 +24,7 @@ impl<'a> Engine<'a> {
                 Ok(false) => return self.skip(unit),
                 Err(trouble) => return self.fail(unit, began, trouble),
             }
-            self.begin(unit)?;
+            self.begin(unit).await?;
             let frame = match self.inner_frame(unit, &nested, "")? {
                 Ok(frame) => frame,
                 Err(trouble) => return self.fail(unit, began, trouble),
@@ -38,7 +38,7 @@ impl<'a> Engine<'a> {
             };
             let answer =
                 Answer { summary: format!("{} done", frame.runbook.name), ..Answer::default() };
-            self.done(unit, began, Got { answer, saved }, None, Durable::Soon)?;
+            self.done(unit, began, Got { answer, saved }, None, Durable::Soon).await?;
             Ok(None)
         })
     }

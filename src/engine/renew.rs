@@ -70,7 +70,8 @@ impl Engine<'_> {
         if undone {
             let (step, input) = (unit.id.clone(), place(unit, input));
             // Before anybody is asked: they may think for hours.
-            self.tell(Event::Refused { step, input }, Durable::Written).map_err(unwritten)?;
+            let refused = Event::Refused { step, input };
+            self.tell_as(refused, Durable::Written).await.map_err(unwritten)?;
         }
         let _alone = self.renewals.under_way.write().await;
         let refused = self.refused(unit, input)?;
@@ -83,7 +84,7 @@ impl Engine<'_> {
         let rehearsal = services.hosts.is_some();
         let (world, terminal) = (&services.world, &*services.terminal);
         match anew(input, unit.scope.root(), &refused, rehearsal, world, terminal) {
-            Anew::Found(new) => self.take_anew(unit, input, new),
+            Anew::Found(new) => self.take_anew(unit, input, new).await,
             Anew::Nothing => Err(trouble),
             Anew::Wrong(message) => Err(trouble.hint(message)),
             Anew::Interrupted => Err(Trouble::Interrupted),
@@ -103,7 +104,7 @@ impl Engine<'_> {
     }
 
     /// Records a new value and binds it, and whatever vars are made from it.
-    fn take_anew(&self, unit: &Unit<'_>, input: &Input, new: Settled) -> Result<(), Trouble> {
+    async fn take_anew(&self, unit: &Unit<'_>, input: &Input, new: Settled) -> Result<(), Trouble> {
         let scope = unit.scope.root();
         self.know(scope, &input.name, new.value.clone());
         let mut changed = vec![input.name.as_str()];
@@ -121,7 +122,7 @@ impl Engine<'_> {
         let value = self.stored("input", &place, &new.value).map_err(unwritten)?;
         let (step, origin) = (unit.id.clone(), new.origin);
         let event = Event::Renewed { step, input: place, value, origin };
-        self.tell(event, durable).map_err(unwritten)
+        self.tell_as(event, durable).await.map_err(unwritten)
     }
 }
 

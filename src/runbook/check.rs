@@ -1,6 +1,6 @@
 //! The names of a whole file: each defined once, before it is read, and no secret where it would show.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::parse::{ConnectionDef, Draft};
 use super::{Save, StepDef, Value, Var};
@@ -20,10 +20,14 @@ struct Names<'a> {
     known: HashMap<String, Known>,
     /// Every name of the file with what defines it, for "defined later".
     all: Vec<(String, String)>,
+    /// What `for_each` steps call their items.
+    items: HashSet<String>,
 }
 
 pub(super) fn names(gather: &Gather<'_>, draft: &Draft) {
-    let mut names = Names { gather, known: HashMap::new(), all: all(draft) };
+    let items = draft.steps.iter().filter_map(|step| Some(step.for_each.as_ref()?.name.clone()));
+    let items = items.collect();
+    let mut names = Names { gather, known: HashMap::new(), all: all(draft), items };
     for input in &draft.inputs {
         names.read(&input.uses);
         let secret = input.secret
@@ -89,6 +93,11 @@ impl Names<'_> {
             Some((_, what)) => Diag::error(format!("`{}` is not known yet", name.name), span)
                 .label(format!("{what}, further on"))
                 .help("move this behind the place that defines it"),
+            None if self.items.contains(&name.name) => {
+                Diag::error(format!("`{}` is not known here", name.name), span)
+                    .label("the name of an item, known only where each item is meant")
+                    .help("a step's title and `when` are about all items: say it of them all")
+            }
             None => Diag::error(format!("unknown name `{}`", name.name), span)
                 .label("no input, variable or earlier saved value has this name")
                 .suggest(&name.name, self.all.iter().map(|(known, _)| known.as_str())),

@@ -178,7 +178,7 @@ impl Maker {
                 0 => json!("."),
                 _ => maker.table(field.name, fields),
             }),
-            Shape::Step => self.table(field.name, &[]),
+            Shape::Step => self.table(field.name, fields::UNDO),
         }
     }
 

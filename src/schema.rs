@@ -141,6 +141,9 @@ impl Schema<'_> {
             Shape::Maps => {
                 json!({ "type": "object", "additionalProperties": { "type": "object" } })
             }
+            Shape::Lists => {
+                json!({ "type": "object", "additionalProperties": one_or_more(&text()) })
+            }
             Shape::Texts | Shape::Templates => one_or_more(&text()),
             Shape::Integers => one_or_more(&whole()),
             Shape::Word(words) => json!({ "enum": words }),

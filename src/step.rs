@@ -21,6 +21,7 @@ mod rehearsed;
 mod remove;
 pub mod retry;
 mod use_runbook;
+mod way;
 
 use std::cell::RefCell;
 use std::collections::HashMap;

@@ -27,7 +27,7 @@ pub const TOP: &[Field] = &[
     },
     Field {
         name: "rehearse",
-        shape: Shape::Map,
+        shape: Shape::Lists,
         about: "In which of these a rehearsal starts that names none: a runbook's name, and a list.",
     },
     Field { name: "defs", shape: Shape::Definitions, about: "jq definitions for all routes." },
@@ -140,16 +140,18 @@ impl Reader<'_> {
         let known = || states.iter().map(|(name, _)| name.as_str());
         let mut all = Vec::new();
         for (runbook, list) in table.into_iter().flatten() {
-            let Some(items) = list.get_ref().as_array() else {
-                self.error("expected a list of states", list.span());
-                continue;
+            let items: Vec<&Value<'_>> = match list.get_ref().as_array() {
+                Some(items) => items.iter().collect(),
+                None => vec![list],
             };
-            let names: Vec<String> = items.iter().filter_map(|item| self.text(item)).collect();
-            for (name, item) in names.iter().zip(items.iter()) {
+            let mut names = Vec::new();
+            for item in items {
+                let Some(name) = self.text(item) else { continue };
                 if !known().any(|state| state == name) {
                     let diag = Diag::error(format!("there is no state `{name}`"), item.span());
-                    self.diags.push(diag.suggest(name, known()));
+                    self.diags.push(diag.suggest(&name, known()));
                 }
+                names.push(name);
             }
             all.push((runbook.get_ref().clone().into_owned(), names));
         }

@@ -258,6 +258,8 @@ pub struct Until {
     pub every: Duration,
     /// How long in all.
     pub limit: Duration,
+    /// What is waited for, in the author's words.
+    pub what: Option<String>,
 }
 
 /// How to tell that a step's effect is there.

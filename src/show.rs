@@ -100,7 +100,11 @@ fn body(runbook: &Runbook, step: &StepDef, json: &HashSet<String>) -> String {
     if let Some(until) = &step.until {
         let (every, limit) = (until.every, until.limit);
         let that = until.that.source().trim();
-        let _ = writeln!(out, "Repeat it every {every:?} until `{that}`, for at most {limit:?}.\n");
+        let what = until.what.as_ref().map(|what| format!("Wait for {what}. ")).unwrap_or_default();
+        let _ = writeln!(
+            out,
+            "{what}Repeat it every {every:?} until `{that}`, for at most {limit:?}.\n"
+        );
     }
     if let Some(told) = step.retry.as_ref().and_then(Retry::told) {
         let _ = writeln!(out, "{told}\n");

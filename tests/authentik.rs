@@ -196,6 +196,21 @@ fn a_name_that_does_not_exist_is_told_before_anything_is_made() {
     assert!(served.asked().iter().all(|asked| asked.method != "POST"), "{:?}", served.asked());
 }
 
+#[test]
+fn a_fresh_server_is_waited_for_and_it_is_told_for_what() {
+    let env = Env::new();
+    let served = server(&["late_defaults"], |_| ());
+    let events = add(&env, &served);
+    let waiting = events.iter().filter(|event| event["polling"] == true);
+    let told: Vec<&str> = waiting.map(|event| event["message"].as_str().unwrap()).collect();
+    let known = ["default flows", "scope mappings", "certificate"]
+        .map(|what| format!("waiting for Authentik's {what}"));
+    assert!(
+        !told.is_empty() && told.iter().all(|told| known.iter().any(|one| one == told)),
+        "{told:?}"
+    );
+}
+
 /// Whatever the page calls by a name of the runbooks is there under that name.
 #[test]
 fn what_the_page_names_is_in_the_runbooks() {

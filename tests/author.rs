@@ -113,7 +113,7 @@ fn show_is_what_a_person_could_type() {
         "### Presets",
         "| `SERVICE_NAME` |",
         "curl -sS -X POST",
-        "-H \"Authorization: Bearer $AUTHENTIK_TOKEN\"",
+        "-H \"Authorization: Bearer ${AUTHENTIK_TOKEN:-$MADE_TOKEN}\"",
         "| jq -r '.client_secret'",
         "**Gate:** `provider_pk is integer`",
         "\"property_mappings\": $SCOPE_PKS",

@@ -31,7 +31,10 @@ impl Engine<'_> {
             let got = self.look_up(unit).await;
             let so_far = match &got {
                 Ok(_) if until.that.holds(&*unit.scope)? => return got,
-                Ok(_) => format!("waiting until {}", until.that.source().trim()),
+                Ok(_) => until.what.as_ref().map_or_else(
+                    || format!("waiting until {}", until.that.source().trim()),
+                    |what| format!("waiting for {what}"),
+                ),
                 // A failure has had its retries; polling is for answers that are not there yet.
                 Err(_) => return got,
             };
@@ -39,7 +42,7 @@ impl Engine<'_> {
             if spent + until.every > until.limit {
                 return Err(given_up(until, got, &so_far));
             }
-            self.pause(unit, attempt, so_far, until.every).await;
+            self.pause(unit, attempt, so_far, until.every, true).await;
         }
         Err(Trouble::failed("polled too often"))
     }
@@ -88,15 +91,22 @@ impl Engine<'_> {
         trouble: Trouble,
     ) -> Result<(), Trouble> {
         let (wait, message) = retry.unwrap_or(&Retry::NEVER).next(cx, effect, attempt, trouble)?;
-        self.pause(unit, attempt, message, wait).await;
+        self.pause(unit, attempt, message, wait, false).await;
         Ok(())
     }
 
-    async fn pause(&self, unit: &Unit<'_>, attempt: u32, message: String, wait: Duration) {
+    async fn pause(
+        &self,
+        unit: &Unit<'_>,
+        attempt: u32,
+        message: String,
+        wait: Duration,
+        polling: bool,
+    ) {
         let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
         let step = unit.id.clone();
         // Losing a line about waiting loses nothing.
-        let event = Event::Retrying { step, attempt, message, wait_ms };
+        let event = Event::Retrying { step, attempt, message, wait_ms, polling };
         let _ = self.recorder.say(event, Durable::Written).await;
         tokio::time::sleep(wait).await;
     }

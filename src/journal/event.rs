@@ -193,16 +193,20 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "StoredMap::is_empty")]
         private: StoredMap,
     },
-    /// An attempt failed and will be tried again. Means nothing on resume.
+    /// An attempt failed, or what is waited for is not there yet: tried again. Means nothing on
+    /// resume.
     Retrying {
         /// The step.
         step: String,
         /// The attempt that failed, from 1.
         attempt: u32,
-        /// What failed.
+        /// What failed, or what is waited for.
         message: String,
         /// Milliseconds until the next attempt.
         wait_ms: u64,
+        /// Whether nothing failed: it is waited for something.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        polling: bool,
     },
     /// A service took an input's value no longer, and there is another. On resume: that one.
     Renewed {

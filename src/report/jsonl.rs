@@ -151,7 +151,13 @@ mod tests {
             },
             began("s", "Step"),
             intent("s", "POST https://h/"),
-            Event::Retrying { step: step(), attempt: 1, message: "503".into(), wait_ms: 1000 },
+            Event::Retrying {
+                step: step(),
+                attempt: 1,
+                message: "503".into(),
+                wait_ms: 1000,
+                polling: false,
+            },
             Event::Renewed {
                 step: step(),
                 input: "token".into(),

@@ -70,6 +70,7 @@ mod tests {
                     attempt: 1,
                     message: "503 from http://h/notify".into(),
                     wait_ms: 2000,
+                    polling: false,
                 },
                 Event::Skipped { step: "notify".into(), why: Skip::When },
                 ended(Outcome::Done),

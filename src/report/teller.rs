@@ -107,8 +107,9 @@ impl Teller {
             Event::UndoIntent { step, what, .. } if history => {
                 vec![self.line(words::ACT, step, &[format!("undo: {what}")])]
             }
-            Event::Retrying { step, attempt, message, wait_ms } => {
-                vec![self.retrying(step, *attempt, message, *wait_ms)]
+            Event::Retrying { step, attempt, message, wait_ms, polling } => {
+                let failed = format!("attempt {attempt} failed: {message}");
+                vec![self.retrying(step, if *polling { message } else { &failed }, *wait_ms)]
             }
             Event::Renewed { step, input, origin, .. } => {
                 let new = match origin.as_str() {
@@ -229,8 +230,8 @@ impl Teller {
         lines
     }
 
-    fn retrying(&self, step: &str, attempt: u32, message: &str, wait_ms: u64) -> Line {
-        let mut parts = vec![format!("attempt {attempt} failed: {message}")];
+    fn retrying(&self, step: &str, message: &str, wait_ms: u64) -> Line {
+        let mut parts = vec![message.to_owned()];
         if self.options.times {
             parts.push(format!("again in {}", words::duration(wait_ms)));
         }

@@ -238,6 +238,11 @@ pub const UNTIL: &[Field] = &[
         shape: Shape::Duration,
         about: "How long in all; a minute if not said.",
     },
+    Field {
+        name: "for",
+        shape: Shape::Text,
+        about: "What is waited for, told meanwhile: `the default flows`; the expression if not said.",
+    },
 ];
 
 /// The keys of `already`, besides the kind that looks.

@@ -360,7 +360,8 @@ fn parse_until(reader: &Reader<'_>) -> Option<Until> {
     }
     let every = reader.duration("every").unwrap_or(Duration::from_secs(2));
     let limit = reader.duration("limit").unwrap_or(Duration::from_mins(1));
-    Some(Until { that: reader.expression("that")?, every, limit })
+    let what = reader.string("for");
+    Some(Until { that: reader.expression("that")?, every, limit, what })
 }
 
 fn check_until(reader: &Reader<'_>, until: Option<&Until>, effect: Effect) {

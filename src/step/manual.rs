@@ -168,11 +168,16 @@ fn placeholder(code: &str, joins: bool) -> String {
     }
 }
 
-/// The few filters that a shell knows too.
+/// What a shell can say too: a few filters, and one value or else another.
 fn expansion(code: &str) -> Option<String> {
+    let is_name = |name: &str| name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    if let Some((first, other)) = code.split_once(" or ") {
+        let (first, other) = (first.trim().to_uppercase(), other.trim().to_uppercase());
+        return (is_name(&first) && is_name(&other)).then(|| format!("${{{first}:-${other}}}"));
+    }
     let (name, filter) = code.split_once('|')?;
     let (name, filter) = (name.trim().to_uppercase(), filter.trim());
-    let plain = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    let plain = is_name(&name);
     let end = match filter {
         "tojson" => "",
         "upper" => "^^",

@@ -45,16 +45,24 @@ pub fn crashes(
     let whole = Trial::new(bench, case, program, name)?;
     whole.start(0)?;
     let whole = whole.end()?;
+    let refused = [Exit::Usage, Exit::Invalid].map(|exit| Some(i32::from(exit.code())));
+    if refused.contains(&whole.code) && case.expect.outcome != "invalid" {
+        return Err(format!("it does not even begin: exit code {}", whole.code.unwrap_or(-1)));
+    }
     let mut crashes = Crashes::default();
     for at in 1..LIMIT {
         let trial = Trial::new(bench, case, program, name)?;
-        if !trial.start(at)? {
-            return Ok(crashes);
+        let killed = trial.start(at)?;
+        if killed {
+            trial.go_on()?;
+            crashes.points += 1;
         }
-        trial.go_on()?;
-        crashes.points += 1;
         let end = trial.end()?;
         crashes.differences.extend(differences(&whole, &end).into_iter().map(|one| (at, one)));
+        // The points are passed: it came to its end, and that must be the same too.
+        if !killed {
+            return Ok(crashes);
+        }
     }
     Err(format!("not at its end after {LIMIT} kills"))
 }
@@ -214,4 +222,32 @@ fn differences(whole: &End, end: &End) -> Vec<Difference> {
     };
     same("files", told(whole), told(end));
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+    use crate::runbook::Runbook;
+    use crate::source::Source;
+    use crate::world::World;
+
+    /// A program that refuses what it is asked to run passes no point: that proves nothing.
+    #[test]
+    fn a_run_that_does_not_even_begin_is_no_pass() {
+        let book = "format = 1\nname = \"book\"\n[[steps]]\nid = \"one\"\njq = \"1\"\n";
+        let find = |_: &str, _: &Source| Err("none".to_owned());
+        let (runbook, _) = Runbook::parse(&Source::new("book.toml", book), &find).unwrap();
+        let fake = Source::new("fake.toml", "format = 1\nabout = \"none\"\n");
+        let bench = Bench { runbook: &runbook, fake: &fake, world: &World::real() };
+        let case = "format = 1\n[[cases]]\nname = \"it\"\n";
+        let cases = crate::testing::parse(&Source::new("book.test.toml", case)).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let program = folder.path().join("program");
+        std::fs::write(&program, "#!/bin/sh\nexit 3\n").unwrap();
+        std::fs::set_permissions(&program, PermissionsExt::from_mode(0o755)).unwrap();
+        let told = crashes(&bench, &cases[0], &program, "book").unwrap_err();
+        assert_eq!(told, "it does not even begin: exit code 3");
+    }
 }

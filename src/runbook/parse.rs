@@ -60,6 +60,7 @@ impl Draft {
             steps: self.steps,
             programs: Rc::new(programs),
             used,
+            digest: std::cell::OnceCell::new(),
         })
     }
 }

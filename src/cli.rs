@@ -15,6 +15,7 @@ mod many;
 mod new;
 mod out;
 mod plan;
+mod plugins;
 mod rehearse;
 mod resume;
 mod run;
@@ -29,6 +30,7 @@ mod undo;
 
 use clap::{CommandFactory as _, Parser, Subcommand, ValueEnum};
 
+use crate::crash::How;
 use crate::exit::Exit;
 use crate::world::World;
 
@@ -93,6 +95,7 @@ enum Command {
 
 /// The whole program: reads the arguments, runs the command, says how it ended.
 pub fn main() -> Exit {
+    crate::world::keep_to_itself();
     install_panic_hook();
     clap_complete::CompleteEnv::with_factory(Cli::command).complete();
     let cli = match Cli::try_parse() {
@@ -102,6 +105,12 @@ pub fn main() -> Exit {
     let world = World::real();
     let crash_at = world.var(crate::crash::VARIABLE).and_then(|at| at.parse().ok());
     crate::crash::arm(crash_at.unwrap_or(0));
+    if let Some(ms) = world.var(crate::patience::VARIABLE).and_then(|ms| ms.parse().ok()) {
+        crate::patience::shorten(ms);
+    }
+    if let Some(how) = crash_how(&world) {
+        crate::crash::by(how);
+    }
     let global = &cli.global;
     if global.output == Some(Output::Json) && !matches!(cli.command, Command::Check(_)) {
         out::error("`--output json` is for `check`; a run's events come with `--output jsonl`");
@@ -123,16 +132,31 @@ pub fn main() -> Exit {
         Command::Log(args) => log::run(&args, global, &world),
         Command::Forget(args) => forget::run(&args, &world),
         Command::Key(args) => key::run(&args, &world),
-        Command::Fake(args) => fake::run(&args, &world),
+        Command::Fake(args) => fake::run(&args, global.verbose, &world),
         Command::Kinds(args) => kinds::run(&args, &world),
-        Command::Schema(args) => schema::run(&args),
+        Command::Schema(args) => schema::run(&args, &world),
         Command::Completions(args) => completions::run(&args),
     }
 }
 
 fn usage(error: &clap::Error) -> Exit {
-    let _ = error.print();
+    // what was typed is said again: not where it would steer the terminal or make lines of its own
+    let mut words = std::env::args_os().map(|word| word.to_string_lossy().into_owned());
+    match words.find(|word| word.chars().any(char::is_control)) {
+        Some(word) => {
+            let word = word.escape_debug();
+            out::error(&format!("not understood, and `{word}` holds control characters"));
+            out::hint("`runbook --help` shows what is understood");
+        }
+        None => drop(error.print()),
+    }
     if error.use_stderr() { Exit::Usage } else { Exit::Done }
+}
+
+/// How tests want the process to end, where not by SIGKILL.
+fn crash_how(world: &World) -> Option<How> {
+    let panic = world.var(crate::crash::PANIC).map(|text| How::Panic(text.to_owned()));
+    panic.or_else(|| world.var(crate::crash::ABORT).map(|_| How::Abort))
 }
 
 /// A panic is a bug of ours: it says so, without values that might be secret.
@@ -141,8 +165,13 @@ fn install_panic_hook() {
         let place = panic
             .location()
             .map_or_else(String::new, |at| format!(" at {}:{}", at.file(), at.line()));
-        out::error(&format!("internal error{place}: this is a bug of `runbook`, not of yours"));
-        out::hint("what was done so far is in the journal; `runbook resume` goes on from there");
+        // its message may quote a value nobody has named secret yet: it is never shown
+        out::bare(&format!(
+            "error: internal error{place}: this is a bug of `runbook`, not of yours"
+        ));
+        out::bare(
+            "hint: what was done so far is in the journal; `runbook resume` goes on from there",
+        );
         #[expect(clippy::exit, reason = "the documented exit code of a bug")]
         std::process::exit(i32::from(Exit::Bug.code()));
     }));

@@ -134,7 +134,7 @@ fn snippet<'a>(
         AnnotationKind::Context.span(clamp(source, span)).label(label.as_str())
     });
     Snippet::source(&*source.text)
-        .path(&*source.path)
+        .path(crate::printable::printable(&source.path).replace('\n', "\\n"))
         .annotation(primary)
         .annotations(related.collect::<Vec<_>>())
 }

@@ -12,6 +12,7 @@ mod frame;
 mod nested;
 pub mod preview;
 mod recorder;
+mod renew;
 pub mod undo;
 
 use std::cell::RefCell;
@@ -60,6 +61,7 @@ pub struct Engine<'a> {
     pub key: &'a Key,
     /// What the person wants.
     pub options: Options,
+    renewals: renew::Renewals,
 }
 
 /// Why a walk could not even say how it ended.
@@ -92,16 +94,15 @@ impl<'a> Engine<'a> {
         history: History,
         options: Options,
     ) -> Self {
-        Self { runbook, services, history: RefCell::new(history), recorder, key, options }
+        let (history, renewals) = (RefCell::new(history), renew::Renewals::default());
+        Self { runbook, services, history, recorder, key, options, renewals }
     }
 
     /// Walks to the end, or to whatever stops it.
     pub async fn walk(&self) -> Result<Outcome, Broken> {
-        if self.recorder.last() == 1 {
-            // A new run is there to be resumed from its first moment; a power cut before
-            // anything was changed may lose it, and nothing with it.
-            self.recorder.hand_over().await?;
-        }
+        // A run is there to be resumed from its first moment, and seen to be under way; a power cut
+        // before anything was changed may lose that, and nothing with it.
+        self.recorder.hand_over().await?;
         self.warn();
         let frame = self.own_frame()?;
         let stopped = self.frame_steps(&frame).await?;
@@ -245,12 +246,18 @@ impl<'a> Engine<'a> {
         Ok(Read { unit, began, got })
     }
 
-    /// Whether a step's `when` holds.
+    /// Whether a step's `when` holds. What it would show by itself must not be secret.
     fn wanted(unit: &Unit<'_>) -> Result<bool, Trouble> {
         let held = unit.step.when.as_ref().map(|when| when.holds(&*unit.scope)).transpose();
         let held =
             held.map_err(|error| Trouble::failed(format!("`when` cannot be judged: {}", error.0)))?;
-        Ok(held.unwrap_or(true))
+        let wanted = held.unwrap_or(true);
+        if wanted && unit.step.action.nested().is_none() {
+            // into a used runbook the label goes with the value
+            unit.refuse_shown(&unit.step.uses.list)?;
+            unit.refuse_shown(&unit.step.uses.before)?;
+        }
+        Ok(wanted)
     }
 
     fn skip(&self, unit: &Unit<'_>) -> Flow {

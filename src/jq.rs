@@ -9,6 +9,7 @@
 mod bounds;
 mod check;
 mod convert;
+mod lacking;
 mod library;
 mod names;
 mod needed;
@@ -22,8 +23,10 @@ use jaq_core::{Ctx, Exn, Filter, Vars};
 
 pub use check::Mistake;
 pub use convert::{from_json, parse_body, to_json};
+pub use lacking::{Lacking, lacking};
 
 use crate::patience::within;
+use crate::source::Span;
 use bounds::{Jq, World};
 
 /// A value as jq knows it. Objects keep the order of their keys.
@@ -54,6 +57,7 @@ impl Defs {
 #[derive(Debug, Clone)]
 pub struct Program {
     code: String,
+    literal: Span,
     reads: Vec<(String, Range<usize>)>,
 }
 
@@ -67,7 +71,13 @@ impl Program {
     /// added to [`Programs`] made from the same definitions.
     pub fn parse_with(code: &str, defs: &Defs) -> Result<Self, Vec<Mistake>> {
         let reads = check::program(code, &defs.names)?;
-        Ok(Self { code: code.to_owned(), reads })
+        Ok(Self { code: code.to_owned(), literal: 0..0, reads })
+    }
+
+    /// The same, with the place of its text's literal in the author's file.
+    #[must_use]
+    pub fn at(self, literal: &Span) -> Self {
+        Self { literal: literal.clone(), ..self }
     }
 
     /// The variables the program takes from outside: the name without its `$`, and each place
@@ -128,6 +138,11 @@ impl Programs {
     /// A program's text.
     pub fn code(&self, id: ProgramId) -> &str {
         self.all.get(id.0).map_or("", Program::code)
+    }
+
+    /// Where a program's text stands in the author's file, with its quotes.
+    pub fn literal(&self, id: ProgramId) -> Span {
+        self.all.get(id.0).map_or(0..0, |program| program.literal.clone())
     }
 
     /// The texts of all programs.

@@ -1,7 +1,8 @@
 //! Finding runbooks by name.
 //!
 //! In this order: the path given; `./runbooks`; the person's own; `RUNBOOK_PATH`; the
-//! bundled ones. In each folder `NAME.toml` and `SERVICE/NAME.toml`.
+//! bundled ones. In each folder `NAME.toml` and `SERVICE/NAME.toml`. And finding the programs of
+//! plug-ins, which are never run here.
 
 use std::path::{Path, PathBuf};
 
@@ -59,6 +60,23 @@ pub fn came_with(text: &str) -> bool {
     BUNDLED.iter().any(|(path, known)| is_runbook(Path::new(path)) && *known == text)
 }
 
+/// All runbooks in the folder of one, itself among them: they share its fake.
+pub fn beside(found: &Found, world: &World) -> Vec<Source> {
+    let path = Path::new(&*found.source.path);
+    let folder = path.parent().unwrap_or(Path::new(""));
+    if found.bundled {
+        let inside = BUNDLED.iter().map(|(path, _)| *path);
+        let inside = inside.filter(|path| is_runbook(Path::new(path)));
+        let all = inside.filter_map(bundled).map(|found| found.source);
+        return all.filter(|source| Path::new(&*source.path).parent() == Some(folder)).collect();
+    }
+    let entries = std::fs::read_dir(world.cwd.join(folder)).into_iter().flatten();
+    let mut paths: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    paths.sort_unstable();
+    let all = paths.iter().filter(|path| is_runbook(path));
+    all.filter_map(|path| read(&shown(path, world), path).ok()).map(|found| found.source).collect()
+}
+
 /// The text of a runbook that another one uses: beside it, or anywhere by its name.
 pub fn used(name: &str, from: &Source, world: &World) -> Result<Source, String> {
     let beside =
@@ -76,6 +94,60 @@ pub fn used(name: &str, from: &Source, world: &World) -> Result<Source, String> 
         }
         NotFound::Unreadable(path, error) => format!("cannot read {}: {error}", path.display()),
     })
+}
+
+/// Where a plug-in's program is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// Beside the runbook that names it: it came from where that came from.
+    Beside(PathBuf),
+    /// In a folder of `PATH`: somebody installed it.
+    Installed(PathBuf),
+}
+
+/// A plug-in's program by its file's name: beside the runbook that names it, else installed.
+/// What came with this program uses none.
+pub fn program(name: &str, from: &Source, world: &World) -> Option<Place> {
+    if came_with(&from.text) || from.path.starts_with(PREFIX) {
+        return None;
+    }
+    let beside = world.cwd.join(Path::new(&*from.path).with_file_name(name));
+    // without the `.` of `./file.toml`
+    let beside: PathBuf = beside.components().collect();
+    if beside.is_file() {
+        return Some(Place::Beside(beside));
+    }
+    let mut folders = path_folders(world);
+    folders.find_map(|folder| runs(&folder.join(name))).map(Place::Installed)
+}
+
+/// The names of all programs in `PATH` that begin so, sorted.
+pub fn programs(prefix: &str, world: &World) -> Vec<String> {
+    let entries = path_folders(world).filter_map(|folder| std::fs::read_dir(folder).ok()).flatten();
+    let paths = entries.filter_map(|entry| runs(&entry.ok()?.path()));
+    let names = paths.filter_map(|path| path.file_name()?.to_str().map(str::to_owned));
+    let mut names: Vec<String> = names.filter(|name| name.starts_with(prefix)).collect();
+    names.sort_unstable();
+    names.dedup();
+    names
+}
+
+/// The folders of `PATH`. One that depends on where one stands is no place for what is installed.
+fn path_folders(world: &World) -> impl Iterator<Item = PathBuf> {
+    let path = world.var("PATH").unwrap_or("");
+    path.split(':').map(PathBuf::from).filter(|folder| folder.is_absolute())
+}
+
+/// The path, if it is a file that may be run.
+fn runs(path: &Path) -> Option<PathBuf> {
+    executable(path).then(|| path.to_owned())
+}
+
+/// Whether a path is a file that somebody may run.
+pub fn executable(path: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::metadata(path)
+        .is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
 }
 
 /// Every runbook there is: those found first hide later ones of the same name.

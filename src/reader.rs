@@ -3,6 +3,7 @@
 //! A [`Reader`] looks at one TOML table. What it hands out is checked (types, template and
 //! jq syntax); the names that are read are noted as [`Use`]s for the check of the whole file.
 
+mod rules;
 mod tree;
 
 use std::cell::RefCell;
@@ -96,6 +97,8 @@ pub enum Shape {
     Integers,
     /// One of a few words.
     Word(&'static [&'static str]),
+    /// A list of such words, or one.
+    Words(&'static [&'static str]),
     /// A table with keys of its own.
     Table(&'static [Field]),
     /// A list of such tables.
@@ -108,6 +111,8 @@ pub enum Shape {
     NamedOrJq(&'static [Field]),
     /// A table of tables of values, each under a name of the author's.
     Maps,
+    /// A table of lists of strings, each under a name of the author's.
+    Lists,
     /// A kind's table, as in a step.
     Step,
 }
@@ -191,6 +196,13 @@ impl<'a> Gather<'a> {
         self.diags.borrow_mut().push(diag);
     }
 
+    /// Adds a mistake, unless one that says the same was found before it.
+    pub fn report_once(&self, diag: Diag) {
+        if !self.diags.borrow().iter().any(|known| known.title == diag.title) {
+            self.report(diag);
+        }
+    }
+
     /// Finds and checks a runbook that this one uses.
     pub fn load(&self, name: &Text) -> Option<Loaded> {
         let loaded = (self.load)(&name.value);
@@ -230,7 +242,7 @@ impl<'a> Gather<'a> {
                         self.note_use(text, name, range.clone(), Sink::Closed);
                     }
                 }
-                Some(self.programs.borrow_mut().add(program))
+                Some(self.programs.borrow_mut().add(program.at(&text.span)))
             }
             Err(mistakes) => {
                 for mistake in mistakes {
@@ -337,6 +349,17 @@ impl<'a> Reader<'a> {
         self.text(key).map(|text| text.value)
     }
 
+    /// A text of one line that is shown in lists and heads: nothing in it may look like more.
+    pub fn line(&self, key: &str) -> Option<Text> {
+        let text = self.text(key)?;
+        if text.value.chars().any(char::is_control) {
+            let wrong = format!("a {key} is one line, without control characters");
+            self.gather.report(Diag::error(wrong, text.span));
+            return None;
+        }
+        Some(text)
+    }
+
     /// A template.
     pub fn template(&self, key: &str, sink: Sink) -> Option<Template> {
         self.gather.template(&self.text(key)?, sink)
@@ -370,11 +393,21 @@ impl<'a> Reader<'a> {
 
     /// One of a few words.
     pub fn word(&self, key: &str, words: &[&'static str]) -> Option<&'static str> {
-        let text = self.text(key)?;
+        self.known_word(key, &self.text(key)?, words)
+    }
+
+    /// A list of a few words; a single one counts as a list of one.
+    pub fn words(&self, key: &str, words: &[&'static str]) -> Vec<&'static str> {
+        let texts = self.texts(key);
+        texts.iter().filter_map(|text| self.known_word(key, text, words)).collect()
+    }
+
+    fn known_word(&self, key: &str, text: &Text, words: &[&'static str]) -> Option<&'static str> {
         let found = words.iter().find(|word| **word == text.value).copied();
         if found.is_none() {
-            let diag = Diag::error(format!("`{key}` cannot be `{}`", text.value), text.span)
-                .suggest(&text.value, words.iter().copied());
+            let diag =
+                Diag::error(format!("`{key}` cannot be `{}`", text.value), text.span.clone())
+                    .suggest(&text.value, words.iter().copied());
             self.gather.report(diag.help(format!("one of: {}", list(words))));
         }
         found
@@ -503,7 +536,8 @@ impl<'a> Reader<'a> {
         taken
     }
 
-    fn wrong(&self, key: &str, value: &Spanned<DeValue<'_>>, wanted: &str) {
+    /// Reports a value that is not what it must be.
+    pub fn wrong(&self, key: &str, value: &Spanned<DeValue<'_>>, wanted: &str) {
         let found = value.get_ref().type_str();
         let diag = Diag::error(format!("`{key}` must be {wanted}"), value.span());
         self.gather.report(diag.label(format!("this is {} {found}", article(found))));

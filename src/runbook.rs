@@ -21,7 +21,8 @@ use crate::journal::store;
 use crate::jq::{ProgramId, Programs};
 use crate::reader::{Gather, Text, Use};
 use crate::source::{Source, Span};
-use crate::step::connection::Retry;
+use crate::step::plugin::{Plugin, Refused};
+use crate::step::retry::Retry;
 use crate::step::{Connection, Gate, Step};
 use crate::template::{Expr, Template};
 use crate::typed::Typed;
@@ -54,6 +55,8 @@ pub struct Runbook {
     pub programs: Rc<Programs>,
     /// The files it uses, and those they use: names as written, and texts.
     pub used: Vec<(String, Source)>,
+    /// The plug-ins it and those it uses need.
+    pub plugins: Vec<Rc<Plugin>>,
     pub(crate) digest: OnceCell<String>,
 }
 
@@ -104,6 +107,19 @@ pub enum From {
     File(Template),
 }
 
+impl From {
+    /// Where that is, in words.
+    pub fn words(&self, scope: &crate::scope::Scope) -> String {
+        let path =
+            |file: &Template| file.render_text(scope).unwrap_or_else(|_| file.source().to_owned());
+        match self {
+            Self::Env(name) => format!("environment variable {name}"),
+            Self::Dotenv { file, key } => format!("{key} in {}", path(file)),
+            Self::File(file) => path(file),
+        }
+    }
+}
+
 /// A named set of inputs.
 #[derive(Debug)]
 pub struct Preset {
@@ -139,7 +155,7 @@ pub struct StepDef {
     /// Performed only if this holds.
     pub when: Option<Expr>,
     /// The kind's name, for people.
-    pub kind: &'static str,
+    pub kind: String,
     /// What it does.
     pub action: Box<dyn Step>,
     /// What it may do to the world: the author's word, or the kind's.
@@ -168,6 +184,8 @@ pub struct StepDef {
     pub already: Option<Already>,
     /// How to take it back.
     pub undo: Option<Box<dyn Step>>,
+    /// What taking it back twice means; what a kind takes back by itself may be done again.
+    pub undo_effect: Effect,
     /// A digest of its definition.
     pub digest: String,
     /// Every name it reads, its connections' included.
@@ -272,32 +290,53 @@ pub struct Compare {
 /// Finds the text of a runbook that another one names: the name, and the file that names it.
 pub type Find<'a> = &'a dyn Fn(&str, &Source) -> Result<Source, String>;
 
+/// Finds and describes the plug-in of a name for the file that names it; none if there is none.
+pub type FindKind<'a> = &'a dyn Fn(&str, &Source) -> Result<Option<Rc<Plugin>>, Refused>;
+
+/// What is around a file: found from above, as nothing here does I/O.
+#[derive(Clone, Copy)]
+struct Around<'a> {
+    runbooks: Find<'a>,
+    kinds: FindKind<'a>,
+}
+
 impl Runbook {
-    /// Parses and checks a file's text: the runbook with its warnings, or every mistake.
+    /// Parses and checks a file's text, where there are no plug-ins: the runbook with its
+    /// warnings, or every mistake.
     pub fn parse(source: &Source, find: Find<'_>) -> Result<(Self, Vec<Diag>), Vec<Diag>> {
-        Self::parse_inside(source, find, &[])
+        Self::parse_with(source, find, &|_, _| Ok(None))
+    }
+
+    /// Parses and checks a file's text.
+    pub fn parse_with(
+        source: &Source,
+        runbooks: Find<'_>,
+        kinds: FindKind<'_>,
+    ) -> Result<(Self, Vec<Diag>), Vec<Diag>> {
+        Self::parse_inside(source, Around { runbooks, kinds }, &[])
     }
 
     /// `outer` are the paths of the files that use this one, to refuse cycles.
     fn parse_inside(
         source: &Source,
-        find: Find<'_>,
+        around: Around<'_>,
         outer: &[Rc<str>],
     ) -> Result<(Self, Vec<Diag>), Vec<Diag>> {
         let table = match toml::de::DeTable::parse(&source.text) {
             Ok(table) => table,
             Err(error) => return Err(parse::syntax(source, &error)),
         };
-        let used = std::cell::RefCell::new(Vec::new());
-        let load = |name: &str| nested::load(name, source, find, outer, &used);
+        let used = nested::Used::default();
+        let load = |name: &str| nested::load(name, source, around, outer, &used);
+        let kinds = |name: &str| used.kind((around.kinds)(name, source)?);
         let gather = Gather::new(source, &load);
-        let draft = parse::draft(&gather, &table);
+        let draft = parse::draft(&gather, &table, &kinds);
         check::names(&gather, &draft);
         let (diags, programs) = gather.finish();
         if diags.iter().any(|diag| diag.severity == crate::diag::Severity::Error) {
             return Err(diags);
         }
-        match draft.finish(source.clone(), programs, used.into_inner()) {
+        match draft.finish(source.clone(), programs, used) {
             Some(runbook) => Ok((runbook, diags)),
             None => Err(vec![Diag::error("this is not a runbook", 0..0)]),
         }
@@ -329,15 +368,23 @@ impl Runbook {
     }
 
     /// The step that a run's journal calls so, and the runbook it stands in: `login`, an item
-    /// `create[3]`, `outer/login` inside a runbook that is used.
+    /// `create[3]`, `outer/login` inside a runbook that is used, `create/undo/stop` inside one that
+    /// takes a step back.
     pub fn performed(&self, id: &str) -> Option<(&Self, &StepDef)> {
         let (own, inner) = id.split_once('/').map_or((id, None), |(own, rest)| (own, Some(rest)));
         let (own, item) = own.split_once('[').map_or((own, false), |(own, _)| (own, true));
         let step = self.step(own).filter(|step| !item || step.for_each.is_some())?;
         let Some(inner) = inner else { return Some((self, step)) };
-        step.action.nested()?.runbook.downcast_ref::<Self>()?.performed(inner)
+        let (action, inner) = match inner.strip_prefix(BELOW) {
+            Some(rest) if step.undo.is_some() => (step.undo.as_ref()?, rest),
+            _ => (&step.action, inner),
+        };
+        action.nested()?.runbook.downcast_ref::<Self>()?.performed(inner)
     }
 }
+
+/// What stands between a step's id and those of the runbook that takes it back.
+pub const BELOW: &str = "undo/";
 
 /// A digest as text: SHA-256 in hexadecimal.
 pub fn digest(text: &str) -> String {

@@ -4,43 +4,56 @@
 //! neither. They say what a file is made of; what its templates, programs and names mean only
 //! `check` can say. Draft 7, which the TOML editors know.
 
+use std::rc::Rc;
+
 use serde_json::{Map, json};
 
 use crate::fake::parse as fake_file;
 use crate::reader::{Field, RuleSet, Rules, Shape};
 use crate::runbook::fields;
+use crate::step::plugin::Plugin;
+use crate::step::plugin::describe::{Asked, Description, Form};
 use crate::step::{KINDS, Kind};
 use crate::testing;
 use crate::value::Json;
 
 /// The schema of a runbook.
 pub fn runbook() -> Json {
-    let schema = Schema { rules: fields::RULES, acts: fields::ACTS };
+    runbook_with(&[])
+}
+
+/// The schema of a runbook that may use these plug-ins besides.
+pub fn runbook_with(plugins: &[Rc<Plugin>]) -> Json {
+    let schema = Schema { rules: fields::RULES, acts: fields::ACTS, plugins };
     let mut whole = schema.whole("A runbook", fields::TOP);
     let kinds = KINDS.iter().map(|kind| (kind.name.to_owned(), schema.kind(kind)));
-    let action = schema.table("undo", &[]);
-    let definitions: Map<String, Json> = kinds.chain([("action".to_owned(), action)]).collect();
+    let own = plugins.iter().map(|plugin| (plugin.command(), plugin_table(&plugin.description)));
+    let action = [("action".to_owned(), schema.table("undo", fields::UNDO))];
+    let definitions: Map<String, Json> = kinds.chain(own).chain(action).collect();
     set(&mut whole, "definitions", Json::Object(definitions));
     whole
 }
 
 /// The schema of a fake.
 pub fn fake() -> Json {
-    Schema { rules: fake_file::RULES, acts: &[] }.whole("The fake of a service", fake_file::TOP)
+    Schema { rules: fake_file::RULES, acts: &[], plugins: &[] }
+        .whole("The fake of a service", fake_file::TOP)
 }
 
 /// The schema of the tests of a runbook.
 pub fn test() -> Json {
-    Schema { rules: testing::RULES, acts: &[] }.whole("Tests of a runbook", testing::TOP)
+    Schema { rules: testing::RULES, acts: &[], plugins: &[] }
+        .whole("Tests of a runbook", testing::TOP)
 }
 
-struct Schema {
+struct Schema<'a> {
     rules: RuleSet,
     /// The keys whose tables hold a kind.
     acts: &'static [&'static str],
+    plugins: &'a [Rc<Plugin>],
 }
 
-impl Schema {
+impl Schema<'_> {
     fn whole(&self, title: &str, fields: &[Field]) -> Json {
         let mut whole = json!({
             "$schema": "http://json-schema.org/draft-07/schema#",
@@ -59,7 +72,7 @@ impl Schema {
     fn table(&self, under: &str, fields: &[Field]) -> Json {
         let rules = self.rules.iter().find(|(key, _)| *key == under);
         let table = self.ruled(fields, rules.map_or(&Rules::NONE, |(_, rules)| rules));
-        if self.acts.contains(&under) { one_kind(table) } else { table }
+        if self.acts.contains(&under) { one_kind(table, self.plugins) } else { table }
     }
 
     fn ruled(&self, fields: &[Field], rules: &Rules) -> Json {
@@ -128,9 +141,13 @@ impl Schema {
             Shape::Maps => {
                 json!({ "type": "object", "additionalProperties": { "type": "object" } })
             }
+            Shape::Lists => {
+                json!({ "type": "object", "additionalProperties": one_or_more(&text()) })
+            }
             Shape::Texts | Shape::Templates => one_or_more(&text()),
             Shape::Integers => one_or_more(&whole()),
             Shape::Word(words) => json!({ "enum": words }),
+            Shape::Words(words) => one_or_more(&json!({ "enum": words })),
             Shape::Table(fields) => self.table(field.name, fields),
             Shape::Tables(fields) => {
                 json!({ "type": "array", "items": self.table(field.name, fields) })
@@ -152,17 +169,59 @@ impl Schema {
 }
 
 /// Adds the kinds' keys to a table, exactly one of which must be there.
-fn one_kind(mut table: Json) -> Json {
-    if let Some(properties) = table.pointer_mut("/properties").and_then(Json::as_object_mut) {
-        for kind in KINDS {
-            // Beside a `$ref` draft 7 reads nothing.
-            let value = json!({ "description": kind.about, "allOf": [reference(kind.name)] });
-            properties.insert(kind.name.to_owned(), value);
+fn one_kind(mut table: Json, plugins: &[Rc<Plugin>]) -> Json {
+    let kinds = KINDS.iter().map(|kind| (kind.name, kind.name.to_owned(), kind.about));
+    let own = plugins
+        .iter()
+        .map(|plugin| (plugin.name.as_str(), plugin.command(), plugin.description.about.as_str()));
+    let mut each = Vec::new();
+    for (name, definition, about) in kinds.chain(own) {
+        // Beside a `$ref` draft 7 reads nothing.
+        let value = json!({ "description": about, "allOf": [reference(&definition)] });
+        if let Some(properties) = table.pointer_mut("/properties") {
+            set(properties, name, value);
+        }
+        each.push(json!({ "required": [name] }));
+    }
+    set(&mut table, "oneOf", Json::Array(each));
+    table
+}
+
+/// What a plug-in's key may hold. A template may stand for a value of any type.
+fn plugin_table(description: &Description) -> Json {
+    let fields = description.fields.iter();
+    let properties: Map<String, Json> =
+        fields.clone().map(|field| (field.name.clone(), asked(field))).collect();
+    let required: Vec<&str> =
+        fields.filter(|field| field.required).map(|field| field.name.as_str()).collect();
+    let mut table =
+        json!({ "type": "object", "additionalProperties": false, "properties": properties });
+    if !required.is_empty() {
+        set(&mut table, "required", json!(required));
+    }
+    match description.plain.as_deref().and_then(|plain| description.field(plain)) {
+        None => table,
+        // A table is always the kind's own.
+        Some(plain) => {
+            let alone = json!({ "not": { "type": "object" }, "allOf": [asked(plain)] });
+            json!({ "anyOf": [table, alone] })
         }
     }
-    let each = KINDS.iter().map(|kind| json!({ "required": [kind.name] }));
-    set(&mut table, "oneOf", each.collect());
-    table
+}
+
+fn asked(field: &Asked) -> Json {
+    let own = match field.form {
+        _ if !field.one_of.is_empty() => json!({ "enum": field.one_of }),
+        Form::Any => json!({}),
+        Form::List => json!({ "type": "array" }),
+        other => json!({ "type": other.name() }),
+    };
+    let template = json!({ "type": "string", "pattern": "\\{\\{|\\{%" });
+    let mut schema = json!({ "description": field.about, "anyOf": [own, template] });
+    if let Some(default) = &field.default {
+        set(&mut schema, "default", default.clone());
+    }
+    schema
 }
 
 fn reference(name: &str) -> Json {

@@ -10,7 +10,7 @@ use std::rc::Rc;
 
 use crate::jq::{self, Val};
 use crate::template::{Lookup, from_json};
-use crate::value::Labeled;
+use crate::value::{Json, Labeled, MASK};
 
 /// Names and values.
 #[derive(Default, Clone)]
@@ -31,10 +31,25 @@ impl Scope {
         Self { names: RefCell::default(), above: Some(Rc::clone(above)) }
     }
 
+    /// A scope with the same names where every text and number of a secret is `***`: for what
+    /// is only shown.
+    pub fn veiled(of: &Rc<Self>) -> Self {
+        let veiled = Self::below(of);
+        for (name, json) in of.secrets() {
+            veiled.set(&name, Labeled::secret(veil(json)));
+        }
+        veiled
+    }
+
     /// Binds a name, in place of an older value.
     pub fn set(&self, name: &str, value: Labeled) {
         let slot = Slot { value, template: OnceCell::new(), jq: OnceCell::new() };
         self.names.borrow_mut().insert(name.to_owned(), Rc::new(slot));
+    }
+
+    /// The scope that all those above it are below of: a runbook's own.
+    pub fn root(&self) -> &Self {
+        self.above.as_deref().map_or(self, Self::root)
     }
 
     /// The value of a name.
@@ -59,7 +74,7 @@ impl Scope {
     }
 
     /// Every secret there is, with its name.
-    pub fn secrets(&self) -> Vec<(String, crate::value::Json)> {
+    pub fn secrets(&self) -> Vec<(String, Json)> {
         let mut all = self.above.as_ref().map(|above| above.secrets()).unwrap_or_default();
         let names = self.names.borrow();
         let secret = names.iter().filter(|(_, slot)| slot.value.secret);
@@ -70,6 +85,17 @@ impl Scope {
     fn slot(&self, name: &str) -> Option<Rc<Slot>> {
         let own = self.names.borrow().get(name).cloned();
         own.or_else(|| self.above.as_ref()?.slot(name))
+    }
+}
+
+fn veil(json: Json) -> Json {
+    match json {
+        Json::Array(items) => items.into_iter().map(veil).collect(),
+        Json::Object(fields) => {
+            fields.into_iter().map(|(name, value)| (name, veil(value))).collect()
+        }
+        Json::Null => Json::Null,
+        Json::String(_) | Json::Number(_) | Json::Bool(_) => Json::from(MASK),
     }
 }
 

@@ -13,9 +13,10 @@ use std::fmt::Write as _;
 
 use crate::runbook::{Input, Runbook, Save, StepDef};
 use crate::step::manual::{variable, words};
+use crate::step::retry::Retry;
 use crate::step::{Hand, Manual};
 pub use graph::graph;
-pub use kinds::{kind, kinds};
+pub use kinds::{kind, kinds, plugin, plugins};
 
 /// The whole runbook.
 pub fn markdown(runbook: &Runbook) -> String {
@@ -100,6 +101,9 @@ fn body(runbook: &Runbook, step: &StepDef, json: &HashSet<String>) -> String {
         let (every, limit) = (until.every, until.limit);
         let that = until.that.source().trim();
         let _ = writeln!(out, "Repeat it every {every:?} until `{that}`, for at most {limit:?}.\n");
+    }
+    if let Some(told) = step.retry.as_ref().and_then(Retry::told) {
+        let _ = writeln!(out, "{told}\n");
     }
     for gate in &step.gates {
         let _ = writeln!(out, "{}\n", gate.told());

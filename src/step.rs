@@ -15,9 +15,13 @@ mod http;
 pub mod jq;
 pub mod manual;
 mod note;
+pub mod plugin;
 mod prompt;
+mod rehearsed;
 mod remove;
+pub mod retry;
 mod use_runbook;
+mod way;
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -37,12 +41,14 @@ use crate::scope::Scope;
 use crate::template::{RenderError, Template};
 use crate::terminal::{Nobody, Terminal};
 use crate::transport::ssh::{Destination, Fault, Session, Sessions};
-use crate::transport::{Client, Tls};
+use crate::transport::{Client, Jar, Via};
 use crate::value::Labeled;
 use crate::world::World;
-pub use connection::Connection;
+pub use connection::{Connection, Route};
 pub use gate::{Gate, judge};
+pub use http::{PART_RULES, RULES as PAGE_RULES};
 pub use manual::{Hand, Manual};
+pub use retry::{Cause, Refusal};
 
 /// All kinds.
 pub static KINDS: &[Kind] = &[
@@ -138,6 +144,10 @@ pub trait Step: Debug {
     /// Does it.
     fn run<'a>(&'a self, cx: &'a Cx<'a>) -> Local<'a, Result<Answer, Trouble>>;
 
+    /// Takes back into memory what it left there when it was done, in an earlier walk of the
+    /// run. Only asked of what uses a connection; its outcome is in `private`.
+    fn recall(&self, _cx: &Cx<'_>) {}
+
     /// How a person would do it by hand.
     fn manual(&self, _hand: &Hand<'_>) -> Manual {
         Manual::default()
@@ -158,6 +168,11 @@ pub trait Step: Debug {
         Vec::new()
     }
 
+    /// The call it makes of a service, as its author wrote it.
+    fn call(&self) -> Option<Call<'_>> {
+        None
+    }
+
     /// The runbook it uses as one step, if it is of that kind.
     fn nested(&self) -> Option<Nested<'_>> {
         None
@@ -176,6 +191,21 @@ pub enum Touch {
     Runs(String),
     /// Writes a file: its path.
     Writes(String),
+    /// Sends a file to a service: its path.
+    Sends(String),
+}
+
+/// A call of a service, told from its text alone.
+#[derive(Debug, Clone, Copy)]
+pub struct Call<'a> {
+    /// The connection.
+    pub on: &'a str,
+    /// The method, upper case.
+    pub method: &'a str,
+    /// The path below the connection's base, or a whole address.
+    pub url: &'a Template,
+    /// Whether the answers may lead it to other addresses.
+    pub wanders: bool,
 }
 
 /// Another runbook as one step.
@@ -221,7 +251,7 @@ pub enum Trouble {
 }
 
 /// Whether trying again may help, and may harm.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum Again {
     /// It would fail the same way.
     No,
@@ -229,6 +259,30 @@ pub enum Again {
     Safe,
     /// It may have been done; only what is safe to repeat is repeated.
     MaybeDone,
+    /// A call to a service failed: what it came to says the rest.
+    Call(Box<Refusal>),
+    /// Nothing was done, as the service takes a value no longer that the connection can renew.
+    Renewed,
+}
+
+impl Again {
+    /// Whether a step of this effect may be tried again: a *once* one only if nothing was done.
+    pub fn is_safe(&self, effect: Effect) -> bool {
+        match self {
+            Self::No | Self::Renewed => false,
+            Self::Safe => true,
+            Self::MaybeDone => effect < Effect::Once,
+            Self::Call(refusal) => refusal.definite || effect < Effect::Once,
+        }
+    }
+
+    /// What a call came to, if one failed.
+    pub fn refusal(&self) -> Option<&Refusal> {
+        match self {
+            Self::Call(refusal) => Some(refusal),
+            _ => None,
+        }
+    }
 }
 
 impl Trouble {
@@ -240,6 +294,15 @@ impl Trouble {
     /// The same, with lines of details.
     pub fn detailed(message: impl Into<String>, details: Vec<String>) -> Self {
         Self::Failed(Failure { details, ..failure(message) }, Again::No)
+    }
+
+    /// The same, if `doubt` then the effect may have happened all the same.
+    #[must_use]
+    pub fn doubtful(mut self, doubt: bool) -> Self {
+        if let Self::Failed(failure, _) = &mut self {
+            failure.doubt |= doubt;
+        }
+        self
     }
 
     /// Adds a hint.
@@ -263,6 +326,20 @@ impl From<RenderError> for Trouble {
     }
 }
 
+/// Takes what a step, by its id, gets to read.
+pub type Seen = Box<dyn Fn(&str, Sight, &Val)>;
+
+/// What of a step's is seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sight {
+    /// Its own answer.
+    Answer,
+    /// The answer to its `already`.
+    LookUp,
+    /// The object that `find` took out of that.
+    Found,
+}
+
 /// What every step of a run shares.
 pub struct Services {
     /// Clock, environment, folders.
@@ -281,7 +358,10 @@ pub struct Services {
     pub fake: Option<String>,
     /// In a rehearsal: the folder below which all files are written.
     pub folder: Option<PathBuf>,
-    clients: Rc<RefCell<HashMap<(String, usize), Client>>>,
+    /// Told of every answer and every object found, before anything is read out of it.
+    pub seen: Option<Seen>,
+    clients: Rc<RefCell<HashMap<String, Client>>>,
+    jars: RefCell<HashMap<*const Connection, Rc<RefCell<Jar>>>>,
     sessions: Rc<Sessions>,
 }
 
@@ -298,7 +378,9 @@ impl Services {
             hosts: None,
             fake: None,
             folder: None,
+            seen: None,
             clients: Rc::default(),
+            jars: RefCell::default(),
             sessions,
         }
     }
@@ -318,6 +400,15 @@ impl Services {
             folder: self.folder.clone(),
             clients: Rc::clone(&self.clients),
             sessions: Rc::clone(&self.sessions),
+            seen: None,
+            jars: RefCell::default(),
+        }
+    }
+
+    /// Tells whoever wants to know.
+    pub fn see(&self, step: &str, sight: Sight, value: &Val) {
+        if let Some(seen) = &self.seen {
+            seen(step, sight, value);
         }
     }
 
@@ -336,28 +427,80 @@ impl Services {
         &self,
         name: &str,
         base: &url::Url,
-        redirects: usize,
-        tls: &Tls,
-        through: Option<&Destination>,
+        route: &Route,
     ) -> Result<Client, Trouble> {
-        let way = match through.filter(|_| self.hosts.is_none()) {
-            Some(to) => {
+        self.only_the_fake(base)?;
+        let via = match (&route.through, &route.socket) {
+            _ if self.hosts.is_some() => Via::Direct,
+            (None, None) if self.no_proxies() => Via::Direct,
+            (Some(to), _) => {
                 let session = self.session(to).await?;
                 let port = base.port_or_known_default().unwrap_or_default();
-                Some(session.way(base.host_str().unwrap_or_default(), port).await?)
+                Via::Host(session.way(base.host_str().unwrap_or_default(), port).await?)
             }
-            None => None,
+            (None, Some(socket)) => Via::Socket(socket.clone()),
+            (None, None) => Via::Proxies,
         };
-        let socket = way.as_ref().map(|way| way.socket().display().to_string());
+        let socket = match &via {
+            Via::Host(way) => Some(way.socket()),
+            Via::Socket(path) => Some(&**path),
+            Via::Proxies | Via::Direct => None,
+        };
+        let tls = &route.tls;
         // Runbooks used by a runbook may have connections of the same name and other certificates.
-        let kind = format!("{name} {} {} {tls:?}", base.scheme(), socket.unwrap_or_default());
-        let key = (kind, redirects);
+        let key = format!("{name} {} {socket:?} {tls:?}", base.scheme());
         if let Some(client) = self.clients.borrow().get(&key) {
             return Ok(client.clone());
         }
-        let client = Client::new(base, redirects, tls, way).map_err(Trouble::failed)?;
+        if matches!(via, Via::Proxies) {
+            self.learn_proxies();
+        }
+        let client = Client::new(base, tls, via).map_err(Trouble::failed)?;
         self.clients.borrow_mut().insert(key, client.clone());
         Ok(client)
+    }
+
+    /// Whether `NO_PROXY` names everything. The client takes that for names only, no addresses.
+    fn no_proxies(&self) -> bool {
+        let named = self.world.var("NO_PROXY").or_else(|| self.world.var("no_proxy"));
+        named.is_some_and(|named| named.split(',').any(|one| one.trim() == "*"))
+    }
+
+    /// What must not be shown of the proxies that the environment names: their passwords.
+    fn learn_proxies(&self) {
+        for name in ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"] {
+            let (lower, upper) = (name.to_lowercase(), name);
+            for value in [self.world.var(&lower), self.world.var(upper)].into_iter().flatten() {
+                let Some(password) = value.rsplit_once('@').and_then(|(user, _)| {
+                    user.rsplit_once("//").map_or(user, |(_, user)| user).split_once(':')
+                }) else {
+                    continue;
+                };
+                // one too short to be found is found by nobody else either
+                let _ = self.redactor.add_json(&password.1.into());
+            }
+        }
+    }
+
+    /// The cookies of a connection, as long as this walk lasts.
+    pub fn jar(&self, connection: &Rc<Connection>) -> Rc<RefCell<Jar>> {
+        // one of the same name in a used runbook is another one
+        Rc::clone(self.jars.borrow_mut().entry(Rc::as_ptr(connection)).or_default())
+    }
+
+    /// In a rehearsal nothing but the fake is called: a runbook may have a real address written
+    /// into it.
+    fn only_the_fake(&self, url: &url::Url) -> Result<(), Trouble> {
+        let Some(fake) = self.fake.as_ref().and_then(|fake| url::Url::parse(fake).ok()) else {
+            return Ok(());
+        };
+        if url.origin() == fake.origin() {
+            return Ok(());
+        }
+        let origin = url.origin().ascii_serialization();
+        Err(Trouble::failed(format!("a rehearsal calls the fake alone, not {origin}")).hint(
+            "let the address be an input, which the fake answers with `$URL`, its own address",
+        ))
     }
 
     /// The session to a host, connected; kept for the whole run. If a person is there, ssh may
@@ -373,11 +516,17 @@ impl Services {
 }
 
 /// Where a rehearsal has a file: its folder stands for the root, and for the place where the
-/// program was started. No path leads out of it.
+/// program was started; `home` in it for the person's own, wherever that is. No path leads out of it.
 pub fn rehearsed(folder: &Path, path: &str, world: &World) -> PathBuf {
     let path = world.expand_home(path);
+    let at_home = || {
+        let home = world.home.as_deref().filter(|home| home.parent().is_some())?;
+        Some(Path::new("home").join(path.strip_prefix(home).ok()?))
+    };
+    let below = path.strip_prefix(folder).ok().map(Path::to_path_buf);
+    let path = below.or_else(at_home).unwrap_or_else(|| path.clone());
     let mut parts = Vec::new();
-    for part in path.strip_prefix(folder).unwrap_or(&path).components() {
+    for part in path.components() {
         match part {
             Component::Normal(name) => parts.push(name),
             Component::ParentDir => drop(parts.pop()),
@@ -419,6 +568,8 @@ pub struct Cx<'a> {
     pub step: &'a str,
     /// What its author says about it, Markdown.
     pub about: &'a str,
+    /// What the step may do to the world.
+    pub effect: Effect,
     /// The names it may read.
     pub scope: &'a Scope,
     /// What all steps share.
@@ -436,6 +587,8 @@ pub struct Cx<'a> {
     /// What the step's own outcome kept for taking it back; when the step is in doubt, how
     /// things stood before.
     pub private: &'a HashMap<String, Labeled>,
+    /// What an attempt leaves for the next one, if the step is tried again.
+    pub kept: RefCell<Option<Box<dyn std::any::Any>>>,
     /// Says one line for `-v`.
     pub trace: &'a dyn Fn(String),
 }
@@ -444,22 +597,6 @@ impl Cx<'_> {
     /// A text as anybody may see it.
     pub fn mask(&self, text: &str) -> String {
         self.services.redactor.mask(text)
-    }
-
-    /// Refuses a secret that is only known to be one now: an inner runbook's, for example.
-    /// `check` has refused the others.
-    pub fn refuse_secret<'n>(
-        &self,
-        names: impl IntoIterator<Item = &'n str>,
-        place: &str,
-    ) -> Result<(), Trouble> {
-        match names.into_iter().find(|name| self.scope.any_secret([*name])) {
-            None => Ok(()),
-            Some(name) => {
-                Err(Trouble::failed(format!("the secret `{name}` would show in {place}"))
-                    .hint("where it is meant to show, write `reveal = true` in the same table"))
-            }
-        }
     }
 
     /// A template's text as a person may see it. What it reads itself stays readable if its

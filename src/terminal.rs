@@ -2,6 +2,8 @@
 
 use inquire::validator::Validation;
 
+use crate::printable::printable;
+
 /// A question for a person.
 #[derive(Debug, Clone, Default)]
 pub struct Question {
@@ -72,7 +74,8 @@ impl Terminal for Person {
 }
 
 fn once(question: &Question, valid: &Validator) -> Result<String, NoAnswer> {
-    let ask = crate::printable::printable(&question.ask).into_owned();
+    let shown = |text: &String| printable(text).into_owned();
+    let ask = shown(&question.ask);
     let answer = if question.secret {
         inquire::Password::new(&ask)
             .without_confirmation()
@@ -84,13 +87,15 @@ fn once(question: &Question, valid: &Validator) -> Result<String, NoAnswer> {
             .default
             .as_ref()
             .and_then(|default| question.choices.iter().position(|choice| choice == default));
-        inquire::Select::new(&ask, question.choices.clone())
+        inquire::Select::new(&ask, question.choices.iter().map(shown).collect())
             .with_starting_cursor(start.unwrap_or(0))
-            .prompt()
+            .raw_prompt()
+            .map(|taken| question.choices.get(taken.index).cloned().unwrap_or(taken.value))
     } else {
         let prompt = inquire::Text::new(&ask).with_validator(checker(valid));
-        match &question.default {
-            Some(default) => prompt.with_default(default).prompt(),
+        // one that holds what cannot be shown is no answer that would be taken
+        match question.default.as_ref().map(shown) {
+            Some(default) => prompt.with_default(&default).prompt(),
             None => prompt.prompt(),
         }
     };

@@ -14,7 +14,7 @@ use crate::source::Source;
 use crate::value::Json;
 pub use crash::{Crashes, crashes};
 pub use judge::Difference;
-pub use run::{Bench, run};
+pub use run::{Bench, answers, run};
 
 /// The keys of a test file.
 pub const TOP: &[Field] = &[
@@ -156,6 +156,25 @@ pub struct Case {
     pub faults: Vec<Injected>,
     /// What must come out.
     pub expect: Expect,
+}
+
+impl Case {
+    /// The rehearsal as it is without a case.
+    pub fn plain() -> Self {
+        Self {
+            name: String::new(),
+            preset: None,
+            inputs: serde_json::Map::new(),
+            answers: Vec::new(),
+            state: Vec::new(),
+            adopt: false,
+            runs: 1,
+            resumes: 0,
+            crash: false,
+            faults: Vec::new(),
+            expect: Expect::default(),
+        }
+    }
 }
 
 /// A fault and the requests it meets.

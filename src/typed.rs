@@ -94,9 +94,9 @@ impl Typed {
         }
         if self.reject.contains(&shown) {
             return Err(if self.because.is_empty() {
-                "this value is not allowed".to_owned()
+                "is not allowed".to_owned()
             } else {
-                format!("this value is not allowed: {}", self.because)
+                format!("is not allowed: {}", self.because)
             });
         }
         match &self.pattern {

@@ -48,6 +48,22 @@ fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
+/// Leaves no core dump, whatever ends this process, and lets no other process of the same
+/// person look into its memory: secrets are there in clear. What it starts is not affected.
+///
+/// Where the system has no such setting the limit on core dumps is set to nothing.
+pub fn keep_to_itself() {
+    use rustix::process;
+    // a system that refuses it is no reason not to go on
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    let _ = process::set_dumpable_behavior(process::DumpableBehavior::NotDumpable);
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    let _ = process::setrlimit(
+        process::Resource::Core,
+        process::Rlimit { current: Some(0), ..process::getrlimit(process::Resource::Core) },
+    );
+}
+
 /// The surroundings of one process, as they were when it started.
 #[derive(Clone)]
 pub struct World {

@@ -59,6 +59,20 @@ fn only_check_shows_warnings_and_they_count_when_denied() {
 }
 
 #[test]
+fn what_came_with_the_program_has_nothing_to_be_warned_of() {
+    let env = Env::new();
+    let list = text(env.run(&["list"]).stdout.as_ref());
+    let names: Vec<&str> = list.lines().filter_map(|line| line.split_whitespace().next()).collect();
+    assert!(names.len() > 3, "{list}");
+    let checked = env.run(&[&["check", "--output", "json"], &names[..]].concat());
+    ends(&checked, 0);
+    let found: serde_json::Value = serde_json::from_str(&text(checked.stdout.as_ref())).unwrap();
+    // A fake may know more of its service than the runbooks beside it call.
+    let odd = found.as_array().unwrap().iter().filter(|one| one["code"] != "uncalled-route");
+    assert_eq!(odd.count(), 0, "{found:#}");
+}
+
+#[test]
 fn diagnostics_come_as_json_with_their_places() {
     let env = Env::new();
     std::fs::write(env.path("x.toml"), WARNED).unwrap();
@@ -150,4 +164,17 @@ fn kinds_and_schemas_are_printed() {
             serde_json::from_str(&text(schema.stdout.as_ref())).unwrap();
         assert_eq!(schema["type"], "object");
     }
+}
+
+#[test]
+fn a_case_that_makes_a_secret_and_writes_below_home_ends_the_same_when_killed() {
+    let env = Env::new();
+    let book = "format = 1\nname = \"keep\"\n[[steps]]\nid = \"pw\"\ngenerate = \"password\"\n\
+                [[steps]]\nid = \"keep\"\nappend = { file = \"~/keep.env\", text = \"PW={{ pw }}\" }\n";
+    std::fs::write(env.path("keep.toml"), book).unwrap();
+    std::fs::write(env.path("fake.toml"), "format = 1\n").unwrap();
+    let case = "format = 1\n[[cases]]\nname = \"kept\"\n[cases.expect.files]\n\"~/keep.env\" = \"PW={{ pw }}\\n\"\n";
+    std::fs::write(env.path("keep.test.toml"), case).unwrap();
+    ends(&env.run(&["test", "keep.toml"]), 0);
+    ends(&env.run(&["test", "keep.toml", "--crash"]), 0);
 }

@@ -25,6 +25,7 @@ cases! {
     add_oidc_lost_answer
     add_oidc_missing_flows
     add_oidc_no_signing_key
+    add_oidc_no_token
     add_oidc_reserved_slug
     add_oidc_undo
     add_oidc_wrong_token
@@ -32,9 +33,11 @@ cases! {
     append_block
     append_refused
     append_secret
+    check_beside
     command
     doubt_adopted
     doubt_differing
+    doubt_deeper
     doubt_done
     doubt_inside
     doubt_killed
@@ -50,6 +53,7 @@ cases! {
     input_precedence
     interrupted
     interrupted_read
+    item_in_title
     jsonl
     killed
     list
@@ -58,13 +62,22 @@ cases! {
     not_json
     one_hand
     plan
+    plugin_answers
+    plugin_check
+    prompt_rules
     prompt_waits
     rehearse
+    rehearse_elsewhere
     rehearse_writes
     remove_oidc_after_add
     remove_oidc_token_expired
+    renewed_in_used
+    renewed_mistakes
+    renewed_nothing_new
+    renewed_token
     resume_after_failure
     retry_and_until
+    reveal
     retry_once
     runs_and_log
     runs_filter
@@ -74,9 +87,11 @@ cases! {
     undo_append
     undo_in_doubt
     undo_remove
+    undo_repeatable
     undo_resumed
     undo_undecided
     undo_updated
+    undo_walked
     until
     updated_changed
     updated_inserted

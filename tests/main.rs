@@ -5,19 +5,27 @@
 
 mod authentik;
 mod author;
+mod caddy;
 mod cases;
 mod crash;
 mod docs;
 mod exit;
 mod fake;
+mod forged;
 mod fuzz;
+mod proxmox;
+mod renew;
 mod replay;
 mod state;
 mod guide;
 mod hostile;
+mod http;
+mod items;
 mod leak;
 mod many;
+mod plugin;
 mod secrets;
 mod ssh;
+mod supply;
 mod support;
 mod tidy;

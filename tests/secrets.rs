@@ -166,3 +166,153 @@ fn an_insecure_connection_is_said_at_each_run() {
     let out = run(&env(), rest, &["--output", "plain"]);
     assert!(out.stderr.contains("`i` is `insecure`"), "{}", out.stderr);
 }
+
+/// A secret that no redactor finds in a text: only its label protects it.
+const SHORT: &str = "zq7!w";
+
+/// All that a run of this file says and leaves, with the short secret in `TOKEN`.
+fn everything(rest: &str, files: &[(&str, &str)]) -> String {
+    let mut env = Env::new();
+    env.set("TOKEN", SHORT);
+    for (name, text) in files {
+        std::fs::write(env.path(name), text).unwrap();
+    }
+    let mut said = String::new();
+    for args in [&["-v"][..], &["--output", "jsonl"]] {
+        let out = run(&env, rest, &[&["--trust"], args].concat());
+        assert_ne!(out.code, Some(3), "{}", out.stderr);
+        said = said + &out.stdout + &out.stderr;
+    }
+    for args in [
+        &["plan", "./b.toml", "--trust", "-v"][..],
+        &["plan", "./b.toml", "--output", "jsonl"],
+        &["log", "r1", "-v"],
+        &["runs"],
+        &["undo", "r1", "--plan"],
+    ] {
+        let out = env.run(args);
+        said = said + &out.stdout + &out.stderr;
+    }
+    let journal = std::fs::read(env.path(".state/runbook/journal.db-wal")).unwrap_or_default();
+    said + &String::from_utf8_lossy(&journal)
+}
+
+#[test]
+fn labels_alone_keep_what_no_redactor_finds() {
+    let http = "http = { on = \"api\", method = \"POST\", url = \"x\", ";
+    for (what, step) in [
+        ("an author's error", "jq = \"$token | error\"".to_owned()),
+        ("an error made of it", "jq = \"error(\\\"not \\\\($token)\\\")\"".to_owned()),
+        (
+            "the lines of an append",
+            "append = { file = \"x\", text = \"K={{ token }}\" }".to_owned(),
+        ),
+        ("the lines of a remove", "remove = { file = \"x\", text = \"K={{ token }}\" }".to_owned()),
+        (
+            "a body",
+            format!(
+                "{http}json = {{ a = [\"{{{{ token }}}}\"], b = \"{{{{ token | upper }}}}\" }} }}"
+            ),
+        ),
+        ("a form", format!("{http}form = {{ a = \"{{{{ token }}}}\" }} }}")),
+        ("a part of it", format!("{http}json = {{ a = \"{{{{ token[0:4] }}}}\" }} }}")),
+    ] {
+        let said = everything(&format!("[[steps]]\nid = \"it\"\n{step}\n"), &[]);
+        let found: Vec<&str> =
+            [SHORT, "ZQ7!W", &SHORT[..4]].into_iter().filter(|text| said.contains(text)).collect();
+        assert!(found.is_empty(), "{what}: {found:?} in {said}");
+    }
+}
+
+#[test]
+fn an_authors_own_error_is_shown_even_where_a_secret_is_read() {
+    let said = everything(
+        "[[steps]]\nid = \"it\"\njq = \"if $token == \\\"x\\\" then 1 else error(\\\"the key is old\\\") end\"\n",
+        &[],
+    );
+    assert!(said.contains("jq: the key is old"), "{said}");
+}
+
+#[test]
+fn a_label_known_only_in_a_run_crosses_the_border_of_a_used_runbook() {
+    // `said` is secret because a known secret is in it; inside, only labels can know
+    let mut env = env();
+    env.set("TOKEN", "tok-0123456789");
+    let outer = "[[steps]]\nid = \"c\"\ncommand = { run = [\"cat\"], stdin = \"{{ token }}\" }\nsave.said = \".\"\n[[steps]]\nid = \"u\"\nuse = { runbook = \"inner.toml\", inputs = { p = \"{{ said }}\" } }\nsave.out = \".made\"\n[[steps]]\nid = \"z\"\njq = \"$out\"\n";
+    let head = "format = 1\nname = \"inner\"\n[inputs.p]\n[inputs.q]\ndefault = \"{{ p | upper }}\"\n[vars]\nv = \"{{ q }}\"\n[connections.o]\nbase = \"http://127.0.0.1:1/\"\n[connections.s]\nbase = \"http://127.0.0.1:1/{{ q }}\"\n";
+    for (place, step) in [
+        ("a note", "note = \"it is {{ q }}\""),
+        ("a note", "note = \"it is {{ v }}\""),
+        ("a program's arguments", "command = [\"echo\", \"{{ q }}\"]"),
+        ("a URL", "http = { on = \"o\", url = \"{{ q }}\" }"),
+        ("the base of connection `s`", "http = { on = \"s\", url = \"x\" }"),
+        ("a step's title", "title = \"{{ q }}\"\njq = \"1\""),
+        ("a question", "prompt = \"{{ q }}?\""),
+        ("a path", "append = { file = \"{{ q }}\", text = \"x\" }"),
+        ("a name that is looked up", "dns = \"{{ q }}\""),
+        ("", "jq = \"$q\"\nsave.made = \".\""),
+        ("", "jq = \"$q | error\"\nsave.made = \".\""),
+        ("", "jq = \"[$v, $q]\"\nsave.made = \".[0]\""),
+    ] {
+        let step = step.to_owned()
+            + if step.contains("made") {
+                ""
+            } else {
+                "\n[[steps]]\nid = \"m\"\njq = \"1\"\nsave.made = \".\""
+            };
+        let inner = format!("{head}[[steps]]\nid = \"i\"\n{step}\n");
+        std::fs::write(env.path("inner.toml"), inner).unwrap();
+        let _ = std::fs::remove_dir_all(env.path(".state"));
+        let mut said = String::new();
+        for format in ["plain", "jsonl"] {
+            let out = run(&env, outer, &["--trust", "-v", "--output", format]);
+            said = said + &out.stdout + &out.stderr;
+        }
+        for args in
+            [&["log", "r1", "-v"][..], &["plan", "./b.toml", "-v"], &["undo", "r1", "--plan"]]
+        {
+            let out = env.run(args);
+            said = said + &out.stdout + &out.stderr;
+        }
+        let journal = std::fs::read(env.path(".state/runbook/journal.db-wal")).unwrap_or_default();
+        said += &String::from_utf8_lossy(&journal);
+        assert!(!said.contains("TOK-0123456789"), "{step}: {said}");
+        assert!(
+            place.is_empty() || said.contains(&format!("would show in {place}")),
+            "{step}: {said}"
+        );
+    }
+}
+
+#[test]
+fn a_rehearsal_takes_nothing_of_the_person() {
+    // what `test --crash` starts, as it starts it; nothing but the environment has the token
+    let mut env = env();
+    env.set("RUNBOOK_REHEARSAL_DIR", env.root().to_str().unwrap().to_owned().as_str());
+    let book = HEAD.replace("from =", "default = \"none\"\nfrom =")
+        + "[[steps]]\nid = \"p\"\nprompt = \"?\"\n[[steps]]\nid = \"w\"\nappend = { file = \"out\", text = \"T={{ token }}\" }\n";
+    std::fs::write(env.path("b.toml"), book).unwrap();
+    let out = env.run(&["run", "./b.toml", "--rehearsal", "--trust"]);
+    assert_eq!(out.code, Some(4), "{}", out.stderr);
+    let out = env.run(&["resume", "r1", "--answer", "p=x"]);
+    assert_eq!(out.code, Some(0), "{}", out.stderr);
+    assert_eq!(std::fs::read_to_string(env.path("out")).unwrap(), "T=none\n");
+}
+
+#[test]
+fn a_secret_on_the_command_line_is_warned_of_wherever_it_is_given() {
+    let env = env();
+    let book = "[[steps]]\nid = \"p\"\nprompt = { ask = \"?\", secret = true }\n[[steps]]\nid = \"c\"\ncommand = [\"false\"]\nsave.made = { jq = \".\", secret = true }\n[[steps]]\nid = \"u\"\njq = \"$made | length\"";
+    let out = run(
+        &env,
+        book,
+        &["--trust", "--input", "token=tok-0123456789", "--answer", "p=other-98765"],
+    );
+    for flag in ["`--input token=…` shows", "`--answer p=…` shows"] {
+        assert!(out.stderr.contains(flag), "{}", out.stderr);
+    }
+    let out = env.run(&["resume", "r1", "--done", "c", "--save", "made=third-13579"]);
+    assert_eq!(out.code, Some(0), "{}", out.stderr);
+    assert!(out.stderr.contains("`--save made=…` shows"), "{}", out.stderr);
+    assert!(!out.stderr.contains("third-13579"), "{}", out.stderr);
+}

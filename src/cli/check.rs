@@ -1,18 +1,23 @@
-//! `check`: every mistake of every file, at its place, and what looks wrong besides.
+//! `check`: every mistake of a runbook and of what lies beside it, at its place, and what looks
+//! wrong besides.
 
 use serde_json::json;
 
+use super::plugins::Plugins;
 use super::{Global, Output, load, out};
 use crate::diag::{Diag, Severity};
 use crate::exit::Exit;
-use crate::library;
+use crate::fake::Fake;
+use crate::library::{self, Found};
+use crate::review::{self, Pack};
 use crate::runbook::Runbook;
 use crate::runbook::lint::lint;
 use crate::source::Source;
+use crate::testing::{self, Case};
 use crate::value::Json;
 use crate::world::World;
 
-/// Check runbooks without running them
+/// Check runbooks, with the fakes and tests beside them, without running them
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Names or paths of runbooks
@@ -21,6 +26,9 @@ pub(super) struct Args {
     /// Take warnings for mistakes: exit code 3
     #[arg(long, value_enum, value_name = "WHAT")]
     deny: Option<Deny>,
+    /// Trust the plug-ins beside the files, as they are now
+    #[arg(long)]
+    trust: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -32,44 +40,125 @@ enum Deny {
 /// What is found in one file.
 struct Checked {
     source: Source,
-    steps: usize,
+    /// What there is in it, when nothing is wrong: `3 steps`.
+    holds: String,
     diags: Vec<Diag>,
 }
 
 pub(super) fn run(args: &Args, global: &Global, world: &World) -> Exit {
     let mut exit = Exit::Done;
-    let mut found: Vec<Json> = Vec::new();
+    let mut all: Vec<Checked> = Vec::new();
     for file in &args.files {
-        match check(file, world) {
+        match check(file, world, args.trust) {
             Ok(checked) => {
-                if !checked.passes(args.deny.is_some()) {
-                    exit = Exit::Invalid;
-                }
-                match global.output {
-                    Some(Output::Json) => found.extend(checked.json()),
-                    _ => checked.tell(world),
+                for one in checked {
+                    // runbooks of one folder share their fake
+                    if !all.iter().any(|known| known.source.path == one.source.path) {
+                        all.push(one);
+                    }
                 }
             }
             Err(worse) => exit = worse,
         }
     }
+    if !all.iter().all(|checked| checked.passes(args.deny.is_some())) {
+        exit = Exit::Invalid;
+    }
     if global.output == Some(Output::Json) {
+        let found = all.iter().flat_map(Checked::json).collect();
         out::print(&format!("{:#}\n", Json::Array(found)));
+    } else {
+        for checked in &all {
+            checked.tell(world);
+        }
+        if all.iter().any(|checked| checked.count(Severity::Warning) > 0) {
+            out::hint("`runbook explain CODE` tells what a warning means");
+        }
     }
     exit
 }
 
-fn check(file: &str, world: &World) -> Result<Checked, Exit> {
-    let found = load::find(file, world)?;
+/// A runbook, its fake and its tests.
+fn check(file: &str, world: &World, trust: bool) -> Result<Vec<Checked>, Exit> {
+    let found = load::find(&runbook_of(file), world)?;
+    if file.ends_with("fake.toml") {
+        return Ok(vec![fake(&found.source).1]);
+    }
     let used = |name: &str, from: &Source| library::used(name, from, world);
-    let (steps, diags) = match Runbook::parse(&found.source, &used) {
+    let plugins = Plugins::new(world, trust);
+    let kinds = |name: &str, from: &Source| plugins.find(name, from);
+    let (runbook, mut first) = match Runbook::parse_with(&found.source, &used, &kinds) {
         Ok((runbook, mut warnings)) => {
             warnings.extend(lint(&runbook));
-            (runbook.steps.len(), warnings)
+            let holds = counted(runbook.steps.len(), "step");
+            (Some(runbook), Checked { source: found.source.clone(), holds, diags: warnings })
         }
-        Err(mistakes) => (0, mistakes),
+        Err(diags) => {
+            let holds = String::new();
+            (None, Checked { source: found.source.clone(), holds, diags })
+        }
     };
-    Ok(Checked { source: found.source, steps, diags })
+    let fake = found.fake.as_ref().map(fake);
+    let tests = found.tests.as_ref().map(tests);
+    let (service, fake) = fake.map_or((None, None), |(service, checked)| (service, Some(checked)));
+    let (cases, tests) = tests.map_or((None, None), |(cases, checked)| (cases, Some(checked)));
+    let (mut fake, mut tests) = (fake, tests);
+    if let Some(runbook) = &runbook {
+        if let (Some(tests), Some(_)) = (&mut tests, &cases) {
+            tests.diags.extend(review::names(&tests.source, runbook, service.as_ref()));
+        }
+        if let (Some(service), Some(fake)) = (&service, &mut fake) {
+            let pack = Pack {
+                runbook,
+                fake: (&fake.source.clone(), service),
+                cases: cases.as_deref().unwrap_or_default(),
+                world,
+            };
+            first.diags.extend(review::answers(&pack));
+            first.diags.sort_by_key(|diag| diag.span.as_ref().map_or(0, |span| span.start));
+            fake.diags.extend(uncalled(&found, service, world));
+        }
+    }
+    Ok(std::iter::once(first).chain(fake).chain(tests).collect())
+}
+
+/// The runbook that a test file is for; any other file is itself.
+fn runbook_of(file: &str) -> String {
+    match file.strip_suffix(".test.toml") {
+        Some(stem) => format!("{stem}.toml"),
+        None => file.to_owned(),
+    }
+}
+
+fn fake(source: &Source) -> (Option<Fake>, Checked) {
+    let parsed = Fake::parse(source);
+    let holds = parsed.as_ref().map_or(0, Fake::answers);
+    let (fake, diags) = match parsed {
+        Ok(fake) => (Some(fake), Vec::new()),
+        Err(diags) => (None, diags),
+    };
+    (fake, Checked { source: source.clone(), holds: counted(holds, "route"), diags })
+}
+
+fn tests(source: &Source) -> (Option<Vec<Case>>, Checked) {
+    let parsed = testing::parse(source);
+    let holds = parsed.as_ref().map_or(0, Vec::len);
+    let (cases, diags) = match parsed {
+        Ok(cases) => (Some(cases), Vec::new()),
+        Err(diags) => (None, diags),
+    };
+    (cases, Checked { source: source.clone(), holds: counted(holds, "case"), diags })
+}
+
+/// Routes that no runbook of the folder calls; nothing is said where one of them has mistakes.
+fn uncalled(found: &Found, service: &Fake, world: &World) -> Vec<Diag> {
+    let used = |name: &str, from: &Source| library::used(name, from, world);
+    let all = library::beside(found, world);
+    let all = all.iter().map(|source| Runbook::parse(source, &used).map(|(runbook, _)| runbook));
+    match all.collect::<Result<Vec<_>, _>>() {
+        Ok(runbooks) => review::routes(service, &runbooks),
+        Err(_) => Vec::new(),
+    }
 }
 
 impl Checked {
@@ -89,10 +178,9 @@ impl Checked {
             out::say(&format!("{path}: {}, nothing was run", counted(mistakes, "mistake")));
         } else if warnings > 0 {
             let warnings = counted(warnings, "warning");
-            out::say(&format!("{path}: {warnings}, {}", counted(self.steps, "step")));
-            out::hint("`runbook explain CODE` tells what a warning means");
+            out::say(&format!("{path}: {warnings}, {}", self.holds));
         } else {
-            out::say(&format!("{path}: fine, {}", counted(self.steps, "step")));
+            out::say(&format!("{path}: fine, {}", self.holds));
         }
     }
 

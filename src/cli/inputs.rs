@@ -59,14 +59,21 @@ impl Flags {
     }
 
     fn warn(&self, runbook: &Runbook) {
-        for (name, _) in &self.input {
-            if runbook.inputs.iter().any(|input| input.secret && input.name == *name) {
-                out::warning(&format!(
-                    "`--input {name}=…` shows a secret to everybody on this machine who looks at its processes"
-                ));
-                out::hint("give it in the environment, or in a file with `--inputs FILE`");
-            }
-        }
+        let secret =
+            |name: &&str| runbook.inputs.iter().any(|input| input.secret && input.name == **name);
+        let names = self.input.iter().map(|(name, _)| name.as_str());
+        let other = "give it in the environment, or in a file with `--inputs FILE`";
+        warn_shown("input", names.filter(secret), other);
+    }
+}
+
+/// Warns of secrets on the command line, and says the other way.
+pub(super) fn warn_shown<'n>(flag: &str, names: impl Iterator<Item = &'n str>, other: &str) {
+    for name in names {
+        out::warning(&format!(
+            "`--{flag} {name}=…` shows a secret to everybody on this machine who looks at its processes"
+        ));
+        out::hint(other);
     }
 }
 
@@ -170,12 +177,12 @@ fn site(runbook: &Runbook, world: &World) -> Result<Site, Exit> {
     Ok(Some((path.display().to_string(), all)))
 }
 
-/// Where each input came from, as a table.
-pub(super) fn explain(settled: &[Settled]) -> String {
+/// Where each input came from, as rows of a table.
+pub(super) fn explain(settled: &[Settled]) -> Vec<String> {
     let name = settled.iter().map(|one| one.name.len()).max().unwrap_or(0);
     let origin = settled.iter().map(|one| one.origin.len()).max().unwrap_or(0);
     let row = |one: &Settled| {
-        format!("{:name$}  {:origin$}  {}\n", one.name, one.origin, one.value.shown())
+        format!("{:name$}  {:origin$}  {}", one.name, one.origin, one.value.shown())
     };
-    settled.iter().map(row).collect::<Vec<_>>().concat()
+    settled.iter().map(row).collect()
 }

@@ -1,9 +1,11 @@
 //! `kinds`: what steps can do.
 
-use super::{out, show as shown};
+use super::{out, plugins, show as shown};
 use crate::exit::Exit;
+use crate::library;
 use crate::show;
 use crate::step;
+use crate::step::plugin::PREFIX;
 use crate::world::World;
 
 /// List the kinds of steps, or explain one: fields, meaning, an example
@@ -15,12 +17,22 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args, world: &World) -> Exit {
     let Some(name) = args.kind.as_deref() else {
-        out::print(&shown::readable(&show::kinds(), world));
+        let installed = library::programs(PREFIX, world);
+        let names: Vec<&str> = installed.iter().map(|name| &name[PREFIX.len()..]).collect();
+        out::print(&shown::readable(&(show::kinds() + &show::plugins(&names)), world));
         return Exit::Done;
     };
     if let Some(kind) = step::kind(name) {
         out::print(&shown::readable(&show::kind(kind), world));
         return Exit::Done;
+    }
+    match plugins::named(name, world) {
+        Ok(Some(plugin)) => {
+            out::print(&shown::readable(&show::plugin(&plugin), world));
+            return Exit::Done;
+        }
+        Ok(None) => {}
+        Err(exit) => return exit,
     }
     out::error(&format!("there is no kind `{name}`"));
     match crate::diag::closest(name, step::KINDS.iter().map(|kind| kind.name)) {

@@ -30,7 +30,7 @@ pub(super) fn run(_: &Args, global: &Global, world: &World) -> Exit {
     let name = rows.iter().map(|(name, ..)| name.len()).max().unwrap_or(0);
     let title = rows.iter().map(|(_, title, _)| title.len()).max().unwrap_or(0);
     for (own, about, path) in &rows {
-        out::print(&format!("{own:name$}  {about:title$}  {path}\n"));
+        out::line(&format!("{own:name$}  {about:title$}  {path}"));
     }
     Exit::Done
 }

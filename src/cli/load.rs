@@ -1,17 +1,30 @@
 //! From a name to a checked runbook, or to messages and an exit code.
 
 use super::out;
+use super::plugins::Plugins;
 use crate::diag::{self, Diag};
 use crate::exit::Exit;
 use crate::library::{self, Found, NotFound};
-use crate::runbook::{Find, Runbook};
+use crate::runbook::{Find, FindKind, Runbook};
 use crate::source::Source;
+use crate::step::plugin::Refused;
 use crate::world::World;
 
 /// Finds and checks a runbook.
 pub(super) fn load(name: &str, world: &World) -> Result<(Found, Runbook), Exit> {
+    load_trusting(name, world, false)
+}
+
+/// The same, where the person may have said that they trust what lies beside it.
+pub(super) fn load_trusting(
+    name: &str,
+    world: &World,
+    trust: bool,
+) -> Result<(Found, Runbook), Exit> {
     let found = find(name, world)?;
-    let runbook = parse(&found.source, &|name, from| library::used(name, from, world), world)?;
+    let plugins = Plugins::new(world, trust);
+    let used = |name: &str, from: &Source| library::used(name, from, world);
+    let runbook = parse(&found.source, &used, &|name, from| plugins.find(name, from), world)?;
     Ok((found, runbook))
 }
 
@@ -35,8 +48,13 @@ pub(super) fn find(name: &str, world: &World) -> Result<Found, Exit> {
 }
 
 /// Checks a runbook's text; mistakes are shown at their places.
-pub(super) fn parse(source: &Source, find: Find<'_>, world: &World) -> Result<Runbook, Exit> {
-    match Runbook::parse(source, find) {
+pub(super) fn parse(
+    source: &Source,
+    find: Find<'_>,
+    kinds: FindKind<'_>,
+    world: &World,
+) -> Result<Runbook, Exit> {
+    match Runbook::parse_with(source, find, kinds) {
         // What only looks wrong is for `check` to show.
         Ok((runbook, _)) => Ok(runbook),
         Err(mistakes) => {
@@ -55,4 +73,11 @@ pub(super) fn show(source: &Source, diags: &[Diag], world: &World) {
         out::block(&diag::render(source, diags, world.color()));
         out::say("");
     }
+}
+
+/// Says why a plug-in cannot be used, where there is no place in a file to point at.
+pub(super) fn refuse(refused: &Refused) -> Exit {
+    out::error(&refused.title);
+    refused.help.iter().for_each(|help| out::hint(help));
+    Exit::Usage
 }

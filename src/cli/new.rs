@@ -57,7 +57,8 @@ fn new(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
         out::say(&format!("written  {}", path.display()));
     }
     let source = Source::new(path.display().to_string(), files[0].1.as_str());
-    let runbook = load::parse(&source, &|name, from| library::used(name, from, &world), &world)?;
+    let used = |name: &str, from: &Source| library::used(name, from, &world);
+    let runbook = load::parse(&source, &used, &|_, _| Ok(None), &world)?;
     load::show(&source, &lint(&runbook), &world);
     let exit = rehearsed(&path, global, world)?;
     if exit == Exit::Done {

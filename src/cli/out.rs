@@ -21,9 +21,24 @@ pub(super) fn print(text: &str) {
     let _ = out.write_all(REDACTOR.mask(text).as_bytes()).and_then(|()| out.flush());
 }
 
-/// A line for the person.
+/// Data that is one line, whatever is in it.
+pub(super) fn line(text: &str) {
+    print(&(printable(&REDACTOR.mask(text)).replace('\n', "\\n") + "\n"));
+}
+
+/// A line for the person, whatever is in it.
 pub(super) fn say(text: &str) {
+    write(&text.replace('\n', "\\n"));
+}
+
+fn write(text: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{}", printable(&REDACTOR.mask(text)));
+}
+
+/// A line for the person that holds no value of anybody's: it waits for no lock but stderr's, as
+/// whoever panics may hold the redactor's.
+pub(super) fn bare(text: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "{text}");
 }
 
 /// A block for the person that ends its own lines and may hold colours of ours.
@@ -33,15 +48,20 @@ pub(super) fn block(text: &str) {
 
 /// What went wrong.
 pub(super) fn error(text: &str) {
-    say(&format!("error: {text}"));
+    write(&format!("error: {}", hung(text)));
 }
 
 /// What looks wrong.
 pub(super) fn warning(text: &str) {
-    say(&format!("warning: {text}"));
+    write(&format!("warning: {}", hung(text)));
 }
 
 /// What to do about it.
 pub(super) fn hint(text: &str) {
-    say(&format!("hint: {text}"));
+    write(&format!("hint: {}", hung(text)));
+}
+
+/// A text whose further lines cannot be taken for lines of ours.
+fn hung(text: &str) -> String {
+    text.replace('\n', "\n  ")
 }

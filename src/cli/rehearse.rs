@@ -29,7 +29,7 @@ pub(super) fn run(args: &Args, global: &Global, world: World) -> Exit {
 }
 
 fn rehearse(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
-    let (found, runbook) = load::load(&args.name, &world)?;
+    let (found, runbook) = load::load_trusting(&args.name, &world, args.flags.trust)?;
     args.walk.check(&runbook)?;
     let Some(source) = found.fake else {
         out::error(&format!("there is no fake beside {}", found.source.path));
@@ -41,8 +41,13 @@ fn rehearse(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
             out::error(&format!("cannot make a temporary folder: {error}"));
             Exit::Failed
         })?;
-    let (served, values) =
-        fake::serve(&source, &args.state, 0, &folder.path().display().to_string(), &world)?;
+    let (served, values) = fake::serve(
+        &source,
+        (&runbook.name, &args.state),
+        0,
+        &folder.path().display().to_string(),
+        &world,
+    )?;
     let session = Session::new(global, world);
     let mut given = args.flags.given(&runbook, &session.world)?;
     given.site = None;

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use super::run::{Kept, WalkFlags, done, holder, known, lock};
 use super::session::{Direction, Session, walk};
-use super::{Global, inputs, load, out, state, trust};
+use super::{Global, inputs, load, out, plugins, state, trust};
 use crate::exit::Exit;
 use crate::journal::event::{Decision, Entry, Event, How, Outcome, Stored, StoredMap};
 use crate::journal::seal::Key;
@@ -14,9 +14,10 @@ use crate::journal::store::Store;
 use crate::plan::{History, Status};
 use crate::printable::argument;
 use crate::runbook::settle::renewed;
-use crate::runbook::{Runbook, StepDef};
+use crate::runbook::{Runbook, StepDef, digest};
 use crate::scope::Scope;
 use crate::source::Source;
+use crate::step::plugin::Refused;
 use crate::value::{Json, Labeled};
 use crate::world::World;
 
@@ -84,7 +85,14 @@ pub(super) fn take(store: Store, run: &str, world: &World) -> Result<Taken, Exit
         let text = text.ok_or_else(|| format!("the journal has lost the runbook `{name}`"))?;
         Ok(Source::new(name, text))
     };
-    let runbook = load::parse(&source, &find, world)?;
+    let kinds = |name: &str, _: &Source| {
+        let Some(kept) = history.uses.get(&super::run::kind(name)) else { return Ok(None) };
+        let text = store.text(kept).ok().flatten();
+        let plugin = text.and_then(|text| plugins::kept(name, &text, world));
+        let title = format!("the journal has lost what the kind `{name}` is");
+        plugin.map(Some).ok_or(Refused { title, help: Vec::new() })
+    };
+    let runbook = load::parse(&source, &find, &kinds, world)?;
     let key = state::key(world)?;
     Ok(Taken { store, entries, history, runbook, key })
 }
@@ -107,11 +115,13 @@ fn resume(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
     let (mut first, mut added) = (Vec::new(), Vec::new());
     let given = inputs(&history, &run, &key)?;
     if args.updated {
-        let (new, more) = updated::runbook(&history, &given, &world)?;
+        let (new, more) = updated::runbook(&history, &given, &world, args.trust)?;
         added = more;
         first = updated::decide(&history, &new, &run, &key, &args.rerun, &args.keep)?;
         texts = super::run::texts(&new);
         runbook = new;
+    } else {
+        edited(&history, &run, &world);
     }
     args.walk.check(&runbook)?;
     args.redo.iter().chain(&args.done).try_for_each(|step| known(&runbook, step))?;
@@ -128,7 +138,10 @@ fn resume(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
     services.answers = args.walk.answers.iter().cloned().collect();
     session.report.borrow_mut().past(&entries);
     let recorder = session.recorder(&run, history.last_seq, Box::new(Kept { store, texts }));
-    added.extend(renewed_inputs(&runbook, &given, &session.world));
+    if !history.rehearsal {
+        let refused = refused(&history, &run, &key)?;
+        added.extend(renewed_inputs(&runbook, &given, &refused, &session.world));
+    }
     let resumed = resumed(args.updated, &runbook, &run, &key, added)?;
     let decided = decisions(args, &runbook, &history, &run, &key)?;
     for event in std::iter::once(resumed).chain(first).chain(decided) {
@@ -144,6 +157,15 @@ fn resume(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
         args.walk.options(),
         Direction::Forwards,
     ))
+}
+
+/// Says so if the file is not what the run began with: the run goes on with that.
+fn edited(history: &History, run: &str, world: &World) {
+    let now = crate::library::find(&history.path, world);
+    if now.is_ok_and(|found| digest(&found.source.text) != history.text) {
+        out::say(&format!("note: {} has changed since this run began with it", history.path));
+        out::hint(&format!("`runbook resume {run} --updated` takes the file as it is now"));
+    }
 }
 
 /// Runs that cannot go on.
@@ -172,8 +194,24 @@ fn inputs(history: &History, run: &str, key: &Key) -> Result<Scope, Exit> {
     Ok(known)
 }
 
-fn renewed_inputs(runbook: &Runbook, given: &Scope, world: &World) -> Vec<(String, Labeled)> {
-    let renewed = renewed(runbook, given, world);
+/// Values that a service took no longer, by input.
+fn refused(history: &History, run: &str, key: &Key) -> Result<BTreeMap<String, Vec<Json>>, Exit> {
+    let mut refused = BTreeMap::new();
+    for (name, values) in &history.refused {
+        let label = format!("{run}/input/{name}");
+        let values = values.iter().map(|stored| Ok(open(key, &label, stored)?.json));
+        refused.insert(name.clone(), values.collect::<Result<Vec<_>, Exit>>()?);
+    }
+    Ok(refused)
+}
+
+fn renewed_inputs(
+    runbook: &Runbook,
+    given: &Scope,
+    refused: &BTreeMap<String, Vec<Json>>,
+    world: &World,
+) -> Vec<(String, Labeled)> {
+    let renewed = renewed(runbook, given, refused, world);
     for (name, _) in &renewed {
         out::say(&format!("note: input `{name}` has a new value by now: it is used from here on"));
     }
@@ -219,7 +257,7 @@ fn seal(key: &Key, label: &str, value: &Labeled) -> Result<Stored, Exit> {
 /// What the flags say about single steps.
 fn decisions(
     args: &Args,
-    runbook: &Runbook,
+    whole: &Runbook,
     history: &History,
     run: &str,
     key: &Key,
@@ -233,14 +271,23 @@ fn decisions(
         }
         events.push(Event::Decided { step: step.clone(), decision: Decision::Redo });
     }
-    unsaved(args, runbook)?;
+    unsaved(args, whole)?;
+    let given = args.done.iter().filter_map(|id| whole.performed(id));
+    let secrets: Vec<&str> = given
+        .flat_map(|(_, step)| &step.saves)
+        .filter_map(|save| save.secret.then_some(save.name.as_str()))
+        .collect();
+    let secret = |name: &&str| secrets.contains(name);
+    let names = args.save.iter().map(|(name, _)| name.as_str());
+    inputs::warn_shown("save", names.filter(secret), "`--redo` has the step read it by itself");
     for id in &args.done {
-        let Some((runbook, step)) = runbook.performed(id) else { continue };
+        let Some((runbook, step)) = whole.performed(id) else { continue };
         if matches!(history.status(id), Status::Done(done) if !done.gates_failed) {
             out::warning(&format!("step `{id}` is done already: `--done` changes nothing"));
             continue;
         }
-        let saved = by_hand((id, step), &args.save, runbook, history, run, key)?;
+        let outside = id.rsplit_once('/').and_then(|(outer, _)| whole.performed(outer));
+        let saved = by_hand((id, step), &args.save, (runbook, outside), history, run, key)?;
         let (how, private, summary) = match history.status(id) {
             // The run did it; only its gates did not hold. It can still be taken back.
             Status::Done(done) => (done.how, done.private.clone(), "left as it is, as decided"),
@@ -275,11 +322,15 @@ fn unsaved(args: &Args, runbook: &Runbook) -> Result<(), Exit> {
 fn by_hand(
     (id, step): (&str, &StepDef),
     given: &[(String, String)],
-    runbook: &Runbook,
+    (runbook, outside): (&Runbook, Option<(&Runbook, &StepDef)>),
     history: &History,
     run: &str,
     key: &Key,
 ) -> Result<StoredMap, Exit> {
+    let needed = |name: &str| {
+        read_later(name, step, runbook)
+            || outside.is_some_and(|(runbook, using)| read_by(name, using, runbook))
+    };
     // A step that is done but for its gates has saved its values already.
     let mut saved = match history.status(id) {
         Status::Done(done) => done.saved.clone(),
@@ -297,7 +348,7 @@ fn by_hand(
                 );
             }
             None if saved.contains_key(&save.name) => {}
-            None if read_later(&save.name, step, runbook) => missing.push(save.name.as_str()),
+            None if needed(&save.name) => missing.push(save.name.as_str()),
             None => {}
         }
     }
@@ -311,6 +362,16 @@ fn by_hand(
     let flags: Vec<String> = missing.iter().map(|name| format!("--save {name}=VALUE")).collect();
     out::hint(&format!("`runbook resume {run} --done {} {}`", argument(id), flags.join(" ")));
     Err(Exit::Usage)
+}
+
+/// Whether the step that uses this runbook reads the value out of it, by the look of its programs.
+fn read_by(name: &str, using: &StepDef, runbook: &Runbook) -> bool {
+    let programs = using.saves.iter().filter_map(|save| save.program);
+    let mut words = programs.flat_map(|program| {
+        let code = runbook.programs.code(program);
+        code.split(|c: char| !c.is_ascii_alphanumeric() && c != '_')
+    });
+    words.any(|word| word == name)
 }
 
 fn read_later(name: &str, step: &StepDef, runbook: &Runbook) -> bool {

@@ -16,6 +16,7 @@ use crate::journal::{Appended, Journal, JournalError};
 use crate::plan::History;
 use crate::runbook::settle::Settled;
 use crate::runbook::{Runbook, digest};
+use crate::step::plugin::PREFIX;
 use crate::world::World;
 
 /// Names the folder of a rehearsal that is a run of its own, as in `test --crash`.
@@ -96,7 +97,12 @@ impl WalkFlags {
             };
             out::error(&wrong);
             Err(Exit::Usage)
-        })
+        })?;
+        let secret =
+            |step: &&str| runbook.performed(step).is_some_and(|(_, step)| step.action.secret());
+        let answers = self.answers.iter().map(|(step, _)| step.as_str());
+        inputs::warn_shown("answer", answers.filter(secret), "a terminal asks without showing it");
+        Ok(())
     }
 }
 
@@ -127,7 +133,7 @@ pub(super) fn done(result: Result<Exit, Exit>) -> Exit {
 }
 
 fn start(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
-    let (_, runbook) = load::load(&args.name, &world)?;
+    let (_, runbook) = load::load_trusting(&args.name, &world, args.flags.trust)?;
     args.walk.check(&runbook)?;
     let session = Session::new(global, world);
     if !args.explain {
@@ -139,10 +145,14 @@ fn start(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
             &*session.terminal(),
         )?;
     }
-    let given = args.flags.given(&runbook, &session.world)?;
+    let mut given = args.flags.given(&runbook, &session.world)?;
+    // a rehearsal takes nothing from the person's own environment and files
+    given.fake = args.rehearsal.then(serde_json::Map::new);
     let settled = inputs::settled(&runbook, &given, &session.world, &*session.terminal())?;
     if args.explain {
-        out::print(&inputs::explain(&settled));
+        for row in inputs::explain(&settled) {
+            out::line(&row);
+        }
         return Ok(Exit::Done);
     }
     let mut services = session.services();
@@ -211,17 +221,25 @@ pub(super) fn started(
     })
 }
 
-/// The runbooks a definition uses, by name, as digests.
+/// What a definition uses, by name, as digests: runbooks, and what plug-ins say of themselves.
 pub(super) fn uses(runbook: &Runbook) -> BTreeMap<String, String> {
-    runbook.used.iter().map(|(name, source)| (name.clone(), digest(&source.text))).collect()
+    let used = runbook.used.iter().map(|(name, source)| (name.clone(), digest(&source.text)));
+    let kinds = runbook.plugins.iter().map(|plugin| (kind(&plugin.name), digest(&plugin.kept())));
+    used.chain(kinds).collect()
+}
+
+/// What a plug-in's description is called among what a definition uses; no runbook is called so.
+pub(super) fn kind(name: &str) -> String {
+    format!("{PREFIX}{name} --describe")
 }
 
 /// The texts a definition is made of, each with its digest.
 pub(super) fn texts(runbook: &Runbook) -> Vec<(String, Arc<str>)> {
     let own = (runbook.digest().to_owned(), Arc::clone(&runbook.source.text));
-    let used = runbook.used.iter();
-    let used = used.map(|(_, source)| (digest(&source.text), Arc::clone(&source.text)));
-    std::iter::once(own).chain(used).collect()
+    let used = runbook.used.iter().map(|(_, source)| Arc::clone(&source.text));
+    let kinds = runbook.plugins.iter().map(|plugin| Arc::from(plugin.kept()));
+    let others = used.chain(kinds).map(|text: Arc<str>| (digest(&text), text));
+    std::iter::once(own).chain(others).collect()
 }
 
 /// This process, from now on.

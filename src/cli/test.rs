@@ -5,7 +5,9 @@ use std::path::PathBuf;
 
 use super::{load, out};
 use crate::exit::Exit;
+use crate::fake::Fake;
 use crate::library::{self, Found};
+use crate::review;
 use crate::testing::{self, Bench, Case, Difference};
 use crate::world::World;
 
@@ -48,6 +50,12 @@ fn test(args: &Args, world: &World) -> Result<Exit, Exit> {
             Exit::Invalid
         })?;
         let (_, runbook) = load::load(&name, world)?;
+        let service = found.fake.as_ref().and_then(|fake| Fake::parse(fake).ok());
+        let wrong = review::names(source, &runbook, service.as_ref());
+        if !wrong.is_empty() {
+            load::show(source, &wrong, world);
+            return Err(Exit::Invalid);
+        }
         let Some(fake) = &found.fake else {
             out::error(&format!("there is no fake beside {}", found.source.path));
             return Err(Exit::Usage);
@@ -157,9 +165,9 @@ fn near(text: &str, same: usize) -> String {
 fn tell(verdict: &Verdict, crash: bool) {
     let word = if verdict.wrong.is_empty() { "ok  " } else { "fail" };
     let points = if crash { format!(" ({} kills)", verdict.points) } else { String::new() };
-    out::print(&format!("{word}  {}: {}{points}\n", verdict.runbook, verdict.case));
-    for wrong in &verdict.wrong {
-        out::print(&format!("      {wrong}\n"));
+    out::line(&format!("{word}  {}: {}{points}", verdict.runbook, verdict.case));
+    for line in verdict.wrong.iter().flat_map(|wrong| wrong.lines()) {
+        out::line(&format!("      {line}"));
     }
 }
 

@@ -1,7 +1,8 @@
 //! Trust: a runbook from elsewhere that runs commands or writes files is shown once first.
 //!
 //! What came with the program is trusted. Anything else is trusted by its content: a digest
-//! of its text, remembered in the state folder, so that an edit is asked about again.
+//! of its text, remembered in the state folder, so that an edit is asked about again. A plug-in's
+//! program that lies beside a runbook is trusted the same way, by its own content.
 
 use std::fs::{DirBuilder, OpenOptions};
 use std::io::Write as _;
@@ -39,7 +40,7 @@ pub(super) fn require(
     let found = effects(runbook);
     let touches = match usage {
         Use::Run => found.needs_trust(),
-        Use::Plan => found.runs_when_planned,
+        Use::Plan => found.acts_when_planned,
     };
     let name = &runbook.name;
     // those it uses count as parts of it
@@ -54,7 +55,7 @@ pub(super) fn require(
     }
     if !given {
         out::say(&format!("`{name}` ({}) did not come with this program:", runbook.source.path));
-        out::say(found.listing().trim_end());
+        found.listing().lines().for_each(out::say);
         if !terminal.present() {
             out::error(
                 "a runbook from elsewhere that runs commands or writes files must be trusted first",
@@ -72,6 +73,24 @@ pub(super) fn require(
         out::hint("mend the cause, then run it again: nothing was done");
         Exit::Failed
     })
+}
+
+/// Whether a program is trusted with this content; remembered if `given` says so now.
+pub(super) fn program(
+    path: &Path,
+    digest: &str,
+    given: bool,
+    world: &World,
+) -> std::io::Result<bool> {
+    // Marked apart: a text that is trusted as a runbook is not trusted as a program.
+    let (file, mark) = (world.state_dir().join(FILE), format!("program:{digest}"));
+    if !known(&file, &mark) {
+        if !given {
+            return Ok(false);
+        }
+        remember(&file, &mark, &path.display().to_string())?;
+    }
+    Ok(true)
 }
 
 fn asked(terminal: &dyn Terminal) -> bool {

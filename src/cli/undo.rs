@@ -12,6 +12,7 @@ use crate::exit::Exit;
 use crate::journal::Memory;
 use crate::journal::event::{Decision, Event, StoredMap};
 use crate::plan::{History, Status};
+use crate::runbook::BELOW;
 use crate::terminal::Question;
 use crate::world::World;
 
@@ -23,7 +24,7 @@ pub(super) struct Args {
     /// Only show what would be taken back
     #[arg(long)]
     plan: bool,
-    /// Do not ask before beginning
+    /// Do not ask before beginning; needed where nobody can answer
     #[arg(short, long)]
     yes: bool,
     /// Take a step back again although that may have happened
@@ -63,7 +64,7 @@ fn undo(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
     if !left {
         return Ok(nothing(&run));
     }
-    confirm(args, &session)?;
+    confirm(args, &run, &session)?;
     session.report.borrow_mut().past(&entries);
     let recorder =
         session.recorder(&run, history.last_seq, Box::new(Kept { store, texts: Vec::new() }));
@@ -104,7 +105,8 @@ fn begin(args: &Args, recorder: &Recorder, history: &mut History) {
 
 /// Refuses the name of a step that there is nothing to take back of.
 fn touched(backs: &[Back], run: &str, step: &str) -> Result<(), Exit> {
-    if backs.iter().any(|back| back.id == step) {
+    let inside = |back: &Back| step.starts_with(&format!("{}/{BELOW}", back.id));
+    if backs.iter().any(|back| back.id == step || inside(back)) {
         return Ok(());
     }
     out::error(&format!("run `{run}` has changed nothing by a step `{step}`"));
@@ -159,10 +161,16 @@ fn nothing(run: &str) -> Exit {
     Exit::Done
 }
 
-fn confirm(args: &Args, session: &Session) -> Result<(), Exit> {
-    let terminal = session.terminal();
-    if args.yes || !terminal.present() {
+/// Asks before anything is taken back; where nobody can answer, only `--yes` does.
+fn confirm(args: &Args, run: &str, session: &Session) -> Result<(), Exit> {
+    if args.yes {
         return Ok(());
+    }
+    let terminal = session.terminal();
+    if !terminal.present() {
+        out::error("nobody is there to confirm this: nothing was taken back");
+        out::hint(&format!("`runbook undo {run} --yes` takes these back without asking"));
+        return Err(Exit::Waiting);
     }
     let question = Question {
         ask: "Take these back?".to_owned(),

@@ -2,14 +2,14 @@
 
 use std::collections::HashMap;
 
-use super::attempt::Got;
+use super::attempt::{Got, shared};
 use super::frame::Unit;
 use super::{Durable, Engine, Flow};
-use crate::journal::event::How;
+use crate::journal::event::{Effect, How};
 use crate::jq::{self, Val};
 use crate::runbook::Already;
 use crate::step::jq::{all, one, reads_secret};
-use crate::step::{Answer, Cx, Trouble};
+use crate::step::{Answer, Cx, Sight, Trouble};
 use crate::value::{Json, MASK, text};
 
 /// What `already` found.
@@ -33,12 +33,22 @@ impl Engine<'_> {
             self.recorder.show(event);
         };
         let cx = self.cx(unit, false, &none, &trace);
-        let answer = self.probe(already, &cx).await.map_err(looking)?;
+        let answer = loop {
+            match self.probe(already, unit, &cx).await {
+                Ok(answer) => break answer,
+                Err(trouble) => {
+                    let probe = &*already.probe;
+                    self.renew(unit, probe, trouble, false).await.map_err(looking)?;
+                }
+            }
+        };
+        self.services.see(&unit.id, Sight::LookUp, &answer.input);
         let mut objects = all(&cx, already.find, &answer.locals, answer.input).map_err(looking)?;
         objects.retain(|object| *object != Val::default());
         match objects.len() {
             0 => Ok(Some(Found::Nothing)),
             1 => {
+                self.services.see(&unit.id, Sight::Found, &objects[0]);
                 self.learn(unit, &cx, &objects[0]);
                 compare(&cx, already, objects.remove(0)).map(Some).map_err(looking)
             }
@@ -64,24 +74,20 @@ impl Engine<'_> {
     }
 
     /// The look-up is a read: it is tried again as its connection says.
-    async fn probe(&self, already: &Already, cx: &Cx<'_>) -> Result<Answer, Trouble> {
-        let name = already.probe.connection();
-        let retry = name
-            .and_then(|name| cx.connections.iter().find(|known| known.name == name))
-            .map(|connection| connection.retry)
-            .unwrap_or_default();
-        let mut attempt = 1;
-        loop {
-            match already.probe.run(cx).await {
-                Err(Trouble::Failed(_, again))
-                    if again != crate::step::Again::No && attempt <= retry.times =>
-                {
-                    tokio::time::sleep(retry.wait(attempt)).await;
-                    attempt += 1;
-                }
-                other => return other,
+    async fn probe(
+        &self,
+        already: &Already,
+        unit: &Unit<'_>,
+        cx: &Cx<'_>,
+    ) -> Result<Answer, Trouble> {
+        let retry = shared(cx, &*already.probe);
+        for attempt in 1.. {
+            match self.act(unit, &*already.probe, cx).await {
+                Ok(answer) => return Ok(answer),
+                Err(trouble) => self.again(cx, unit, retry, attempt, Effect::Read, trouble).await?,
             }
         }
+        Err(Trouble::failed("tried too often"))
     }
 
     /// Takes over what was found, as if the step had made it.

@@ -8,9 +8,9 @@ use super::{Broken, Durable, Engine};
 use crate::journal::event::{Effect, Event, How, StoredMap};
 use crate::jq;
 use crate::runbook::Until;
-use crate::step::connection::Retry;
 use crate::step::jq::{one, reads_secret};
-use crate::step::{Again, Answer, Cx, Trouble};
+use crate::step::retry::Retry;
+use crate::step::{Again, Answer, Cx, Sight, Step, Trouble};
 use crate::value::Labeled;
 
 /// An answer, and what was saved of it.
@@ -25,10 +25,10 @@ pub(super) type Before = HashMap<String, Labeled>;
 impl Engine<'_> {
     /// A read: tried again as its retry says, polled as its `until` says.
     pub(super) async fn read(&self, unit: &Unit<'_>) -> Result<Got, Trouble> {
-        let Some(until) = &unit.step.until else { return self.tried(unit, None).await };
+        let Some(until) = &unit.step.until else { return self.look_up(unit).await };
         let began = self.recorder.now_ms();
         for attempt in 1.. {
-            let got = self.tried(unit, None).await;
+            let got = self.look_up(unit).await;
             let so_far = match &got {
                 Ok(_) if until.that.holds(&*unit.scope)? => return got,
                 Ok(_) => format!("waiting until {}", until.that.source().trim()),
@@ -44,40 +44,52 @@ impl Engine<'_> {
         Err(Trouble::failed("polled too often"))
     }
 
+    /// A read with its retries; once more if what it sends could be renewed.
+    async fn look_up(&self, unit: &Unit<'_>) -> Result<Got, Trouble> {
+        loop {
+            match self.tried(unit, None).await {
+                Ok(got) => return Ok(got),
+                Err(trouble) => self.renew(unit, &*unit.step.action, trouble, false).await?,
+            }
+        }
+    }
+
     /// One action with its retries: a *once* step is repeated only if nothing was done.
     pub(super) async fn tried(
         &self,
         unit: &Unit<'_>,
         doubt: Option<&Before>,
     ) -> Result<Got, Trouble> {
-        let retry = Self::retry(unit);
+        let none = HashMap::new();
+        let trace = |line: String| {
+            let step = unit.id.clone();
+            self.recorder.show(Event::Trace { step, line });
+        };
+        let cx = self.cx(unit, doubt.is_some(), doubt.unwrap_or(&none), &trace);
+        let retry = unit.step.retry.as_ref().or_else(|| shared(&cx, &*unit.step.action));
         for attempt in 1.. {
-            let trouble = match self.once(unit, doubt).await {
+            let trouble = match self.once(&cx, unit).await {
                 Ok(got) => return Ok(got),
                 Err(trouble) => trouble,
             };
-            let Trouble::Failed(failure, again) = &trouble else { return Err(trouble) };
-            let safe = match again {
-                Again::No => false,
-                Again::Safe => true,
-                Again::MaybeDone => unit.step.effect < Effect::Once,
-            };
-            if !safe || attempt > retry.times {
-                return Err(trouble);
-            }
-            self.pause(unit, attempt, failure.message.clone(), retry.wait(attempt)).await;
+            self.again(&cx, unit, retry, attempt, unit.step.effect, trouble).await?;
         }
         Err(Trouble::failed("tried too often"))
     }
 
-    /// The step's own word on retrying, or its connection's.
-    fn retry(unit: &Unit<'_>) -> Retry {
-        let shared = || {
-            let name = unit.step.action.connection()?;
-            let found = unit.runbook.connections.iter().find(|known| known.name == name)?;
-            Some(found.retry)
-        };
-        unit.step.retry.or_else(shared).unwrap_or_default()
+    /// Waits until the next attempt; or gives the failure, if there is none.
+    pub(super) async fn again(
+        &self,
+        cx: &Cx<'_>,
+        unit: &Unit<'_>,
+        retry: Option<&Retry>,
+        attempt: u32,
+        effect: Effect,
+        trouble: Trouble,
+    ) -> Result<(), Trouble> {
+        let (wait, message) = retry.unwrap_or(&Retry::NEVER).next(cx, effect, attempt, trouble)?;
+        self.pause(unit, attempt, message, wait).await;
+        Ok(())
     }
 
     async fn pause(&self, unit: &Unit<'_>, attempt: u32, message: String, wait: Duration) {
@@ -89,16 +101,11 @@ impl Engine<'_> {
         tokio::time::sleep(wait).await;
     }
 
-    async fn once(&self, unit: &Unit<'_>, doubt: Option<&Before>) -> Result<Got, Trouble> {
-        let none = HashMap::new();
-        let trace = |line: String| {
-            let step = unit.id.clone();
-            self.recorder.show(Event::Trace { step, line });
-        };
-        let cx = self.cx(unit, doubt.is_some(), doubt.unwrap_or(&none), &trace);
-        let answer = unit.step.action.run(&cx).await?;
+    async fn once(&self, cx: &Cx<'_>, unit: &Unit<'_>) -> Result<Got, Trouble> {
+        let answer = self.act(unit, &*unit.step.action, cx).await?;
+        self.services.see(&unit.id, Sight::Answer, &answer.input);
         let saved =
-            self.save(&cx, unit, &answer).map_err(|trouble| unreadable(unit, &answer, trouble))?;
+            self.save(cx, unit, &answer).map_err(|trouble| unreadable(unit, &answer, trouble))?;
         Ok(Got { answer, saved })
     }
 
@@ -180,6 +187,12 @@ impl Engine<'_> {
             .map(|(name, value)| Ok((name.to_owned(), self.stored(place, name, value)?)))
             .collect()
     }
+}
+
+/// What the connection of an action says on trying again.
+pub(super) fn shared<'a>(cx: &Cx<'a>, action: &dyn Step) -> Option<&'a Retry> {
+    let name = action.connection()?;
+    cx.connections.iter().find(|known| known.name == name)?.retry.as_ref()
 }
 
 fn given_up(until: &Until, got: Result<Got, Trouble>, so_far: &str) -> Trouble {

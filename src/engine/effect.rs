@@ -107,14 +107,21 @@ impl Engine<'_> {
         let what = self.what(unit);
         let in_doubt = doubt.as_ref().map(|kept| self.private(&unit.id, kept)).transpose()?;
         let private = doubt.map_or_else(|| self.before(unit), Ok)?;
-        let (step, effect) = (unit.id.clone(), unit.step.effect);
-        self.tell_as(Event::Intent { step, effect, what, private }, Durable::Now).await?;
-        let got = match self.tried(unit, in_doubt.as_ref()).await {
-            Ok(got) => got,
-            Err(trouble) => return self.fail(unit, began, trouble),
-        };
-        let durable = outcome_durable(unit);
-        self.finish_change(unit, began, got, None, durable).await
+        let effect = unit.step.effect;
+        loop {
+            let (step, what, private) = (unit.id.clone(), what.clone(), private.clone());
+            self.tell_as(Event::Intent { step, effect, what, private }, Durable::Now).await?;
+            let trouble = match self.tried(unit, in_doubt.as_ref()).await {
+                Ok(got) => {
+                    let durable = outcome_durable(unit);
+                    return self.finish_change(unit, began, got, None, durable).await;
+                }
+                Err(trouble) => trouble,
+            };
+            if let Err(trouble) = self.renew(unit, &*unit.step.action, trouble, true).await {
+                return self.fail(unit, began, trouble);
+            }
+        }
     }
 
     /// How things stand before a step acts, as its intent keeps it.
@@ -194,9 +201,7 @@ impl Engine<'_> {
     }
 
     fn show(&self, unit: &Unit<'_>) {
-        let none = std::collections::HashMap::new();
-        let cx = self.cx(unit, false, &none, &|_| ());
-        let lines = unit.step.action.preview(&cx).unwrap_or_default();
+        let lines = self.details(unit);
         let markdown = format!("```\n{}\n{}\n```", self.what(unit), lines.join("\n"));
         self.recorder.show(Event::Note { step: unit.id.clone(), markdown });
     }

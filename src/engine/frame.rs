@@ -1,14 +1,16 @@
 //! What is being walked: a runbook with its names, and one performance of one of its steps.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 
 use super::{Broken, Engine};
 use crate::journal::event::{Event, Stored, StoredMap};
 use crate::plan::Status;
+use crate::reader::{Sink, Use};
 use crate::runbook::{Runbook, StepDef};
 use crate::scope::Scope;
-use crate::step::Cx;
+use crate::step::{Cx, Trouble};
 use crate::value::Labeled;
 
 /// A runbook being walked: the run's own, or one that a step uses.
@@ -47,6 +49,29 @@ impl Unit<'_> {
         scope.set(name, value);
         Self { id: format!("{}[{number}]", self.id), scope: Rc::new(scope), ..self.clone() }
     }
+
+    /// Refuses a secret that is only known to be one now, where it would show: a value that came
+    /// into a used runbook, for example. `check` has refused the others.
+    pub(super) fn refuse_shown(&self, uses: &[Use]) -> Result<(), Trouble> {
+        let secret = |name: &Use| self.scope.any_secret([name.name.as_str()]);
+        let place = |name: &Use| match name.sink {
+            Sink::Open(place) if secret(name) => Some((name.name.clone(), place)),
+            Sink::Open(_) | Sink::Closed => None,
+        };
+        match uses.iter().find_map(place) {
+            None => Ok(()),
+            Some((name, place)) => {
+                Err(Trouble::failed(format!("the secret `{name}` would show in {place}"))
+                    .hint("where it is meant to show, write `reveal = true` in the same table"))
+            }
+        }
+    }
+
+    /// It, with its secrets veiled: only for showing what it would do. What is made from a
+    /// secret is one, and only its label knows that.
+    pub(super) fn veiled(&self) -> Self {
+        Self { scope: Rc::new(Scope::veiled(&self.scope)), ..self.clone() }
+    }
 }
 
 impl<'a> Engine<'a> {
@@ -77,7 +102,11 @@ impl<'a> Engine<'a> {
         }
         let frame = Frame { runbook, scope, prefix };
         for step in &runbook.steps {
-            self.remember(&frame.unit(step))?;
+            let unit = frame.unit(step);
+            self.remember(&unit)?;
+            if let Some(Ok(items)) = step.for_each.as_ref().map(|each| Self::items(&unit, each)) {
+                items.iter().try_for_each(|item| self.remember(item))?;
+            }
         }
         Ok(frame)
     }
@@ -88,6 +117,10 @@ impl<'a> Engine<'a> {
             for (name, stored) in &done.saved {
                 self.know(&unit.scope, name, self.open(&unit.id, name, stored)?);
             }
+            if !done.private.is_empty() && unit.step.action.connection().is_some() {
+                let private = self.private(&unit.id, &done.private)?;
+                unit.step.action.recall(&self.cx(unit, false, &private, &|_| ()));
+            }
         }
         Ok(())
     }
@@ -96,7 +129,8 @@ impl<'a> Engine<'a> {
     pub(super) fn know(&self, scope: &Scope, name: &str, value: Labeled) {
         if value.secret {
             let added = self.services.redactor.add_json(&value.json);
-            if added.passes() && !scope.has(name) {
+            let nothing = value.json.is_null() || value.json == "";
+            if added.passes() && !nothing && !scope.has(name) {
                 let message = format!(
                     "the secret `{name}` is {added}: it is masked where it is known to be one, \
                      but not wherever else it may appear"
@@ -159,6 +193,7 @@ impl<'a> Engine<'a> {
         Cx {
             step: &unit.id,
             about: &unit.step.about,
+            effect: unit.step.effect,
             scope: &unit.scope,
             services: self.services,
             connections: &unit.runbook.connections,
@@ -167,14 +202,33 @@ impl<'a> Engine<'a> {
             guarded: unit.step.saves.iter().any(|save| save.secret),
             in_doubt,
             private,
+            kept: RefCell::default(),
             trace,
         }
     }
 
     /// What a step is about to do, in one line; its id if that cannot be said.
     pub(super) fn what(&self, unit: &Unit<'_>) -> String {
+        self.said(unit).unwrap_or_else(|| unit.id.clone())
+    }
+
+    /// What a step is about to do, in one line, if that can be said yet.
+    pub(super) fn said(&self, unit: &Unit<'_>) -> Option<String> {
         let none = HashMap::new();
-        let cx = self.cx(unit, false, &none, &|_| ());
-        unit.step.action.what(&cx).unwrap_or_else(|_| unit.id.clone())
+        let unit = unit.veiled();
+        unit.step.action.what(&self.cx(&unit, false, &none, &|_| ())).ok()
+    }
+
+    /// More of it, line by line.
+    pub(super) fn details(&self, unit: &Unit<'_>) -> Vec<String> {
+        let none = HashMap::new();
+        let unit = unit.veiled();
+        let lines = unit.step.action.preview(&self.cx(&unit, false, &none, &|_| ()));
+        let made_of_secrets = || unit.scope.any_secret(unit.step.reads.iter().map(String::as_str));
+        match lines {
+            Ok(lines) => lines,
+            Err(_) if made_of_secrets() => vec!["(not shown: it is made from a secret)".to_owned()],
+            Err(_) => Vec::new(),
+        }
     }
 }

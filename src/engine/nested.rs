@@ -8,6 +8,7 @@ use super::frame::{Frame, Unit};
 use super::{Broken, Durable, Engine, Flow};
 use crate::jq;
 use crate::runbook::Runbook;
+use crate::runbook::settle::is_secret;
 use crate::scope::Scope;
 use crate::step::jq::one;
 use crate::step::{Answer, Local, Nested, Trouble};
@@ -24,7 +25,7 @@ impl<'a> Engine<'a> {
                 Err(trouble) => return self.fail(unit, began, trouble),
             }
             self.begin(unit).await?;
-            let frame = match self.inner_frame(unit, &nested)? {
+            let frame = match self.inner_frame(unit, &nested, "")? {
                 Ok(frame) => frame,
                 Err(trouble) => return self.fail(unit, began, trouble),
             };
@@ -42,11 +43,13 @@ impl<'a> Engine<'a> {
         })
     }
 
-    /// The inner runbook with its inputs bound: those given, and its own defaults.
+    /// The inner runbook with its inputs bound: those given, and its own defaults. Its steps are
+    /// called `outer/…` in the journal, with `below` in between.
     pub(super) fn inner_frame(
         &self,
         unit: &Unit<'a>,
         nested: &Nested<'a>,
+        below: &str,
     ) -> Result<Result<Frame<'a>, Trouble>, Broken> {
         let scope = Rc::new(Scope::default());
         let Some(runbook) = nested.runbook.downcast_ref::<Runbook>() else {
@@ -61,9 +64,9 @@ impl<'a> Engine<'a> {
                         secret: input.secret || unit.scope.any_secret(tree.reads()),
                     })
                 }),
-                None => input
-                    .default_value(&scope)
-                    .map(|json| json.map(|json| Labeled { json, secret: input.secret })),
+                None => input.default_value(&scope).map(|json| {
+                    json.map(|json| Labeled { json, secret: is_secret(input, &scope) })
+                }),
             };
             match value {
                 Ok(Some(value)) => match input.typed.accept(&value.json) {
@@ -84,7 +87,14 @@ impl<'a> Engine<'a> {
                 Err(error) => return Ok(Err(error.into())),
             }
         }
-        self.frame(runbook, scope, format!("{}/", unit.id)).map(Ok)
+        let prefix = format!("{}/{below}", unit.id);
+        let inner = self.history.borrow().inner.clone();
+        for (place, stored) in &inner {
+            if let Some(name) = place.strip_prefix(&prefix).filter(|name| !name.contains('/')) {
+                self.know(&scope, name, self.open("input", place, stored)?);
+            }
+        }
+        self.frame(runbook, scope, prefix).map(Ok)
     }
 
     /// Runs the step's `save` programs over all the inner values, as one object.

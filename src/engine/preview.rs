@@ -4,13 +4,12 @@
 //! after it would see: they are shown, not performed.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
 
 use super::adopt::Found;
 use super::frame::{Frame, Unit};
 use super::{Broken, Engine, Flow};
 use crate::journal::event::{Effect, Event, How, Outcome};
-use crate::step::{Cx, Local};
+use crate::step::Local;
 use crate::value::Labeled;
 
 /// What is not known yet, and why.
@@ -56,7 +55,7 @@ impl<'a> Engine<'a> {
             Err(trouble) => return self.fail(unit, self.recorder.now_ms(), trouble),
         }
         if let Some(nested) = unit.step.action.nested() {
-            let inner = match self.inner_frame(unit, &nested)? {
+            let inner = match self.inner_frame(unit, &nested, "")? {
                 Ok(frame) => frame,
                 Err(trouble) => return self.fail(unit, self.recorder.now_ms(), trouble),
             };
@@ -115,9 +114,9 @@ impl<'a> Engine<'a> {
             Some(each) => unit.item(0, &each.name, Labeled::plain(format!("<{}>", each.name))),
             None => unit.clone(),
         };
-        let none = HashMap::new();
-        let cx = self.cx(&shown_unit, false, &none, &|_| ());
-        let (what, lines) = shown(unit, &cx);
+        let unshown = || format!("{} (cannot be shown yet)", unit.step.kind);
+        let what = self.said(&shown_unit).unwrap_or_else(unshown);
+        let lines = self.details(&shown_unit);
         let event = Event::Planned { step: unit.id.clone(), what, lines, remarks };
         self.recorder.show(event);
         Ok(None)
@@ -134,11 +133,4 @@ impl Unknown {
             .map(|(name, from)| format!("`{name}` is not known yet: step `{from}` gives it"))
             .collect()
     }
-}
-
-fn shown(unit: &Unit<'_>, cx: &Cx<'_>) -> (String, Vec<String>) {
-    let action = &unit.step.action;
-    let what =
-        action.what(cx).unwrap_or_else(|_| format!("{} (cannot be shown yet)", unit.step.kind));
-    (what, action.preview(cx).unwrap_or_default())
 }

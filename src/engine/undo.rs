@@ -3,11 +3,13 @@
 use std::collections::HashMap;
 
 use super::adopt::Found;
+use super::attempt::shared;
 use super::frame::{Frame, Unit};
-use super::{Broken, Durable, Engine};
+use super::{Broken, Durable, Engine, Flow};
 use crate::journal::event::{Effect, Event, How, Outcome, StoredMap};
 use crate::plan::{DoneStep, Status, Undo};
-use crate::step::{Again, Cx, Step, Trouble};
+use crate::runbook::BELOW;
+use crate::step::{Cx, Nested, Step, Trouble};
 
 /// One step of a run, as `undo` sees it.
 pub struct Back {
@@ -96,7 +98,7 @@ impl<'a> Engine<'a> {
         for step in &frame.runbook.steps {
             let unit = frame.unit(step);
             if let Some(nested) = step.action.nested() {
-                if let Ok(inner) = self.inner_frame(&unit, &nested)? {
+                if let Ok(inner) = self.inner_frame(&unit, &nested, "")? {
                     self.collect(&inner, all)?;
                 }
                 continue;
@@ -147,8 +149,8 @@ impl<'a> Engine<'a> {
 
     /// What will be done to take a step back, in one line.
     fn back_what(&self, unit: &Unit<'_>) -> String {
-        let none = HashMap::new();
-        let cx = self.cx(unit, false, &none, &|_| ());
+        let (none, veiled) = (HashMap::new(), unit.veiled());
+        let cx = self.cx(&veiled, false, &none, &|_| ());
         let what = match &unit.step.undo {
             Some(undo) => undo.what(&cx),
             None => unit.step.action.what(&cx),
@@ -159,7 +161,7 @@ impl<'a> Engine<'a> {
         })
     }
 
-    async fn back(&self, unit: &Unit<'_>) -> Result<Option<Outcome>, Broken> {
+    async fn back(&self, unit: &Unit<'a>) -> Result<Option<Outcome>, Broken> {
         let began = self.recorder.now_ms();
         let doubtful = matches!(self.history.borrow().status(&unit.id), Status::InDoubt { .. });
         if doubtful && let Resolved::Ended(outcome) = self.resolve(unit, began).await? {
@@ -178,17 +180,49 @@ impl<'a> Engine<'a> {
         };
         let in_doubt = self.history.borrow().undo(&unit.id) == Some(Undo::InDoubt);
         let cx = self.cx(unit, in_doubt, &private, &trace);
-        let effect = unit.step.undo.as_ref().map_or(Effect::Repeatable, |undo| undo.effect());
+        let effect = unit.step.undo_effect;
         let what = self.back_what(unit);
         if in_doubt && effect == Effect::Once {
             return Ok(self.back_in_doubt(unit, &what));
         }
-        let intent = Event::UndoIntent { step: unit.id.clone(), effect, what };
-        self.tell_as(intent, Durable::Now).await?;
+        if let Err(trouble) = unit.refuse_shown(&unit.step.uses.undo) {
+            return Ok(self.back_failed(unit, trouble));
+        }
+        self.begin_back(unit, effect, &what).await?;
         self.begin(unit).await?;
-        match act(unit, &cx).await {
-            Ok(summary) => self.undone(unit, began, summary, effect).await,
-            Err(trouble) => Ok(self.back_failed(unit, trouble)),
+        if let Some(nested) = unit.step.undo.as_ref().and_then(|undo| undo.nested()) {
+            return self.back_walked(unit, began, &nested).await;
+        }
+        loop {
+            let trouble = match self.act_back(unit, &cx).await {
+                Ok(summary) => return self.undone(unit, began, summary, effect).await,
+                Err(trouble) => trouble,
+            };
+            let action = unit.step.undo.as_deref().unwrap_or(&*unit.step.action);
+            match self.renew(unit, action, trouble, true).await {
+                Ok(()) => self.begin_back(unit, effect, &what).await?,
+                Err(trouble) => return Ok(self.back_failed(unit, trouble)),
+            }
+        }
+    }
+
+    async fn begin_back(&self, unit: &Unit<'_>, effect: Effect, what: &str) -> Result<(), Broken> {
+        let (step, what) = (unit.id.clone(), what.to_owned());
+        self.tell_as(Event::UndoIntent { step, effect, what }, Durable::Now).await
+    }
+
+    /// A step that another runbook takes back: what of it is done already is not done again.
+    async fn back_walked(&self, unit: &Unit<'a>, began: u64, nested: &Nested<'a>) -> Flow {
+        let frame = match self.inner_frame(unit, nested, BELOW)? {
+            Ok(frame) => frame,
+            Err(trouble) => return Ok(self.back_failed(unit, trouble)),
+        };
+        match self.frame_steps(&frame).await? {
+            None => {
+                let summary = format!("{} done", frame.runbook.name);
+                self.undone(unit, began, summary, Effect::Pure).await
+            }
+            stopped => Ok(stopped),
         }
     }
 
@@ -240,9 +274,7 @@ impl<'a> Engine<'a> {
         let step = unit.id.clone();
         match trouble {
             Trouble::Failed(failure, _) => {
-                let once =
-                    unit.step.undo.as_ref().is_some_and(|undo| undo.effect() == Effect::Once);
-                let asks = failure.doubt && once;
+                let asks = failure.doubt && unit.step.undo_effect == Effect::Once;
                 self.tell(Event::UndoFailed { step, failure });
                 if asks {
                     return self.back_in_doubt(unit, &self.back_what(unit));
@@ -256,38 +288,31 @@ impl<'a> Engine<'a> {
             Trouble::Interrupted => Some(Outcome::Interrupted),
         }
     }
-}
 
-async fn act(unit: &Unit<'_>, cx: &Cx<'_>) -> Result<String, Trouble> {
-    let Some(undo) = &unit.step.undo else {
-        return match unit.step.action.take_back(cx) {
-            Some(back) => back.await,
-            None => Err(Trouble::failed("there is no way to take this back")),
-        };
-    };
-    repeat(undo.as_ref(), cx).await
-}
+    async fn act_back(&self, unit: &Unit<'_>, cx: &Cx<'_>) -> Result<String, Trouble> {
+        match (&unit.step.undo, unit.step.action.take_back(cx)) {
+            (Some(undo), _) => self.repeat(unit, undo.as_ref(), cx).await,
+            (None, Some(back)) => back.await,
+            (None, None) => Err(Trouble::failed("there is no way to take this back")),
+        }
+    }
 
-/// An undo is tried again as its connection says, if that is safe.
-async fn repeat(undo: &dyn Step, cx: &Cx<'_>) -> Result<String, Trouble> {
-    let retry = undo
-        .connection()
-        .and_then(|name| cx.connections.iter().find(|known| known.name == name))
-        .map(|connection| connection.retry)
-        .unwrap_or_default();
-    for attempt in 1.. {
-        match undo.run(cx).await {
-            Ok(answer) => return Ok(answer.summary),
-            Err(Trouble::Failed(failure, again)) => {
-                let safe = again == Again::Safe
-                    || again == Again::MaybeDone && undo.effect() < Effect::Once;
-                if !safe || attempt > retry.times {
-                    return Err(Trouble::Failed(failure, again));
+    /// An undo is tried again as its connection says, if that is safe.
+    async fn repeat(
+        &self,
+        unit: &Unit<'_>,
+        undo: &dyn Step,
+        cx: &Cx<'_>,
+    ) -> Result<String, Trouble> {
+        let retry = shared(cx, undo);
+        for attempt in 1.. {
+            match self.act(unit, undo, cx).await {
+                Ok(answer) => return Ok(answer.summary),
+                Err(trouble) => {
+                    self.again(cx, unit, retry, attempt, unit.step.undo_effect, trouble).await?;
                 }
             }
-            Err(other) => return Err(other),
         }
-        tokio::time::sleep(retry.wait(attempt)).await;
+        Err(Trouble::failed("tried too often"))
     }
-    Err(Trouble::failed("tried too often"))
 }

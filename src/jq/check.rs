@@ -222,7 +222,7 @@ fn first_char(place: Range<usize>, code: &str) -> Range<usize> {
 }
 
 /// The place of a part in a text; the whole text for what did not come from it.
-fn range(code: &str, part: &str) -> Range<usize> {
+pub(super) fn range(code: &str, part: &str) -> Range<usize> {
     let (start, end) = (code.as_ptr() as usize, code.as_ptr() as usize + code.len());
     let at = part.as_ptr() as usize;
     if at < start || at + part.len() > end { 0..code.len() } else { load::span(code, part) }

@@ -17,7 +17,7 @@ pub fn lint(runbook: &Runbook) -> Vec<Diag> {
     let mut found = unused(runbook);
     for (at, step) in runbook.steps.iter().enumerate() {
         found.extend(once_without_already(step));
-        found.extend(gates(step).filter_map(|gate| cannot_fail(step, gate)));
+        found.extend(gates(step).filter_map(|gate| cannot_fail(runbook, step, gate)));
         let earlier = &runbook.steps[..at];
         found.extend(may_miss(runbook, step, earlier, &step.uses.undo, "undo-may-miss"));
         let forwards =
@@ -67,10 +67,10 @@ fn unused(runbook: &Runbook) -> Vec<Diag> {
     found
 }
 
-/// Whether a value that nothing reads may be meant for the record alone, as a server's version or
-/// a person's answer is. A computed value or a secret is not.
+/// Whether a value that nothing reads may be meant for the record alone, as a server's version, a
+/// person's answer or what a used runbook made is. A computed value or a secret is not.
 fn is_record(step: &StepDef, save: &Save) -> bool {
-    step.effect != Effect::Pure && !save.secret
+    (step.effect != Effect::Pure || step.action.nested().is_some()) && !save.secret
 }
 
 fn once_without_already(step: &StepDef) -> Option<Diag> {
@@ -90,15 +90,26 @@ fn gates(step: &StepDef) -> impl Iterator<Item = &Gate> {
     step.gates.iter().chain(step.action.gate())
 }
 
-/// A gate that reads nothing judges nothing.
-fn cannot_fail(step: &StepDef, gate: &Gate) -> Option<Diag> {
-    if !gate.that().reads().is_empty() {
-        return None;
-    }
-    let title = format!("the gate `{}` always says the same", gate.that().source().trim());
-    let span = gate.span().clone();
-    let diag = Diag::warning("constant-gate", title, span).label("reads no value");
+/// A gate that reads nothing judges nothing, and neither does one that asks only whether a name
+/// is there that always is: an undefined one would be an error.
+fn cannot_fail(runbook: &Runbook, step: &StepDef, gate: &Gate) -> Option<Diag> {
+    let that = gate.that().source().trim();
+    let label = match that.strip_suffix("is defined").map(str::trim_end) {
+        _ if gate.that().reads().is_empty() => "reads no value",
+        Some(name) if always_there(runbook, name) => "this name is always there",
+        _ => return None,
+    };
+    let title = format!("the gate `{that}` always says the same");
+    let diag = Diag::warning("constant-gate", title, gate.span().clone()).label(label);
     Some(diag.help(format!("judge something that step `{}` saves", step.id)))
+}
+
+fn always_there(runbook: &Runbook, name: &str) -> bool {
+    let input = runbook.inputs.iter().any(|input| input.name == name);
+    let saver = |step: &&StepDef| step.saves.iter().any(|save| save.name == name);
+    input
+        || runbook.vars.iter().any(|var| var.name == name)
+        || runbook.steps.iter().find(saver).is_some_and(|step| step.when.is_none())
 }
 
 /// Names read that a step before, left out or failed, would not have saved.
@@ -158,10 +169,22 @@ mod tests {
 
     #[test]
     fn the_bad_example_of_each_page_triggers_it_and_the_good_one_nothing() {
-        for page in PAGES {
+        for page in PAGES.iter().filter(|page| page.beside.is_none()) {
             assert_eq!(codes(page.bad), [page.code], "{}", page.code);
             assert_eq!(codes(page.good), [""; 0], "{}", page.code);
         }
+    }
+
+    #[test]
+    fn a_gate_that_asks_only_whether_a_name_is_there_cannot_fail_unless_it_may_not_be() {
+        let book = |when: &str| {
+            format!(
+                "format = 1\nname = \"x\"\n[inputs.a]\n[[steps]]\nid = \"n\"\n{when}jq = \"$a\"\n\
+                 [[steps]]\nid = \"s\"\ngate = \"n is defined\"\n"
+            )
+        };
+        assert_eq!(codes(&book("")), ["constant-gate"]);
+        assert_eq!(codes(&book("when = \"a\"\n")), [""; 0]);
     }
 
     #[test]

@@ -3,25 +3,55 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use super::{Find, Runbook};
+use super::{Around, Runbook};
 use crate::reader::Loaded;
 use crate::source::Source;
+use crate::step::plugin::{Plugin, Refused};
+
+/// What a file uses, with what is used inside.
+#[derive(Default)]
+pub(super) struct Used {
+    /// Runbooks: names as written, and texts.
+    pub(super) runbooks: RefCell<Vec<(String, Source)>>,
+    /// Plug-ins, each once.
+    pub(super) plugins: RefCell<Vec<Rc<Plugin>>>,
+}
+
+impl Used {
+    /// Notes a plug-in; a name means one program in all of a run, which is resumed by the name.
+    pub(super) fn kind(&self, found: Option<Rc<Plugin>>) -> Result<Option<Rc<Plugin>>, Refused> {
+        let Some(plugin) = found else { return Ok(None) };
+        let mut all = self.plugins.borrow_mut();
+        match all.iter().find(|known| known.name == plugin.name) {
+            None => all.push(Rc::clone(&plugin)),
+            Some(known) if known.program == plugin.program => {}
+            Some(known) => {
+                let (name, here) = (&plugin.name, plugin.program.path.display());
+                let there = known.program.path.display();
+                let title = format!("the kind `{name}` is two programs: {here}, and {there}");
+                let help = vec!["one run has one of a name: rename one of the two".to_owned()];
+                return Err(Refused { title, help });
+            }
+        }
+        Ok(Some(plugin))
+    }
+}
 
 /// Finds and checks it; what is wrong inside is said in one line, with its place.
 pub(super) fn load(
     name: &str,
     from: &Source,
-    find: Find<'_>,
+    around: Around<'_>,
     outer: &[Rc<str>],
-    used: &RefCell<Vec<(String, Source)>>,
+    used: &Used,
 ) -> Result<Loaded, String> {
-    let source = find(name, from)?;
+    let source = (around.runbooks)(name, from)?;
     let path: Rc<str> = Rc::from(&*source.path);
     let inside: Vec<Rc<str>> = outer.iter().cloned().chain([Rc::from(&*from.path)]).collect();
     if inside.contains(&path) {
         return Err(format!("`{name}` uses itself: {} -> {path}", inside.join(" -> ")));
     }
-    let (runbook, _) = Runbook::parse_inside(&source, find, &inside).map_err(|diags| {
+    let (runbook, _) = Runbook::parse_inside(&source, around, &inside).map_err(|diags| {
         let first = diags.first();
         let (line, column) = first
             .and_then(|diag| diag.span.as_ref())
@@ -33,7 +63,10 @@ pub(super) fn load(
         runbook.inputs.iter().map(|input| (input.name.clone(), input.default.is_none())).collect();
     let secret = runbook.inputs.iter().filter(|input| input.secret);
     let secrets = secret.map(|input| input.name.clone()).collect();
-    let mut all = used.borrow_mut();
+    for plugin in &runbook.plugins {
+        used.kind(Some(Rc::clone(plugin))).map_err(|refused| refused.title)?;
+    }
+    let mut all = used.runbooks.borrow_mut();
     all.push((name.to_owned(), source));
     all.extend(runbook.used.iter().cloned());
     Ok(Loaded { runbook: Rc::new(runbook), inputs, secrets })

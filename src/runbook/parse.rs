@@ -6,12 +6,14 @@ use toml::Spanned;
 use toml::de::DeTable;
 
 use super::fields::{FROM, INPUT, TOP};
+use super::nested::Used;
 use super::{From, Input, Preset, Runbook, StepDef, Value, Var, step};
 use crate::diag::Diag;
 use crate::jq::Programs;
 use crate::reader::{Gather, Reader, Sink, Text, Tree, to_json};
 use crate::source::Source;
 use crate::step::Connection;
+use crate::step::plugin::Lookup;
 use crate::typed::Typed;
 
 /// A runbook before its names are checked.
@@ -39,7 +41,7 @@ impl Draft {
         mut self,
         source: Source,
         programs: Programs,
-        used: Vec<(String, Source)>,
+        used: Used,
     ) -> Option<Runbook> {
         for step in &mut self.steps {
             step.reads = reads(step, &self.connections);
@@ -59,7 +61,8 @@ impl Draft {
             connections,
             steps: self.steps,
             programs: Rc::new(programs),
-            used,
+            used: used.runbooks.into_inner(),
+            plugins: used.plugins.into_inner(),
             digest: std::cell::OnceCell::new(),
         })
     }
@@ -87,7 +90,7 @@ fn reads(step: &StepDef, connections: &[ConnectionDef]) -> Vec<String> {
     names
 }
 
-pub(super) fn draft(gather: &Gather<'_>, table: &Spanned<DeTable<'_>>) -> Draft {
+pub(super) fn draft(gather: &Gather<'_>, table: &Spanned<DeTable<'_>>, kinds: Lookup<'_>) -> Draft {
     let reader = Reader::new(gather, table.get_ref(), &(0..0));
     reader.only(TOP);
     format(&reader);
@@ -100,7 +103,7 @@ pub(super) fn draft(gather: &Gather<'_>, table: &Spanned<DeTable<'_>>) -> Draft 
         .collect();
     let draft = Draft {
         name,
-        title: reader.string("title"),
+        title: reader.line("title").map(|title| title.value),
         about: reader.string("about").unwrap_or_default(),
         needs,
         inputs,
@@ -119,7 +122,7 @@ pub(super) fn draft(gather: &Gather<'_>, table: &Spanned<DeTable<'_>>) -> Draft 
             .tables("steps")
             .iter()
             .enumerate()
-            .map(|(index, table)| step::parse(index, table))
+            .map(|(index, table)| step::parse(index, table, kinds))
             .collect(),
     };
     if !reader.has("steps") {

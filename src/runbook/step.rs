@@ -1,34 +1,38 @@
 //! One `[[steps]]` table into a [`StepDef`].
 
+use std::rc::Rc;
 use std::time::Duration;
 
-use super::fields::{ALREADY, COMPARE, EFFECTS, HINT, SAVE, STEP, UNTIL};
+use super::fields::{ALREADY, COMPARE, EFFECTS, HINT, SAVE, STEP, UNDO, UNTIL};
 use super::{Already, Compare, ForEach, Hint, Save, StepDef, Until, Uses, digest};
 use crate::diag::Diag;
 use crate::journal::event::Effect;
 use crate::reader::{Field, REVEAL, Reader, Text, list};
-use crate::step::connection::Retry;
+use crate::step::plugin::{self, Lookup, Plugin, Refused};
+use crate::step::retry::Retry;
 use crate::step::{Answer, Cx, Gate, KINDS, Kind, Local, Step, Trouble};
 
-pub(super) fn parse(index: usize, reader: &Reader<'_>) -> StepDef {
+pub(super) fn parse(index: usize, reader: &Reader<'_>, kinds: Lookup<'_>) -> StepDef {
     let gather = reader.gather;
     gather.take_uses();
-    let (kind, action) =
-        action(reader, STEP, "step").map_or((None, None), |(kind, step)| (Some(kind), step));
+    let (kind, action) = action(reader, STEP, "step", kinds).unwrap_or_default();
     let id = id(index, reader);
     let kind_uses = gather.take_uses();
-    let title = reader.template("title", reader.open("a step's title"));
+    let title = reader.line("title");
+    let title = title.and_then(|text| gather.template(&text, reader.open("a step's title")));
     let list = for_each(reader);
     let list_uses = gather.take_uses();
     let when = reader.expression("when");
-    let already = reader.table("already").and_then(|table| parse_already(&table));
+    let already = reader.table("already").and_then(|table| parse_already(&table, kinds));
     let before = kind_uses.into_iter().chain(gather.take_uses()).collect();
     let locals = action.as_ref().map_or(&["response"][..], |action| action.locals());
     let (saves, save_uses) = saves(reader, &id, action.as_deref(), locals);
     let gates = reader.tables("gates").iter().filter_map(Gate::parse).collect();
     let until = reader.table("until").and_then(|table| parse_until(&table));
+    let retry = Retry::parse(reader, "retry");
     let after = gather.take_uses();
-    let undo = reader.table("undo").and_then(|table| self::action(&table, &[], "undo")?.1);
+    let (undo, undo_effect) =
+        reader.table("undo").map_or((None, Effect::Repeatable), |table| parse_undo(&table, kinds));
     let undo_uses = gather.take_uses();
     let effect = effect(reader, action.as_deref());
     check_until(reader, until.as_ref(), effect);
@@ -38,7 +42,7 @@ pub(super) fn parse(index: usize, reader: &Reader<'_>) -> StepDef {
         title,
         about: reader.string("about").unwrap_or_default(),
         when,
-        kind: kind.map_or("", |kind| kind.name),
+        kind,
         effect,
         // A step with a mistake keeps its place, so that its id and its names are known.
         action: action.unwrap_or_else(|| Box::new(Broken)),
@@ -49,11 +53,12 @@ pub(super) fn parse(index: usize, reader: &Reader<'_>) -> StepDef {
         always: reader.boolean("always").unwrap_or(false),
         optional: reader.boolean("optional").unwrap_or(false),
         hints: hints(reader),
-        retry: Retry::parse(reader, "retry"),
+        retry,
         until,
         timeout: reader.duration("timeout"),
         already,
         undo,
+        undo_effect,
         digest: digest_of(reader),
         reads: Vec::new(),
         uses: Uses { list: list_uses, before, saves: save_uses, after, undo: undo_uses },
@@ -75,61 +80,133 @@ fn id(index: usize, reader: &Reader<'_>) -> Text {
     id
 }
 
-/// The one kind in a table, parsed; unknown keys are reported.
+/// A kind as it is found in a table.
+enum Found {
+    BuiltIn(&'static Kind),
+    Plugin(Rc<Plugin>),
+}
+
+impl Found {
+    fn name(&self) -> &str {
+        match self {
+            Self::BuiltIn(kind) => kind.name,
+            Self::Plugin(plugin) => &plugin.name,
+        }
+    }
+
+    /// The key meant when its value is no table.
+    fn plain(&self) -> Option<&str> {
+        match self {
+            Self::BuiltIn(kind) => kind.plain,
+            Self::Plugin(plugin) => plugin.description.plain.as_deref(),
+        }
+    }
+
+    fn keys(&self) -> Vec<&str> {
+        match self {
+            Self::BuiltIn(kind) => kind.fields.iter().map(|field| field.name).collect(),
+            Self::Plugin(plugin) => {
+                plugin.description.fields.iter().map(|field| field.name.as_str()).collect()
+            }
+        }
+    }
+
+    fn parse(&self, reader: &Reader<'_>) -> Option<Box<dyn Step>> {
+        match self {
+            Self::BuiltIn(kind) => (kind.parse)(reader),
+            Self::Plugin(plugin) => plugin.parse(reader),
+        }
+    }
+}
+
+/// The one kind in a table by its name, parsed; unknown keys are reported.
 fn action(
     reader: &Reader<'_>,
     common: &[Field],
     what: &str,
-) -> Option<(&'static Kind, Option<Box<dyn Step>>)> {
+    kinds: Lookup<'_>,
+) -> Option<(String, Option<Box<dyn Step>>)> {
     let mut known: Vec<&str> = common.iter().map(|field| field.name).collect();
     known.extend(KINDS.iter().map(|kind| kind.name));
+    let mut given = Vec::new();
+    let mut refused = false;
+    for (key, span) in reader.keys() {
+        match found(key, &known, kinds) {
+            Ok(Some(kind)) => given.push((kind, span)),
+            Ok(None) => continue,
+            Err(wrong) => {
+                refused = true;
+                let diag = Diag::error(wrong.title, span);
+                reader.gather.report_once(wrong.help.into_iter().fold(diag, Diag::help));
+            }
+        }
+        if !known.contains(&key) {
+            known.push(key);
+        }
+    }
     reader.only_names(&known);
-    let given: Vec<_> =
-        reader.keys().filter_map(|(key, span)| Some((crate::step::kind(key)?, span))).collect();
     let [(kind, span), rest @ ..] = given.as_slice() else {
-        none(reader, &known, what);
+        if !refused {
+            none(reader, &known, what);
+        }
         return None;
     };
     for (other, place) in rest {
         reader.gather.report(
             Diag::error(
-                format!("a {what} does one thing, not `{}` and `{}`", kind.name, other.name),
+                format!("a {what} does one thing, not `{}` and `{}`", kind.name(), other.name()),
                 place.clone(),
             )
             .related(span.clone(), "the other one")
             .help("make two steps of it"),
         );
     }
-    Some((kind, kind_table(reader, kind)))
+    Some((kind.name().to_owned(), kind_table(reader, kind)))
+}
+
+/// The kind of a key: one of ours, or a plug-in if the key is nothing else.
+fn found(key: &str, known: &[&str], kinds: Lookup<'_>) -> Result<Option<Found>, Refused> {
+    if let Some(kind) = crate::step::kind(key) {
+        return Ok(Some(Found::BuiltIn(kind)));
+    }
+    if known.contains(&key) || !plugin::is_name(key) {
+        return Ok(None);
+    }
+    Ok(kinds(key)?.map(Found::Plugin))
 }
 
 fn none(reader: &Reader<'_>, known: &[&str], what: &str) {
     let kinds: Vec<&str> = KINDS.iter().map(|kind| kind.name).collect();
+    let unknown: Vec<&str> =
+        reader.keys().map(|(key, _)| key).filter(|key| !known.contains(key)).collect();
     // A misspelt kind has been reported as an unknown key already.
-    let misspelt = reader.keys().any(|(key, _)| {
-        !known.contains(&key) && crate::diag::closest(key, kinds.iter().copied()).is_some()
-    });
-    if !misspelt {
-        let diag = Diag::error(format!("this {what} does nothing"), reader.span());
-        reader.gather.report(diag.help(format!("give it one of {}", list(&kinds))));
+    let near = |key: &&str| crate::diag::closest(key, kinds.iter().copied()).is_some();
+    if unknown.iter().any(near) {
+        return;
     }
+    let diag = Diag::error(format!("this {what} does nothing"), reader.span());
+    let diag = diag.help(format!("give it one of {}", list(&kinds)));
+    let programs = unknown.iter().filter(|key| plugin::is_name(key)).map(|key| {
+        let program = format!("{}{key}", plugin::PREFIX);
+        format!("or a plug-in: there is no program `{program}` beside this file or on `PATH`")
+    });
+    reader.gather.report(programs.fold(diag, Diag::help));
 }
 
 /// Reads a kind's value: its table, or the plain form of its one obvious key.
-fn kind_table(reader: &Reader<'_>, kind: &'static Kind) -> Option<Box<dyn Step>> {
-    let value = reader.get(kind.name)?;
+fn kind_table(reader: &Reader<'_>, kind: &Found) -> Option<Box<dyn Step>> {
+    let value = reader.get(kind.name())?;
     if let Some(table) = reader.as_table(value) {
-        return (kind.parse)(&table);
+        return kind.parse(&table);
     }
-    let Some(plain) = kind.plain else {
-        let keys: Vec<&str> = kind.fields.iter().map(|field| field.name).collect();
-        let diag = Diag::error(format!("`{}` must be a table", kind.name), value.span());
-        reader.gather.report(diag.help(format!("its keys: {}", list(&keys))));
+    let Some(plain) = kind.plain() else {
+        let diag = Diag::error(format!("`{}` must be a table", kind.name()), value.span());
+        reader.gather.report(diag.help(format!("its keys: {}", list(&kind.keys()))));
         return None;
     };
     let mut table = toml::de::DeTable::new();
     table.insert(toml::Spanned::new(value.span(), plain.into()), value.clone());
-    (kind.parse)(&Reader::new(reader.gather, &table, &value.span()))
+    kind.parse(&Reader::new(reader.gather, &table, &value.span()))
 }
 
 fn for_each(reader: &Reader<'_>) -> Option<ForEach> {
@@ -294,8 +371,8 @@ fn check_until(reader: &Reader<'_>, until: Option<&Until>, effect: Effect) {
     }
 }
 
-fn parse_already(reader: &Reader<'_>) -> Option<Already> {
-    let (_, probe) = action(reader, ALREADY, "look-up")?;
+fn parse_already(reader: &Reader<'_>, kinds: Lookup<'_>) -> Option<Already> {
+    let (_, probe) = action(reader, ALREADY, "look-up", kinds)?;
     let probe = probe?;
     if probe.effect() > Effect::Read {
         let diag = Diag::error("`already` must only look", reader.span());
@@ -322,6 +399,12 @@ fn parse_already(reader: &Reader<'_>) -> Option<Already> {
         );
     }
     Some(Already { probe, find: find?, same, fields })
+}
+
+fn parse_undo(reader: &Reader<'_>, kinds: Lookup<'_>) -> (Option<Box<dyn Step>>, Effect) {
+    let action = action(reader, UNDO, "undo", kinds).and_then(|(_, action)| action);
+    let effect = effect(reader, action.as_deref());
+    (action, effect)
 }
 
 fn compare(name: &Text, reader: &Reader<'_>) -> Option<Compare> {

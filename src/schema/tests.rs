@@ -118,15 +118,19 @@ impl Maker {
         if !rules.any.is_empty() && !rules.any.iter().any(|key| keys.contains(key)) {
             keys.push(rules.any[self.below(rules.any.len())]);
         }
-        let mut apart = rules.apart.iter().filter(|key| keys.contains(key));
-        apart.next();
-        let drop: Vec<&str> = apart.copied().collect();
-        keys.retain(|key| !drop.contains(key));
         for (key, needed) in rules.with {
             if keys.contains(key) {
                 keys.push(needed);
             }
         }
+        let mut apart = rules.apart.iter().filter(|key| keys.contains(key));
+        apart.next();
+        let drop: Vec<&str> = apart.copied().collect();
+        keys.retain(|key| !drop.contains(key));
+        // what goes with a key that was dropped goes too
+        let lacking = rules.with.iter().filter(|(_, needed)| drop.contains(needed));
+        let lacking: Vec<&str> = lacking.map(|(key, _)| *key).collect();
+        keys.retain(|key| !lacking.contains(key));
         let fields = fields.iter().filter(|field| keys.contains(&field.name));
         Json::Object(fields.map(|field| (field.name.to_owned(), self.value(field))).collect())
     }
@@ -155,11 +159,18 @@ impl Maker {
                 Json::Object(entries.collect::<Vec<_>>().into_iter().collect())
             }
             Shape::Maps => self.named(|maker| json!({ maker.name(): maker.anything() })),
+            Shape::Lists => {
+                self.named(|maker| [json!("v"), json!(["v", "v"])][maker.below(2)].clone())
+            }
             Shape::Texts | Shape::Templates => {
                 [json!("v"), json!(["v", "v"])][self.below(2)].clone()
             }
             Shape::Integers => [json!(7), json!([7, 8])][self.below(2)].clone(),
             Shape::Word(words) => json!(words[self.below(words.len())]),
+            Shape::Words(words) => {
+                let word = words[self.below(words.len())];
+                [json!(word), json!([word, word])][self.below(2)].clone()
+            }
             Shape::Table(fields) => self.table(field.name, fields),
             Shape::Tables(fields) => {
                 (0..self.below(3)).map(|_| self.table(field.name, fields)).collect()
@@ -170,7 +181,7 @@ impl Maker {
                 0 => json!("."),
                 _ => maker.table(field.name, fields),
             }),
-            Shape::Step => self.table(field.name, &[]),
+            Shape::Step => self.table(field.name, fields::UNDO),
         }
     }
 
@@ -244,7 +255,8 @@ fn structural(diag: &Diag) -> bool {
         "does one thing",
         "` cannot be `",
         "has one body",
-        "goes with `for_each`",
+        "` goes with `",
+        "cannot stand beside",
         "cannot tell whether",
         "has no steps",
     ];
@@ -335,6 +347,55 @@ fn every_kind_has_an_example_that_fits() {
     for kind in KINDS {
         let example = &schema["definitions"][kind.name]["examples"][0];
         assert!(accepts(&schema, &schema["definitions"][kind.name], example), "{}", kind.name);
+    }
+}
+
+/// What the schema says of a plug-in, and what the parser says of the same file.
+#[test]
+fn a_plug_in_s_table_is_what_it_says() {
+    let kept = json!({ "program": { "path": "/x" }, "description": {
+        "about": "Makes.", "effect": "once", "plain": "name",
+        "fields": {
+            "name": { "type": "string", "required": true },
+            "size": { "type": "integer", "default": 1 },
+            "mode": { "type": "string", "enum": ["a", "b"] },
+            "tags": { "type": "list" },
+            "more": { "type": "object" },
+        },
+    } });
+    let plugin = Rc::new(Plugin::from_kept("make", &kept.to_string()).unwrap());
+    let schema = runbook_with(&[Rc::clone(&plugin)]);
+    let kinds = |name: &str, _: &Source| Ok((name == "make").then(|| Rc::clone(&plugin)));
+    for (value, fits) in [
+        (json!("n"), true),
+        (json!(7), false),
+        (json!({ "name": "n" }), true),
+        (
+            json!({ "name": "{{ 1 }}", "size": "{{ 1 }}", "mode": "{{ 'a' }}", "tags": "{{ [] }}" }),
+            true,
+        ),
+        (json!({ "name": "n", "size": 2, "mode": "b", "tags": [1], "more": { "x": 1 } }), true),
+        (json!({ "size": 2 }), false),
+        (json!({ "name": "n", "size": "2" }), false),
+        (json!({ "name": "n", "mode": "c" }), false),
+        (json!({ "name": "n", "tags": {} }), false),
+        (json!({ "name": "n", "more": [] }), false),
+        (json!({ "name": "n", "nmae": 1 }), false),
+        (json!({}), false),
+    ] {
+        for act in ["step", "undo"] {
+            let step = if act == "step" {
+                json!({ "id": "a", "make": value })
+            } else {
+                json!({ "id": "a", "jq": "1", "undo": { "make": value } })
+            };
+            let file = json!({ "format": 1, "name": "x", "steps": [step] });
+            let none = |_: &str, _: &Source| Err(String::new());
+            let parsed = Runbook::parse_with(&source(&file), &none, &kinds);
+            assert_eq!(parsed.is_ok(), fits, "{value}: {:?}", parsed.err());
+            assert_eq!(accepts(&schema, &schema, &file), fits, "{value}");
+            assert!(!accepts(&runbook(), &runbook(), &file), "only the other knows it");
+        }
     }
 }
 

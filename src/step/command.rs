@@ -5,7 +5,6 @@
 //! In a rehearsal nothing runs: the fake is asked what would have come out.
 
 use std::process::Stdio;
-use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
@@ -15,10 +14,10 @@ use crate::printable::argument;
 use crate::reader::{Field, REVEAL, Reader, Rules, Shape, Sink, Tree};
 use crate::template::Template;
 use crate::transport::ssh::{Destination, remote};
-use crate::transport::{Broken, Request, Tls};
 use crate::value::text;
 
 use super::connection::{SSH, through};
+use super::rehearsed;
 use super::{
     Again, Answer, Cx, Failure, Hand, Kind, Local, Manual, Step, Touch, Trouble, failure, manual,
 };
@@ -71,9 +70,6 @@ const FIELDS: &[Field] = &[
 /// The exit status of `ssh` when it has none of the program's to give.
 const SSH_FAILED: i32 = 255;
 
-/// How long the fake may take to answer.
-const REHEARSED: Duration = Duration::from_secs(30);
-
 /// The largest output taken, in bytes.
 const OUTPUT_LIMIT: u64 = 10 * 1024 * 1024;
 
@@ -85,7 +81,6 @@ struct Command {
     cwd: Option<Template>,
     ssh: Option<Template>,
     accept: Vec<u64>,
-    reveal: bool,
 }
 
 fn parse(reader: &Reader<'_>) -> Option<Box<dyn Step>> {
@@ -103,9 +98,8 @@ fn parse(reader: &Reader<'_>) -> Option<Box<dyn Step>> {
     let cwd = reader.template("cwd", reader.open("a path"));
     let ssh = reader.template("ssh", SSH);
     let accept = reader.integers("accept");
-    let reveal = reader.boolean(REVEAL.name).unwrap_or(false);
     (run.len() == wanted)
-        .then(|| Box::new(Command { run, stdin, env, cwd, ssh, accept, reveal }) as Box<dyn Step>)
+        .then(|| Box::new(Command { run, stdin, env, cwd, ssh, accept }) as Box<dyn Step>)
 }
 
 struct Output {
@@ -114,16 +108,8 @@ struct Output {
     stderr: Vec<u8>,
 }
 
-/// A fake's answer.
-#[derive(serde::Deserialize)]
-struct Said {
-    status: i32,
-    stdout: String,
-    stderr: String,
-}
-
-impl From<Said> for Output {
-    fn from(said: Said) -> Self {
+impl From<rehearsed::Said> for Output {
+    fn from(said: rehearsed::Said) -> Self {
         let (stdout, stderr) = (said.stdout.into_bytes(), said.stderr.into_bytes());
         Self { status: Some(said.status), stdout, stderr }
     }
@@ -196,10 +182,6 @@ impl Step for Command {
 
 impl Command {
     fn argv(&self, cx: &Cx<'_>) -> Result<Vec<String>, Trouble> {
-        if !self.reveal {
-            let reads = self.run.iter().flat_map(super::super::template::Template::reads);
-            cx.refuse_secret(reads.map(|read| read.name.as_str()), "a program's arguments")?;
-        }
         self.run.iter().map(|word| Ok(word.render_text(cx.scope)?)).collect()
     }
 
@@ -213,11 +195,8 @@ impl Command {
 
     async fn output(&self, cx: &Cx<'_>) -> Result<Output, Trouble> {
         let to = through(self.ssh.as_ref(), cx.scope)?;
-        match (&cx.services.fake, to) {
+        match (rehearsed::fake(cx)?, to) {
             (Some(fake), to) => self.rehearsed(cx, fake, to.as_ref()).await,
-            (None, _) if cx.services.hosts.is_some() => {
-                Err(Trouble::failed("a rehearsal runs no command, and its fake is gone"))
-            }
             (None, Some(to)) => self.there(cx, &to).await,
             (None, None) => self.here(cx).await,
         }
@@ -239,27 +218,7 @@ impl Command {
             "argv": self.argv(cx)?, "stdin": text(&self.stdin)?, "env": env, "cwd": text(&self.cwd)?,
             "ssh": to.map(ToString::to_string),
         });
-        let url = url::Url::parse(&format!("{fake}{}", crate::fake::COMMANDS))
-            .map_err(|error| Trouble::failed(format!("`{fake}` is no address: {error}")))?;
-        let client = cx.services.client("", &url, 0, &Tls::default(), None).await?;
-        let request = Request {
-            method: "POST".to_owned(),
-            url,
-            headers: vec![("content-type".to_owned(), "application/json".to_owned())],
-            body: Some(told.to_string().into_bytes()),
-            timeout: REHEARSED,
-        };
-        let response = client.send(request).await.map_err(|broken| {
-            let doubt = !matches!(broken, Broken::NotSent(_) | Broken::NoWay(_));
-            let message = format!("the fake failed: {}", broken.message());
-            Trouble::Failed(Failure { doubt, ..failure(message) }, Again::MaybeDone)
-        })?;
-        let said = String::from_utf8_lossy(&response.body);
-        match (response.status, serde_json::from_str::<Said>(&said)) {
-            (200, Ok(said)) => Ok(said.into()),
-            _ => Err(Trouble::failed(cx.mask(said.trim()))
-                .hint("a rehearsal runs no command: `[[commands]]` in the fake answer them")),
-        }
+        rehearsed::ask(cx, fake, &told).await.map(Output::from)
     }
 
     fn variables(&self, cx: &Cx<'_>) -> Result<Vec<(String, String)>, Trouble> {

@@ -109,10 +109,16 @@ impl Step for Generate {
         Manual { raw: true, ..Manual::shell(shell) }
     }
 
-    fn run<'a>(&'a self, _cx: &'a Cx<'a>) -> Local<'a, Result<Answer, Trouble>> {
+    fn run<'a>(&'a self, cx: &'a Cx<'a>) -> Local<'a, Result<Answer, Trouble>> {
         Box::pin(async move {
-            let made =
-                self.make().ok_or_else(|| Trouble::failed("the system gives no random numbers"))?;
+            let mut numbers = match cx.services.hosts {
+                // A rehearsal has no chance, so that two of them can be compared.
+                Some(_) => Numbers::told(cx.step),
+                None => Numbers::Random,
+            };
+            let made = self
+                .make(&mut numbers)
+                .ok_or_else(|| Trouble::failed("the system gives no random numbers"))?;
             let summary = format!("{} made", self.what);
             Ok(Answer { input: Val::from(made), secret: true, summary, ..Answer::default() })
         })
@@ -120,38 +126,68 @@ impl Step for Generate {
 }
 
 impl Generate {
-    fn make(&self) -> Option<String> {
+    fn make(&self, numbers: &mut Numbers) -> Option<String> {
         match self.what {
-            "password" => (0..self.length).map(|_| pick(&self.alphabet)).collect(),
+            "password" => (0..self.length).map(|_| numbers.pick(&self.alphabet)).collect(),
             "token" => {
                 let digits: Vec<char> = "0123456789abcdef".chars().collect();
-                (0..self.length).map(|_| pick(&digits)).collect()
+                (0..self.length).map(|_| numbers.pick(&digits)).collect()
             }
-            _ => uuid(),
+            _ => numbers.uuid(),
         }
     }
 }
 
-/// One of the characters, each as likely as the others.
-fn pick(alphabet: &[char]) -> Option<char> {
-    let size = u32::try_from(alphabet.len()).ok()?;
-    let fair = u32::MAX - u32::MAX % size;
-    loop {
-        let number = getrandom::u32().ok()?;
-        if number < fair {
-            return alphabet.get((number % size) as usize).copied();
-        }
-    }
+/// Where the numbers come from.
+enum Numbers {
+    /// The system.
+    Random,
+    /// A text: the same numbers each time, and no secret.
+    Told(String, u32),
 }
 
-fn uuid() -> Option<String> {
-    let mut bytes = [0_u8; 16];
-    getrandom::fill(&mut bytes).ok()?;
-    bytes[6] = bytes[6] & 0x0f | 0x40;
-    bytes[8] = bytes[8] & 0x3f | 0x80;
-    let number = u128::from_be_bytes(bytes);
-    let hex = format!("{number:032x}");
-    Some(format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]))
+impl Numbers {
+    fn told(text: &str) -> Self {
+        Self::Told(text.to_owned(), 0)
+    }
+
+    fn next(&mut self) -> Option<u32> {
+        match self {
+            Self::Random => getrandom::u32().ok(),
+            Self::Told(text, count) => {
+                use sha2::{Digest as _, Sha256};
+                *count += 1;
+                let hash = Sha256::digest(format!("{text} {count}"));
+                hash.first_chunk().map(|bytes| u32::from_be_bytes(*bytes))
+            }
+        }
+    }
+
+    /// One of the characters, each as likely as the others.
+    fn pick(&mut self, alphabet: &[char]) -> Option<char> {
+        let size = u32::try_from(alphabet.len()).ok()?;
+        let fair = u32::MAX - u32::MAX % size;
+        loop {
+            let number = self.next()?;
+            if number < fair {
+                return alphabet.get((number % size) as usize).copied();
+            }
+        }
+    }
+
+    fn uuid(&mut self) -> Option<String> {
+        let mut number = 0;
+        for _ in 0..4 {
+            number = number << 32 | u128::from(self.next()?);
+        }
+        let mut bytes = number.to_be_bytes();
+        bytes[6] = bytes[6] & 0x0f | 0x40;
+        bytes[8] = bytes[8] & 0x3f | 0x80;
+        let number = u128::from_be_bytes(bytes);
+        let hex = format!("{number:032x}");
+        let parts = [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]];
+        Some(parts.join("-"))
+    }
 }
 
 #[cfg(test)]
@@ -161,12 +197,21 @@ mod tests {
     #[test]
     fn what_is_made_has_its_form_and_is_never_the_same() {
         let kind = |what| Generate { what, length: 20, alphabet: "ab".chars().collect() };
-        let password = kind("password").make().unwrap();
+        let mut random = Numbers::Random;
+        let password = kind("password").make(&mut random).unwrap();
         assert!(password.len() == 20 && password.chars().all(|c| "ab".contains(c)), "{password}");
-        let token = kind("token").make().unwrap();
+        let token = kind("token").make(&mut random).unwrap();
         assert!(token.len() == 20 && token.chars().all(|c| c.is_ascii_hexdigit()), "{token}");
-        let uuid = kind("uuid").make().unwrap();
+        let uuid = kind("uuid").make(&mut random).unwrap();
         assert!(uuid.len() == 36 && &uuid[14..15] == "4", "{uuid}");
-        assert_ne!(uuid, kind("uuid").make().unwrap());
+        assert_ne!(uuid, kind("uuid").make(&mut random).unwrap());
+    }
+
+    #[test]
+    fn what_a_rehearsal_makes_depends_on_the_step_alone() {
+        let kind = Generate { what: "uuid", length: 0, alphabet: Vec::new() };
+        let made = |step| kind.make(&mut Numbers::told(step)).unwrap();
+        assert_eq!(made("marker"), made("marker"));
+        assert_ne!(made("marker"), made("marker[1]"));
     }
 }

@@ -93,13 +93,23 @@ pub fn all(
         local.or_else(|| cx.scope.jq(name))
     };
     cx.programs.run(program, &lookup, input).map_err(|error| {
-        let quotes = error.cause == RunCause::Language;
+        // an author's own words are shown; words made of values may be made of the secret
+        let quotes = match error.cause {
+            RunCause::Language => true,
+            RunCause::Author => !literal(cx.programs.code(program), &error.message),
+            RunCause::Bound | RunCause::Bug => false,
+        };
         if quotes && (cx.guarded || reads_secret(cx, program)) {
             return Trouble::failed("jq: the program failed on a value that is secret")
                 .hint("the error's own text would quote it; try the program on another value");
         }
         Trouble::failed(cx.services.redactor.mask_cut(&format!("jq: {error}")))
     })
+}
+
+/// Whether a message stands in a program as a text of its own.
+fn literal(code: &str, message: &str) -> bool {
+    code.contains(&crate::value::Json::from(message).to_string())
 }
 
 /// Whether a program reads a secret: then what it gives is one.

@@ -77,6 +77,19 @@ impl Hand<'_> {
         format!("{command} {}", single(self.programs.code(program).trim()))
     }
 
+    /// The same, for all it gives as one list.
+    pub fn list(&self, program: ProgramId) -> String {
+        let whole = self.jq(program, "");
+        let code = single(self.programs.code(program).trim());
+        let list = single(&format!("[{}]", self.programs.code(program).trim()));
+        whole.strip_suffix(&code).map_or(whole.clone(), |head| format!("{head}{list}"))
+    }
+
+    /// A program's text.
+    pub fn code(&self, program: ProgramId) -> &str {
+        self.programs.code(program).trim()
+    }
+
     /// A value as JSON with the names in it.
     pub fn body(&self, tree: &Tree) -> String {
         self.json_at(tree, 0)

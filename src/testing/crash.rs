@@ -7,6 +7,9 @@ use super::Case;
 use super::judge::{Difference, changed};
 use super::run::{Bench, Stage, given, stage};
 use crate::exit::Exit;
+use crate::journal::event::Effect;
+use crate::runbook::Runbook;
+use crate::step::Touch;
 use crate::value::Json;
 
 /// No case has so many points; more means that it does not come to an end.
@@ -22,9 +25,10 @@ pub struct Crashes {
 }
 
 /// How a case ended, whatever happened on the way.
-#[derive(PartialEq)]
 struct End {
     code: Option<i32>,
+    /// What the process said went wrong, if it did.
+    said: String,
     state: Json,
     changes: Vec<String>,
     files: Vec<(PathBuf, String)>,
@@ -62,7 +66,10 @@ struct Trial<'a> {
     case: &'a Case,
     program: &'a Path,
     name: &'a str,
+    /// Whether the programs it runs are all run once; one that reads, say, may be run again.
+    once: bool,
     code: std::cell::Cell<Option<i32>>,
+    said: std::cell::RefCell<String>,
 }
 
 impl<'a> Trial<'a> {
@@ -86,7 +93,10 @@ impl<'a> Trial<'a> {
         all.extend(inputs.files.into_iter().flat_map(|(_, map)| map));
         let file = home.path().join("inputs.json");
         std::fs::write(&file, Json::Object(all).to_string()).map_err(|error| error.to_string())?;
-        Ok(Self { stage, state: home, case, program, name, code: std::cell::Cell::new(None) })
+        let code = std::cell::Cell::new(None);
+        let once = programs_once(bench.runbook);
+        let said = std::cell::RefCell::default();
+        Ok(Self { stage, state: home, case, program, name, once, code, said })
     }
 
     /// Runs until the end or the kill; whether it was killed.
@@ -94,18 +104,25 @@ impl<'a> Trial<'a> {
         let inputs = self.state.path().join("inputs.json").display().to_string();
         let output =
             self.child(&["run", self.name, "--inputs", &inputs, "--rehearsal", "--trust"], at)?;
-        self.code.set(output.status.code());
+        self.ended(&output);
         Ok(output.status.code().is_none())
     }
 
     /// What a person does after a crash: resume, or run again if there is nothing to resume.
     fn go_on(&self) -> Result<(), String> {
         let output = self.child(&["resume", "r1"], 0)?;
-        self.code.set(output.status.code());
+        self.ended(&output);
         if output.status.code() == Some(i32::from(Exit::Usage.code())) {
             self.start(0)?;
         }
         Ok(())
+    }
+
+    fn ended(&self, output: &Output) {
+        self.code.set(output.status.code());
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        let wrong = told.lines().skip_while(|line| !line.starts_with("error: "));
+        *self.said.borrow_mut() = wrong.map(|line| format!("\n  {line}")).collect();
     }
 
     fn child(&self, words: &[&str], at: u64) -> Result<Output, String> {
@@ -136,13 +153,24 @@ impl<'a> Trial<'a> {
         let url = self.stage.served.url();
         let files =
             files.into_iter().map(|(path, text)| (path, text.replace(&url, "$URL"))).collect();
-        Ok(End {
-            code: self.code.get(),
-            state: self.stage.served.state(),
-            changes: changed(&self.stage.served.asked()),
-            files,
-        })
+        let mut changes = changed(&self.stage.served.asked());
+        if !self.once {
+            changes.retain(|change| !change.ends_with(crate::fake::COMMANDS));
+        }
+        let (code, said) = (self.code.get(), self.said.borrow().clone());
+        Ok(End { code, said, state: self.stage.served.state(), changes, files })
     }
+}
+
+/// Whether every step that runs a program does it once. What a program did is in the fake's state
+/// all the same.
+fn programs_once(runbook: &Runbook) -> bool {
+    runbook.steps.iter().all(|step| {
+        let nested = step.action.nested();
+        let inner = nested.and_then(|nested| nested.runbook.downcast_ref::<Runbook>());
+        let runs = step.action.touches().iter().any(|touch| matches!(touch, Touch::Runs(_)));
+        inner.is_none_or(programs_once) && (!runs || step.effect == Effect::Once)
+    })
 }
 
 fn collect(root: &Path, folder: &Path, files: &mut Vec<(PathBuf, String)>) -> std::io::Result<()> {
@@ -175,7 +203,9 @@ fn differences(whole: &End, end: &End) -> Vec<Difference> {
     };
     let code =
         |code: Option<i32>| code.map_or_else(|| "killed".to_owned(), |code| code.to_string());
-    same("exit code", code(whole.code), code(end.code));
+    if whole.code != end.code {
+        same("exit code", code(whole.code), code(end.code) + &end.said);
+    }
     same("changes", settled(&whole.changes), settled(&end.changes));
     same("the fake's state", whole.state.to_string(), end.state.to_string());
     let told = |end: &End| {

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::time::Duration;
 
 use super::judge::{Difference, Seen, judge};
 use super::{Case, Injected};
@@ -10,13 +11,14 @@ use crate::fake::{Asked, Fake, Fault, Served, serve};
 use crate::journal::Memory;
 use crate::journal::event::{Entry, Event, REHEARSAL, Stored};
 use crate::journal::seal::Key;
+use crate::jq::Val;
 use crate::plan::History;
 use crate::redact;
 use crate::report::Report;
 use crate::runbook::Runbook;
 use crate::runbook::settle::{Given, Refused, Settled, settle};
 use crate::source::Source;
-use crate::step::{Services, rehearsed};
+use crate::step::{Services, Sight, rehearsed};
 use crate::terminal::Nobody;
 use crate::value::Json;
 use crate::world::World;
@@ -45,7 +47,7 @@ pub fn run(bench: &Bench<'_>, case: &Case) -> Result<Vec<Difference>, String> {
     let runtime = runtime.map_err(|error| error.to_string())?;
     let mut seen = None;
     for _ in 0..case.runs {
-        seen = Some(runtime.block_on(one(bench, case, &stage))?);
+        seen = Some(runtime.block_on(one(bench, case, &stage, None))?);
     }
     let mut seen = seen.unwrap_or_default();
     seen.requests = stage.served.asked();
@@ -122,7 +124,31 @@ impl Report for Collect {
     }
 }
 
-async fn one(bench: &Bench<'_>, case: &Case, stage: &Stage) -> Result<Seen, String> {
+/// Runs a case for what its steps get to read, each by the step's id: nothing if it cannot be
+/// run. None if it is not at its end in time.
+pub fn answers(
+    bench: &Bench<'_>,
+    case: &Case,
+    limit: Duration,
+) -> Option<Vec<(String, Sight, Val)>> {
+    let Ok(stage) = stage(bench, case) else { return Some(Vec::new()) };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
+    let answers: Rc<RefCell<Vec<(String, Sight, Val)>>> = Rc::default();
+    let kept = Rc::clone(&answers);
+    let seen = move |step: &str, sight: Sight, value: &Val| {
+        kept.borrow_mut().push((step.to_owned(), sight, value.clone()));
+    };
+    let walk = one(bench, case, &stage, Some(Box::new(seen)));
+    runtime.block_on(async { tokio::time::timeout(limit, walk).await.ok() })?.ok();
+    Some(answers.take())
+}
+
+async fn one(
+    bench: &Bench<'_>,
+    case: &Case,
+    stage: &Stage,
+    answers: Option<crate::step::Seen>,
+) -> Result<Seen, String> {
     let settled = match settle(bench.runbook, &given(case, stage), bench.world, &Nobody) {
         Ok(settled) => settled,
         Err(refused) => return Ok(Seen::refused(&words(&refused))),
@@ -134,6 +160,7 @@ async fn one(bench: &Bench<'_>, case: &Case, stage: &Stage) -> Result<Seen, Stri
     services.hosts = Some("127.0.0.1".to_owned());
     services.folder = Some(stage.folder.path().to_path_buf());
     services.fake = Some(stage.served.url());
+    services.seen = answers;
     let key = Key::random().map_err(|error| error.to_string())?;
     let entries = Rc::new(RefCell::new(Vec::new()));
     let mut outcome = None;

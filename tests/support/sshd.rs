@@ -28,7 +28,7 @@ impl Sshd {
 
     /// The same, with more lines of `sshd_config`.
     pub(crate) fn with(env: &mut Env, more: &str) -> Option<Self> {
-        let Some(program) = program() else {
+        let Some(program) = super::program("sshd") else {
             say("skipped: no sshd");
             return None;
         };
@@ -143,13 +143,6 @@ impl Sshd {
         fs::set_permissions(self.path("bin/ssh"), fs::Permissions::from_mode(0o755)).expect("ssh");
         env.set("PATH", &format!("{folder}/bin:{path}"));
     }
-}
-
-/// `sshd` stands outside an ordinary person's `PATH`.
-fn program() -> Option<PathBuf> {
-    let path = std::env::var("PATH").unwrap_or_default();
-    let folders = path.split(':').chain(["/usr/sbin", "/usr/local/sbin", "/sbin"]);
-    folders.map(|folder| Path::new(folder).join("sshd")).find(|file| file.is_file())
 }
 
 /// Runs a program that must succeed, and gives what it printed.

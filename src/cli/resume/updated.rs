@@ -19,8 +19,9 @@ pub(super) fn runbook(
     history: &History,
     known: &Scope,
     world: &World,
+    trust: bool,
 ) -> Result<(Runbook, Vec<(String, Labeled)>), Exit> {
-    let (_, new) = load::load(&history.path, world)?;
+    let (_, new) = load::load_trusting(&history.path, world, trust)?;
     let wrong = |what: &str| {
         out::error(&format!(
             "{} asks for inputs that this run does not have: {what}",

@@ -9,10 +9,12 @@ pub struct Page {
     pub title: &'static str,
     /// Markdown: why it matters, and what to do.
     pub why: &'static str,
-    /// A runbook that triggers it, and it alone.
+    /// A runbook that triggers it, and it alone; or a fake.
     pub bad: &'static str,
     /// The same, mended.
     pub good: &'static str,
+    /// The other file, where a runbook and its fake are looked at together.
+    pub beside: Option<&'static str>,
 }
 
 /// The page of a code.
@@ -23,12 +25,21 @@ pub fn page(code: &str) -> Option<&'static Page> {
 impl Page {
     /// The whole page, in Markdown.
     pub fn markdown(&self) -> String {
-        let Self { code, title, why, bad, good } = self;
+        let Self { code, title, why, bad, good, beside } = self;
+        let beside = beside.map_or(String::new(), |beside| {
+            let what = if is_fake(beside) { "fake" } else { "runbook" };
+            format!("\nBoth beside this {what}:\n\n```toml\n{beside}```\n")
+        });
         format!(
             "# {code}\n\n{title}\n\n{why}\n\nThis is warned of:\n\n```toml\n{bad}```\n\n\
-             This is not:\n\n```toml\n{good}```\n"
+             This is not:\n\n```toml\n{good}```\n{beside}"
         )
     }
+}
+
+/// Whether an example is a fake, not a runbook.
+fn is_fake(text: &str) -> bool {
+    text.contains("[[routes]]")
 }
 
 /// All pages.
@@ -58,6 +69,7 @@ name   = "greet"
 id   = "hello"
 note = "Hello {{ user }}"
 "#,
+        beside: None,
     },
     Page {
         code: "unused-var",
@@ -83,6 +95,7 @@ greeting = "Hello"
 id   = "hello"
 note = "{{ greeting }} there"
 "#,
+        beside: None,
     },
     Page {
         code: "unused-save",
@@ -116,6 +129,7 @@ save.user_id = ".id"
 save.email   = ".email"
 gates = [{ that = "user_id is integer" }]
 "#,
+        beside: None,
     },
     Page {
         code: "once-without-already",
@@ -149,6 +163,7 @@ http = { on = "api", url = "users/", query = { name = "ada" } }
 find = '.[] | select(.name == "ada")'
 same = '.name == "ada"'
 "#,
+        beside: None,
     },
     Page {
         code: "constant-gate",
@@ -178,6 +193,7 @@ http  = { on = "api", url = "users/me" }
 save.user_id = ".id"
 gates = [{ that = "user_id is string" }]
 "#,
+        beside: None,
     },
     Page {
         code: "may-be-skipped",
@@ -216,6 +232,7 @@ id   = "tell"
 when = "with_team"
 note = "The team is {{ team_id }}"
 "#,
+        beside: None,
     },
     Page {
         code: "undo-may-miss",
@@ -252,5 +269,94 @@ id   = "make"
 http = { on = "api", method = "PUT", url = "users/ada" }
 undo.http = { on = "api", method = "DELETE", url = "users/ada" }
 "#,
+        beside: None,
+    },
+    Page {
+        code: "not-in-answer",
+        title: "jq looks for a key that no answer of the fake has.",
+        why: "Either the key is misspelt, or it is somewhere else in the answer; jq takes it for null and goes on. Or \
+              the fake is not as the service is. The answers are those of a rehearsal as it begins and of all cases. \
+              A key that the service may leave out is read with `?` or `//`, and is not warned of.",
+        bad: r#"format = 1
+name   = "look"
+
+[inputs.url]
+
+[connections.api]
+base = "{{ url }}/api/"
+
+[[steps]]
+id   = "find"
+http = { on = "api", url = "users/" }
+save.user_id = ".results[0].pk"
+"#,
+        good: r#"format = 1
+name   = "look"
+
+[inputs.url]
+
+[connections.api]
+base = "{{ url }}/api/"
+
+[[steps]]
+id   = "find"
+http = { on = "api", url = "users/" }
+save.user_id = ".results[0].id"
+"#,
+        beside: Some(USERS),
+    },
+    Page {
+        code: "uncalled-route",
+        title: "No runbook beside a fake calls one of its routes.",
+        why: "Either a call goes elsewhere than its author thinks (method, path and final slash count), or the route is \
+              left over. All runbooks of the folder are looked at, with those they use.",
+        bad: r#"format = 1
+
+[inputs]
+url = "$URL"
+
+[[routes]]
+on = "GET /api/users/"
+jq = "{body: []}"
+
+[[routes]]
+on = "GET /api/users/{id}/"
+jq = "{body: {id: 7}}"
+"#,
+        good: r#"format = 1
+
+[inputs]
+url = "$URL"
+
+[[routes]]
+on = "GET /api/users/"
+jq = "{body: []}"
+"#,
+        beside: Some(
+            r#"format = 1
+name   = "look"
+
+[inputs.url]
+
+[connections.api]
+base = "{{ url }}/api/"
+
+[[steps]]
+id   = "find"
+http = { on = "api", url = "users/" }
+save.users = "length"
+"#,
+        ),
     },
 ];
+
+/// A fake with one user.
+const USERS: &str = r#"format = 1
+
+[inputs]
+url = "$URL"
+
+[[routes]]
+on = "GET /api/users/"
+jq = "{body: {results: [{id: 7, name: \"ada\"}]}}"
+"#;

@@ -1,0 +1,39 @@
+//! Which keys of a table go together: the demand and its messages.
+
+use super::{Reader, Rules, list};
+use crate::diag::Diag;
+use crate::source::Span;
+
+impl Reader<'_> {
+    /// Reports every breach of the rules; whether there is none.
+    pub fn obeys(&self, rules: &Rules) -> bool {
+        let place = |key: &str| self.get(key).map_or(self.span(), toml::Spanned::span);
+        let mut wrong: Vec<Diag> = Vec::new();
+        for key in rules.needs.iter().filter(|key| !self.has(key)) {
+            wrong.push(Diag::error(format!("`{key}` is missing"), self.span()));
+        }
+        if !rules.any.is_empty() && !rules.any.iter().any(|key| self.has(key)) {
+            wrong.push(Diag::error(format!("one of {} is missing", list(rules.any)), self.span()));
+        }
+        let apart: Vec<&str> = rules.apart.iter().copied().filter(|key| self.has(key)).collect();
+        if let [first, second, ..] = apart.as_slice() {
+            wrong.push(beside(first, second, place(first), place(second)));
+        }
+        for (key, needed) in rules.with.iter().filter(|(key, _)| self.has(key)) {
+            if !self.has(needed) {
+                wrong.push(Diag::error(format!("`{key}` goes with `{needed}`"), place(key)));
+            }
+        }
+        let none = wrong.is_empty();
+        for diag in wrong {
+            self.gather.report(diag);
+        }
+        none
+    }
+}
+
+/// Two keys of which only one can stand.
+fn beside(first: &str, second: &str, other: Span, place: Span) -> Diag {
+    Diag::error(format!("`{second}` cannot stand beside `{first}`"), place)
+        .related(other, "the other one")
+}

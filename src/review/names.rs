@@ -1,0 +1,105 @@
+//! The names in a test file: presets, inputs, states, steps and saved values that must be there.
+
+use toml::Spanned;
+use toml::de::DeTable;
+
+use crate::diag::Diag;
+use crate::fake::Fake;
+use crate::reader::{Gather, Loaded, Reader, Text};
+use crate::runbook::Runbook;
+use crate::source::{Source, Span};
+
+/// What a test file names that neither the runbook nor its fake has.
+pub fn names(tests: &Source, runbook: &Runbook, fake: Option<&Fake>) -> Vec<Diag> {
+    let Ok(table) = DeTable::parse(&tests.text) else { return Vec::new() };
+    let none = |_: &str| Err::<Loaded, _>(String::new());
+    let gather = Gather::new(tests, &none);
+    let reader = Reader::new(&gather, table.get_ref(), &(0..0));
+    let known = Known::of(runbook, fake);
+    for case in reader.tables("cases") {
+        known.case(&case);
+    }
+    // what the parser says of the file itself is said already
+    let (diags, _) = gather.finish();
+    diags.into_iter().filter(|diag| diag.title.starts_with(NONE)).collect()
+}
+
+const NONE: &str = "there is no ";
+
+struct Known<'a> {
+    runbook: &'a Runbook,
+    inputs: Vec<&'a str>,
+    presets: Vec<&'a str>,
+    steps: Vec<&'a str>,
+    saves: Vec<&'a str>,
+    states: Option<Vec<&'a str>>,
+}
+
+impl<'a> Known<'a> {
+    fn of(runbook: &'a Runbook, fake: Option<&'a Fake>) -> Self {
+        let mut saves = Vec::new();
+        saved(runbook, &mut saves);
+        Self {
+            runbook,
+            inputs: runbook.inputs.iter().map(|input| input.name.as_str()).collect(),
+            presets: runbook.presets.iter().map(|preset| preset.name.as_str()).collect(),
+            steps: runbook.steps.iter().map(|step| step.id.as_str()).collect(),
+            saves,
+            states: fake.map(|fake| fake.states().collect()),
+        }
+    }
+
+    fn case(&self, case: &Reader<'_>) {
+        for preset in case.texts("preset") {
+            missing(case, "preset", &preset.value, &preset.span, &self.presets);
+        }
+        for (name, span) in keys(case, "inputs") {
+            missing(case, "input", &name, &span, &self.inputs);
+        }
+        for (step, span) in keys(case, "answers") {
+            self.step(case, &step, &span);
+        }
+        if let Some(states) = &self.states {
+            for Text { value, span } in case.texts("state") {
+                missing(case, "state of the fake", &value, &span, states);
+            }
+        }
+        let Some(expect) = case.table("expect") else { return };
+        if let Some(step) = expect.text("step") {
+            self.step(case, &step.value, &step.span);
+        }
+        for (name, span) in keys(&expect, "saved") {
+            missing(case, "saved value", &name, &span, &self.saves);
+        }
+    }
+
+    fn step(&self, case: &Reader<'_>, id: &str, span: &Span) {
+        // `create[3]`, `outer/create`
+        if self.runbook.performed(id).is_none() {
+            missing(case, "step", id, span, &self.steps);
+        }
+    }
+}
+
+fn missing(case: &Reader<'_>, what: &str, name: &str, span: &Span, known: &[&str]) {
+    if !known.contains(&name) {
+        let diag = Diag::error(format!("{NONE}{what} `{name}`"), span.clone());
+        case.gather.report(diag.suggest(name, known.iter().copied()));
+    }
+}
+
+fn keys(reader: &Reader<'_>, key: &str) -> Vec<(String, Span)> {
+    let table = reader.get(key).map(Spanned::get_ref).and_then(|value| value.as_table());
+    let keys = table.into_iter().flat_map(DeTable::keys);
+    keys.map(|key| (key.get_ref().to_string(), key.span())).collect()
+}
+
+fn saved<'a>(runbook: &'a Runbook, names: &mut Vec<&'a str>) {
+    for step in &runbook.steps {
+        names.extend(step.saves.iter().map(|save| save.name.as_str()));
+        let nested = step.action.nested();
+        if let Some(used) = nested.and_then(|nested| nested.runbook.downcast_ref::<Runbook>()) {
+            saved(used, names);
+        }
+    }
+}

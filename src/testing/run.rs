@@ -15,8 +15,8 @@ use crate::jq::Val;
 use crate::plan::History;
 use crate::redact;
 use crate::report::Report;
+use crate::runbook::Runbook;
 use crate::runbook::settle::{Given, Refused, Settled, settle};
-use crate::runbook::{Runbook, digest};
 use crate::source::Source;
 use crate::step::{Services, Sight, rehearsed};
 use crate::terminal::Nobody;
@@ -228,7 +228,7 @@ fn begin(
         runbook: runbook.name.clone(),
         title: runbook.title.clone(),
         path: runbook.source.path.to_string(),
-        text: digest(&runbook.source.text),
+        text: runbook.digest().to_owned(),
         uses: std::collections::BTreeMap::new(),
         steps: runbook.step_refs(),
         inputs: settled.iter().map(stored).collect::<Result<_, String>>()?,

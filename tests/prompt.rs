@@ -151,8 +151,17 @@ fn a_long_question_on_a_narrow_screen_is_left_whole() {
     terminal.expect("ore");
     terminal.control('c');
     let (screen, code) = terminal.finish();
-    insta::assert_snapshot!(screen, @"");
     assert_eq!(code, Some(130));
+    let (asked, stopped) = screen.split_once("\nstop  ").expect("the run says that it stops");
+    insta::assert_snapshot!(asked, @r"
+    run   r1  book
+    ? Does the login of the application
+      work with the account of an ordinary
+      person? (yes/no):
+    > perhaps so, but I should like to look
+    once more
+    ");
+    assert!(stopped.starts_with("interrupted, 0 of 1 step done"), "{stopped}");
 }
 
 /// A thing that may be there before it is made, and can be taken back.
@@ -178,7 +187,13 @@ fn what_is_there_already_is_used_on_enter_and_left_on_control_c() {
     let env = Env::new();
     let mut terminal = asked(&env, &made(&server));
     terminal.expect("1-2 [1]: ");
-    insta::assert_snapshot!(terminal.screen(), @"");
+    insta::assert_snapshot!(terminal.screen(), @r"
+    run   r1  book
+    ? What step `make` makes is there already, exactly as wanted. What now?
+      1  use it
+      2  stop, to change the name or look first
+    1-2 [1]:
+    ");
     terminal.control('c');
     ends(terminal, 130, "interrupted");
     let mut terminal = Terminal::start(&env, &["resume"]);

@@ -164,7 +164,7 @@ pub trait Step: Debug {
     }
 
     /// The call it makes of a service, as its author wrote it.
-    fn call(&self) -> Option<Call<'_>> {
+    fn calls(&self) -> Option<Call<'_>> {
         None
     }
 
@@ -311,6 +311,9 @@ impl From<RenderError> for Trouble {
 /// Takes what a step, by its id, gets to read.
 pub type Seen = Box<dyn Fn(&str, Sight, &Val)>;
 
+/// Tells whether a call, by its method and address, is refused.
+pub type Refuses = Box<dyn Fn(&str, &url::Url) -> bool>;
+
 /// What of a step's is seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sight {
@@ -340,6 +343,8 @@ pub struct Services {
     pub fake: Option<String>,
     /// In a rehearsal: the folder below which all files are written.
     pub folder: Option<PathBuf>,
+    /// In a test: calls for which nobody listens.
+    pub refuses: Option<Refuses>,
     /// Told of every answer and every object found, before anything is read out of it.
     pub seen: Option<Seen>,
     clients: RefCell<HashMap<(String, usize), Client>>,
@@ -359,10 +364,22 @@ impl Services {
             hosts: None,
             fake: None,
             folder: None,
+            refuses: None,
             seen: None,
             clients: RefCell::default(),
             sessions,
         }
+    }
+
+    /// Where a call really goes: in a test one may go where nobody listens, and is refused.
+    pub fn refused(&self, method: &str, url: url::Url) -> url::Url {
+        const NOBODY: u16 = 1;
+        let mut url = url;
+        if self.refuses.as_ref().is_some_and(|refuses| refuses(method, &url)) {
+            // fails for an address without a host, which is no service's
+            let _ = url.set_port(Some(NOBODY));
+        }
+        url
     }
 
     /// Tells whoever wants to know.

@@ -25,7 +25,9 @@ impl Reader<'_> {
             }
         }
         let none = wrong.is_empty();
-        wrong.into_iter().for_each(|diag| self.gather.report(diag));
+        for diag in wrong {
+            self.gather.report(diag);
+        }
         none
     }
 }

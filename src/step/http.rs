@@ -162,7 +162,7 @@ impl Step for Http {
         Some(&self.on)
     }
 
-    fn call(&self) -> Option<Call<'_>> {
+    fn calls(&self) -> Option<Call<'_>> {
         let wanders = self.redirects > 0 || self.paginate.is_some();
         let (on, method, url) = (&self.on, self.method, &self.url);
         Some(Call { on, method, url, wanders })
@@ -216,6 +216,8 @@ impl Http {
         let (tls, through) = (spec.tls(cx)?, spec.through(cx.scope)?);
         let (url, through) = (&request.url, through.as_ref());
         let client = cx.services.client(on, url, self.redirects, &tls, through).await?;
+        let url = cx.services.refused(self.method, request.url);
+        let request = Request { url, ..request };
         let response =
             client.send(request).await.map_err(|broken| self.broken(cx, &what, &broken))?;
         (cx.trace)(format!("< {}", cx.mask(&answer::head(&response))));

@@ -52,6 +52,9 @@ fn main() {
     if let Some(mode) = arguments.first().and_then(|word| word.strip_prefix("baseline:")) {
         return baseline::run(mode, &arguments[1..]);
     }
+    if arguments.first().is_some_and(|word| word == "serve") {
+        return server::serve_for_ever(Duration::from_millis(latency(&arguments)));
+    }
     let short = arguments.iter().any(|word| word == "--short");
     let rounds = if short { 7 } else { 25 };
     let mut rows = Vec::new();

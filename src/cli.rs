@@ -11,6 +11,7 @@ mod kinds;
 mod list;
 mod load;
 mod log;
+mod many;
 mod new;
 mod out;
 mod plan;
@@ -104,6 +105,9 @@ pub fn main() -> Exit {
     let world = World::real();
     let crash_at = world.var(crate::crash::VARIABLE).and_then(|at| at.parse().ok());
     crate::crash::arm(crash_at.unwrap_or(0));
+    if let Some(ms) = world.var(crate::patience::VARIABLE).and_then(|ms| ms.parse().ok()) {
+        crate::patience::shorten(ms);
+    }
     if let Some(how) = crash_how(&world) {
         crate::crash::by(how);
     }
@@ -128,7 +132,7 @@ pub fn main() -> Exit {
         Command::Log(args) => log::run(&args, global, &world),
         Command::Forget(args) => forget::run(&args, &world),
         Command::Key(args) => key::run(&args, &world),
-        Command::Fake(args) => fake::run(&args, &world),
+        Command::Fake(args) => fake::run(&args, global.verbose, &world),
         Command::Kinds(args) => kinds::run(&args, &world),
         Command::Schema(args) => schema::run(&args, &world),
         Command::Completions(args) => completions::run(&args),

@@ -12,6 +12,7 @@ mod frame;
 mod nested;
 pub mod preview;
 mod recorder;
+mod renew;
 pub mod undo;
 
 use std::cell::RefCell;
@@ -60,6 +61,7 @@ pub struct Engine<'a> {
     pub key: &'a Key,
     /// What the person wants.
     pub options: Options,
+    renewals: renew::Renewals,
 }
 
 /// Why a walk could not even say how it ended.
@@ -92,38 +94,41 @@ impl<'a> Engine<'a> {
         history: History,
         options: Options,
     ) -> Self {
-        Self { runbook, services, history: RefCell::new(history), recorder, key, options }
+        let (history, renewals) = (RefCell::new(history), renew::Renewals::default());
+        Self { runbook, services, history, recorder, key, options, renewals }
     }
 
     /// Walks to the end, or to whatever stops it.
     pub async fn walk(&self) -> Result<Outcome, Broken> {
-        self.warn()?;
+        // A run is there to be resumed from its first moment, and seen to be under way; a power cut
+        // before anything was changed may lose that, and nothing with it.
+        self.recorder.hand_over().await?;
+        self.warn();
         let frame = self.own_frame()?;
         let stopped = self.frame_steps(&frame).await?;
         if stopped == Some(Outcome::Failed) {
             self.always(&frame).await?;
         }
         let outcome = stopped.unwrap_or(Outcome::Done);
-        self.end(outcome)?;
+        self.end(outcome).await?;
         Ok(outcome)
     }
 
     /// Says at each walk where its author has certificates not checked.
-    fn warn(&self) -> Result<(), Broken> {
+    fn warn(&self) {
         for connection in self.runbook.connections.iter().filter(|known| known.insecure) {
             let name = &connection.name;
             let message = format!(
                 "connection `{name}` is `insecure`: certificates are not checked, anybody between may read and change what is sent"
             );
-            self.recorder.say(Event::Warned { message }, Durable::Soon)?;
+            self.recorder.keep(Event::Warned { message });
         }
-        Ok(())
     }
 
     /// Says how the walk ended.
-    pub fn end(&self, outcome: Outcome) -> Result<(), Broken> {
+    pub async fn end(&self, outcome: Outcome) -> Result<(), Broken> {
         let took_ms = self.recorder.walk_ms();
-        Ok(self.recorder.say(Event::Ended { outcome, took_ms }, Durable::Now)?)
+        Ok(self.recorder.say(Event::Ended { outcome, took_ms }, Durable::Now).await?)
     }
 
     /// Walks a frame; nothing if its end was reached.
@@ -209,7 +214,7 @@ impl<'a> Engine<'a> {
         running.extend(waiting.by_ref().take(AT_ONCE).map(|unit| self.wanted_read(unit)));
         while let Some(read) = running.next().await {
             running.extend(waiting.next().map(|unit| self.wanted_read(unit)));
-            if let Some(outcome) = self.conclude(read?)? {
+            if let Some(outcome) = self.conclude(read?).await? {
                 return Ok(Some(outcome));
             }
         }
@@ -232,7 +237,7 @@ impl<'a> Engine<'a> {
         let began = self.recorder.now_ms();
         let got = match Self::wanted(&unit) {
             Ok(true) => {
-                self.begin(&unit)?;
+                self.begin(&unit).await?;
                 self.read(&unit).await.map(Some)
             }
             Ok(false) => Ok(None),
@@ -256,12 +261,12 @@ impl<'a> Engine<'a> {
     }
 
     fn skip(&self, unit: &Unit<'_>) -> Flow {
-        self.tell(Event::Skipped { step: unit.id.clone(), why: Skip::When }, Durable::Soon)?;
+        self.tell(Event::Skipped { step: unit.id.clone(), why: Skip::When });
         Ok(None)
     }
 
     /// The line that says a step has begun.
-    fn begin(&self, unit: &Unit<'_>) -> Result<(), Broken> {
+    async fn begin(&self, unit: &Unit<'_>) -> Result<(), Broken> {
         let none = HashMap::new();
         let cx = self.cx(unit, false, &none, &|_| ());
         let reveal = unit.step.reveal;
@@ -269,16 +274,17 @@ impl<'a> Engine<'a> {
             Some(Ok(title)) => title,
             _ => unit.id.clone(),
         };
-        let _lifted = reveal.then(|| self.services.redactor.lift());
         if unit.step.action.asks() && self.services.terminal.present() {
             // The person may think for hours: until then nothing must be lost.
-            self.recorder.hand_over()?;
+            self.recorder.hand_over().await?;
         }
-        Ok(self.recorder.say(Event::Began { step: unit.id.clone(), title }, Durable::Never)?)
+        let _lifted = reveal.then(|| self.services.redactor.lift());
+        self.recorder.show(Event::Began { step: unit.id.clone(), title });
+        Ok(())
     }
 
     /// The outcome of a read: its gates are judged before it counts as done.
-    fn conclude(&self, read: Read<'_>) -> Flow {
+    async fn conclude(&self, read: Read<'_>) -> Flow {
         let Read { unit, began, got } = read;
         let got = match got {
             Ok(Some(got)) => got,
@@ -291,14 +297,20 @@ impl<'a> Engine<'a> {
         // What a person said is not asked twice, so it must not be lost.
         let asked = unit.step.action.asks() && !self.services.yes;
         let durable = if asked { Durable::Now } else { Durable::Soon };
-        self.done(&unit, began, got, None, durable)?;
+        self.done(&unit, began, got, None, durable).await?;
         Ok(None)
     }
 
-    /// Says an event, and takes it into the history.
-    fn tell(&self, event: Event, durable: Durable) -> Result<(), Broken> {
+    /// Says an event, and takes it into the history; on disk with the next that must be.
+    fn tell(&self, event: Event) {
         self.history.borrow_mut().take(&event);
-        Ok(self.recorder.say(event, durable)?)
+        self.recorder.keep(event);
+    }
+
+    /// The same, for one that may have to be on disk first.
+    async fn tell_as(&self, event: Event, durable: Durable) -> Result<(), Broken> {
+        self.history.borrow_mut().take(&event);
+        Ok(self.recorder.say(event, durable).await?)
     }
 
     fn fail(&self, unit: &Unit<'_>, began: u64, trouble: Trouble) -> Flow {
@@ -306,7 +318,7 @@ impl<'a> Engine<'a> {
         match trouble {
             Trouble::Interrupted => Ok(Some(Outcome::Interrupted)),
             Trouble::Waiting(ask) => {
-                self.tell(Event::Asked { step: unit.id.clone(), ask }, Durable::Soon)?;
+                self.tell(Event::Asked { step: unit.id.clone(), ask });
                 Ok(Some(Outcome::Waiting))
             }
             Trouble::Failed(failure, _) if unit.step.optional && !failure.doubt => {
@@ -322,12 +334,12 @@ impl<'a> Engine<'a> {
         let texts: Vec<String> = fitting.map(|hint| hint.text.clone()).collect();
         failure.hints.extend(texts);
         let asks = failure.doubt && step.already.is_none() && step.effect == Effect::Once;
-        self.tell(Event::Failed { step: unit.id.clone(), failure, took_ms }, Durable::Soon)?;
+        self.tell(Event::Failed { step: unit.id.clone(), failure, took_ms });
         if !asks {
             return Ok(Some(Outcome::Failed));
         }
         let (step, what) = (unit.id.clone(), self.what(unit));
-        self.tell(Event::Doubt { step, what, differs: Vec::new() }, Durable::Soon)?;
+        self.tell(Event::Doubt { step, what, differs: Vec::new() });
         Ok(Some(Outcome::InDoubt))
     }
 
@@ -340,7 +352,8 @@ impl<'a> Engine<'a> {
         }
         let answer = Answer { summary: failure.message.clone(), ..Answer::default() };
         let got = attempt::Got { answer, saved };
-        self.done(unit, began, got, Some(How::Tolerated), Durable::Soon)?;
+        let done = self.done_event(unit, began, got, Some(How::Tolerated))?;
+        self.tell(done);
         Ok(None)
     }
 }

@@ -16,7 +16,7 @@ use crate::jq::{ProgramId, Programs};
 use crate::source::Span;
 use crate::value::Json;
 
-pub use serve::{Asked, Fault, Faults, Served, serve};
+pub use serve::{Asked, Fault, Faults, Listener, Served, serve};
 
 /// A service for rehearsal, parsed and checked.
 #[derive(Debug)]
@@ -26,6 +26,7 @@ pub struct Fake {
     inputs: Vec<(String, Json)>,
     state: Json,
     states: Vec<(String, Json)>,
+    rehearse: Vec<(String, Vec<String>)>,
     programs: Programs,
     routes: Vec<Route>,
     commands: Vec<Command>,
@@ -78,6 +79,12 @@ impl Fake {
     /// The names of the variants of the state that a rehearsal may start in.
     pub fn states(&self) -> impl Iterator<Item = &str> {
         self.states.iter().map(|(name, _)| name.as_str())
+    }
+
+    /// The variants in which a rehearsal of this runbook starts when it is not told another.
+    pub fn usual(&self, runbook: &str) -> &[String] {
+        let found = self.rehearse.iter().find(|(name, _)| name == runbook);
+        found.map_or(&[], |(_, states)| states)
     }
 
     /// How many routes and commands it answers.

@@ -6,6 +6,7 @@
 //! at once if that thread goes on growing.
 
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::Builder;
 use std::time::Duration;
@@ -14,6 +15,20 @@ use crate::exit::Exit;
 
 /// How long one template or program may take: far more than counting lets through.
 const LIMIT: Duration = Duration::from_secs(10);
+
+/// The variable that makes it shorter, in milliseconds: for tests of what never comes back.
+pub const VARIABLE: &str = "RUNBOOK_PATIENCE_MS";
+
+static SHORTER: AtomicU64 = AtomicU64::new(u64::MAX);
+
+/// Waits no longer than this from here on. It cannot be made longer.
+pub fn shorten(ms: u64) {
+    SHORTER.store(ms, Ordering::Relaxed);
+}
+
+fn limit() -> Duration {
+    LIMIT.min(Duration::from_millis(SHORTER.load(Ordering::Relaxed)))
+}
 
 /// How often it is looked after.
 const LOOK: Duration = Duration::from_millis(10);
@@ -38,7 +53,7 @@ pub enum Lost {
 impl std::fmt::Display for Lost {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::TooLong => write!(f, "it took longer than {LIMIT:?}: is it endless?"),
+            Self::TooLong => write!(f, "it took longer than {:?}: is it endless?", limit()),
             Self::TooLarge => write!(f, "it took more than {} MiB of memory", GROWTH.0 >> 20),
             Self::Broken => f.write_str("it could not be run"),
         }
@@ -88,7 +103,7 @@ fn keep(helper: SyncSender<Job>) {
 }
 
 fn wait<T>(take: &Receiver<T>) -> Result<T, Lost> {
-    let looks = LIMIT.as_millis() / LOOK.as_millis();
+    let looks = limit().as_millis() / LOOK.as_millis();
     // most come back before the first look, and little grows until then
     let mut before = None;
     for _ in 0..looks {

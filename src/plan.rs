@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::journal::event::{
-    Decision, Effect, Entry, Event, How, Outcome, Skip, StepRef, StoredMap,
+    Decision, Effect, Entry, Event, How, Outcome, Skip, StepRef, Stored, StoredMap,
 };
 
 /// Where one step of a run stands.
@@ -70,6 +70,10 @@ pub struct History {
     places: HashMap<String, usize>,
     /// All inputs.
     pub inputs: StoredMap,
+    /// Inputs of runbooks that a step uses, renewed on the way: `outer/token`.
+    pub inner: StoredMap,
+    /// Values of inputs, own and inner ones, that a service took no longer.
+    pub refused: BTreeMap<String, Vec<Stored>>,
     /// Whether it was a rehearsal.
     pub rehearsal: bool,
     /// How its last walk ended; none: it is running, or it died.
@@ -140,6 +144,8 @@ impl History {
             Event::Intent { step, effect, what, private } => {
                 self.intent(step, *effect, what, private);
             }
+            Event::Renewed { input, value, .. } => self.renewed(input, value),
+            Event::Refused { step, .. } => self.not_done(step),
             Event::Done { step, how, saved, private, .. } => {
                 let digest = self.digest(step);
                 let (how, saved, private) = (*how, saved.clone(), private.clone());
@@ -191,6 +197,24 @@ impl History {
         if effect > Effect::Read {
             let (what, private) = (what.to_owned(), private.clone());
             self.set(step, Status::InDoubt { what, private });
+        }
+    }
+
+    /// An input has another value from here on; the one it had was refused.
+    fn renewed(&mut self, input: &str, value: &Stored) {
+        let own = !input.contains('/');
+        let inputs = if own { &mut self.inputs } else { &mut self.inner };
+        if let Some(old) = inputs.insert(input.to_owned(), value.clone()) {
+            self.refused.entry(input.to_owned()).or_default().push(old);
+        }
+    }
+
+    /// What was about to be done, or taken back, was refused.
+    fn not_done(&mut self, step: &str) {
+        if self.undo(step) == Some(Undo::InDoubt) {
+            self.undos.remove(step);
+        } else if matches!(self.status(step), Status::InDoubt { .. }) {
+            self.set(step, Status::Pending);
         }
     }
 

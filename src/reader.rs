@@ -111,6 +111,8 @@ pub enum Shape {
     NamedOrJq(&'static [Field]),
     /// A table of tables of values, each under a name of the author's.
     Maps,
+    /// A table of lists of strings, each under a name of the author's.
+    Lists,
     /// A kind's table, as in a step.
     Step,
 }

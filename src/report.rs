@@ -4,6 +4,7 @@
 //! event reaches an output only through `text::Line` or JSON, both of which make control
 //! characters visible. A write that fails is dropped: a closed pipe must not end a run.
 
+use std::collections::HashMap;
 use std::io::Write;
 
 use jiff::tz::TimeZone;
@@ -17,6 +18,7 @@ mod teller;
 // to whom
 mod history;
 mod jsonl;
+mod many;
 mod plain;
 mod terminal;
 // what they stand on
@@ -103,6 +105,16 @@ pub fn terminal(out: Box<dyn Write + Send>, options: Options) -> Box<dyn Report 
 /// Events as JSON lines, in the shape of `docs/events.md`. Traces only with `verbose`.
 pub fn jsonl(out: Box<dyn Write + Send>, options: &Options) -> Box<dyn Report + Send> {
     Box::new(jsonl::Jsonl::new(out, options.verbose))
+}
+
+/// Many runs at once: a line for each that ends, and at the end what went wrong with which.
+/// `places` says of each run where its inputs stand.
+pub fn many(
+    out: Box<dyn Write + Send>,
+    options: Options,
+    places: HashMap<String, String>,
+) -> Box<dyn Report + Send> {
+    Box::new(many::Many::new(out, options, places))
 }
 
 /// Writes at once, so that a reader sees each line when it is said.

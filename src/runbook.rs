@@ -104,6 +104,19 @@ pub enum From {
     File(Template),
 }
 
+impl From {
+    /// Where that is, in words.
+    pub fn words(&self, scope: &crate::scope::Scope) -> String {
+        let path =
+            |file: &Template| file.render_text(scope).unwrap_or_else(|_| file.source().to_owned());
+        match self {
+            Self::Env(name) => format!("environment variable {name}"),
+            Self::Dotenv { file, key } => format!("{key} in {}", path(file)),
+            Self::File(file) => path(file),
+        }
+    }
+}
+
 /// A named set of inputs.
 #[derive(Debug)]
 pub struct Preset {
@@ -168,6 +181,8 @@ pub struct StepDef {
     pub already: Option<Already>,
     /// How to take it back.
     pub undo: Option<Box<dyn Step>>,
+    /// What taking it back twice means; what a kind takes back by itself may be done again.
+    pub undo_effect: Effect,
     /// A digest of its definition.
     pub digest: String,
     /// Every name it reads, its connections' included.

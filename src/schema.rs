@@ -28,7 +28,7 @@ pub fn runbook_with(plugins: &[Rc<Plugin>]) -> Json {
     let mut whole = schema.whole("A runbook", fields::TOP);
     let kinds = KINDS.iter().map(|kind| (kind.name.to_owned(), schema.kind(kind)));
     let own = plugins.iter().map(|plugin| (plugin.command(), plugin_table(&plugin.description)));
-    let action = [("action".to_owned(), schema.table("undo", &[]))];
+    let action = [("action".to_owned(), schema.table("undo", fields::UNDO))];
     let definitions: Map<String, Json> = kinds.chain(own).chain(action).collect();
     set(&mut whole, "definitions", Json::Object(definitions));
     whole
@@ -140,6 +140,9 @@ impl Schema<'_> {
             Shape::Map => json!({ "type": "object" }),
             Shape::Maps => {
                 json!({ "type": "object", "additionalProperties": { "type": "object" } })
+            }
+            Shape::Lists => {
+                json!({ "type": "object", "additionalProperties": one_or_more(&text()) })
             }
             Shape::Texts | Shape::Templates => one_or_more(&text()),
             Shape::Integers => one_or_more(&whole()),

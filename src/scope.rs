@@ -47,6 +47,11 @@ impl Scope {
         self.names.borrow_mut().insert(name.to_owned(), Rc::new(slot));
     }
 
+    /// The scope that all those above it are below of: a runbook's own.
+    pub fn root(&self) -> &Self {
+        self.above.as_deref().map_or(self, Self::root)
+    }
+
     /// The value of a name.
     pub fn get(&self, name: &str) -> Option<Labeled> {
         self.slot(name).map(|slot| slot.value.clone())

@@ -38,14 +38,14 @@ use crate::reader::{Field, Reader, Rules};
 use crate::redact;
 use crate::scope::Scope;
 use crate::template::{RenderError, Template};
-use crate::terminal::Terminal;
+use crate::terminal::{Nobody, Terminal};
 use crate::transport::ssh::{Destination, Fault, Session, Sessions};
-use crate::transport::{Client, Tls};
+use crate::transport::{Client, Jar, Via};
 use crate::value::Labeled;
 use crate::world::World;
-pub use connection::Connection;
+pub use connection::{Connection, Route};
 pub use gate::{Gate, judge};
-pub use http::RULES as HTTP_RULES;
+pub use http::{PART_RULES, RULES as PAGE_RULES};
 pub use manual::{Hand, Manual};
 pub use retry::{Cause, Refusal};
 
@@ -143,6 +143,10 @@ pub trait Step: Debug {
     /// Does it.
     fn run<'a>(&'a self, cx: &'a Cx<'a>) -> Local<'a, Result<Answer, Trouble>>;
 
+    /// Takes back into memory what it left there when it was done, in an earlier walk of the
+    /// run. Only asked of what uses a connection; its outcome is in `private`.
+    fn recall(&self, _cx: &Cx<'_>) {}
+
     /// How a person would do it by hand.
     fn manual(&self, _hand: &Hand<'_>) -> Manual {
         Manual::default()
@@ -186,6 +190,8 @@ pub enum Touch {
     Runs(String),
     /// Writes a file: its path.
     Writes(String),
+    /// Sends a file to a service: its path.
+    Sends(String),
 }
 
 /// A call of a service, told from its text alone.
@@ -254,13 +260,15 @@ pub enum Again {
     MaybeDone,
     /// A call to a service failed: what it came to says the rest.
     Call(Box<Refusal>),
+    /// Nothing was done, as the service takes a value no longer that the connection can renew.
+    Renewed,
 }
 
 impl Again {
     /// Whether a step of this effect may be tried again: a *once* one only if nothing was done.
     pub fn is_safe(&self, effect: Effect) -> bool {
         match self {
-            Self::No => false,
+            Self::No | Self::Renewed => false,
             Self::Safe => true,
             Self::MaybeDone => effect < Effect::Once,
             Self::Call(refusal) => refusal.definite || effect < Effect::Once,
@@ -285,6 +293,15 @@ impl Trouble {
     /// The same, with lines of details.
     pub fn detailed(message: impl Into<String>, details: Vec<String>) -> Self {
         Self::Failed(Failure { details, ..failure(message) }, Again::No)
+    }
+
+    /// The same, if `doubt` then the effect may have happened all the same.
+    #[must_use]
+    pub fn doubtful(mut self, doubt: bool) -> Self {
+        if let Self::Failed(failure, _) = &mut self {
+            failure.doubt |= doubt;
+        }
+        self
     }
 
     /// Adds a hint.
@@ -347,14 +364,15 @@ pub struct Services {
     pub refuses: Option<Refuses>,
     /// Told of every answer and every object found, before anything is read out of it.
     pub seen: Option<Seen>,
-    clients: RefCell<HashMap<(String, usize), Client>>,
-    sessions: Sessions,
+    clients: Rc<RefCell<HashMap<String, Client>>>,
+    jars: RefCell<HashMap<*const Connection, Rc<RefCell<Jar>>>>,
+    sessions: Rc<Sessions>,
 }
 
 impl Services {
     /// Services with no client built yet.
     pub fn new(world: World, terminal: Box<dyn Terminal>, redactor: redact::Shared) -> Self {
-        let sessions = Sessions::new(world.var("PATH").unwrap_or_default());
+        let sessions = Rc::new(Sessions::new(world.var("PATH").unwrap_or_default()));
         Self {
             world,
             terminal,
@@ -366,7 +384,8 @@ impl Services {
             folder: None,
             refuses: None,
             seen: None,
-            clients: RefCell::default(),
+            clients: Rc::default(),
+            jars: RefCell::default(),
             sessions,
         }
     }
@@ -380,6 +399,27 @@ impl Services {
             let _ = url.set_port(Some(NOBODY));
         }
         url
+    }
+
+    /// The services of another run of this process, that has secrets of its own and nobody to
+    /// ask: connections are shared.
+    #[must_use]
+    pub fn beside(&self, redactor: redact::Shared) -> Self {
+        Self {
+            world: self.world.clone(),
+            terminal: Box::new(Nobody),
+            redactor,
+            yes: self.yes,
+            answers: self.answers.clone(),
+            hosts: self.hosts.clone(),
+            fake: self.fake.clone(),
+            folder: self.folder.clone(),
+            clients: Rc::clone(&self.clients),
+            sessions: Rc::clone(&self.sessions),
+            refuses: None,
+            seen: None,
+            jars: RefCell::default(),
+        }
     }
 
     /// Tells whoever wants to know.
@@ -404,29 +444,65 @@ impl Services {
         &self,
         name: &str,
         base: &url::Url,
-        redirects: usize,
-        tls: &Tls,
-        through: Option<&Destination>,
+        route: &Route,
     ) -> Result<Client, Trouble> {
         self.only_the_fake(base)?;
-        let way = match through.filter(|_| self.hosts.is_none()) {
-            Some(to) => {
+        let via = match (&route.through, &route.socket) {
+            _ if self.hosts.is_some() => Via::Direct,
+            (None, None) if self.no_proxies() => Via::Direct,
+            (Some(to), _) => {
                 let session = self.session(to).await?;
                 let port = base.port_or_known_default().unwrap_or_default();
-                Some(session.way(base.host_str().unwrap_or_default(), port).await?)
+                Via::Host(session.way(base.host_str().unwrap_or_default(), port).await?)
             }
-            None => None,
+            (None, Some(socket)) => Via::Socket(socket.clone()),
+            (None, None) => Via::Proxies,
         };
-        let socket = way.as_ref().map(|way| way.socket().display().to_string());
+        let socket = match &via {
+            Via::Host(way) => Some(way.socket()),
+            Via::Socket(path) => Some(&**path),
+            Via::Proxies | Via::Direct => None,
+        };
+        let tls = &route.tls;
         // Runbooks used by a runbook may have connections of the same name and other certificates.
-        let kind = format!("{name} {} {} {tls:?}", base.scheme(), socket.unwrap_or_default());
-        let key = (kind, redirects);
+        let key = format!("{name} {} {socket:?} {tls:?}", base.scheme());
         if let Some(client) = self.clients.borrow().get(&key) {
             return Ok(client.clone());
         }
-        let client = Client::new(base, redirects, tls, way).map_err(Trouble::failed)?;
+        if matches!(via, Via::Proxies) {
+            self.learn_proxies();
+        }
+        let client = Client::new(base, tls, via).map_err(Trouble::failed)?;
         self.clients.borrow_mut().insert(key, client.clone());
         Ok(client)
+    }
+
+    /// Whether `NO_PROXY` names everything. The client takes that for names only, no addresses.
+    fn no_proxies(&self) -> bool {
+        let named = self.world.var("NO_PROXY").or_else(|| self.world.var("no_proxy"));
+        named.is_some_and(|named| named.split(',').any(|one| one.trim() == "*"))
+    }
+
+    /// What must not be shown of the proxies that the environment names: their passwords.
+    fn learn_proxies(&self) {
+        for name in ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"] {
+            let (lower, upper) = (name.to_lowercase(), name);
+            for value in [self.world.var(&lower), self.world.var(upper)].into_iter().flatten() {
+                let Some(password) = value.rsplit_once('@').and_then(|(user, _)| {
+                    user.rsplit_once("//").map_or(user, |(_, user)| user).split_once(':')
+                }) else {
+                    continue;
+                };
+                // one too short to be found is found by nobody else either
+                let _ = self.redactor.add_json(&password.1.into());
+            }
+        }
+    }
+
+    /// The cookies of a connection, as long as this walk lasts.
+    pub fn jar(&self, connection: &Rc<Connection>) -> Rc<RefCell<Jar>> {
+        // one of the same name in a used runbook is another one
+        Rc::clone(self.jars.borrow_mut().entry(Rc::as_ptr(connection)).or_default())
     }
 
     /// In a rehearsal nothing but the fake is called: a runbook may have a real address written
@@ -457,11 +533,17 @@ impl Services {
 }
 
 /// Where a rehearsal has a file: its folder stands for the root, and for the place where the
-/// program was started. No path leads out of it.
+/// program was started; `home` in it for the person's own, wherever that is. No path leads out of it.
 pub fn rehearsed(folder: &Path, path: &str, world: &World) -> PathBuf {
     let path = world.expand_home(path);
+    let at_home = || {
+        let home = world.home.as_deref().filter(|home| home.parent().is_some())?;
+        Some(Path::new("home").join(path.strip_prefix(home).ok()?))
+    };
+    let below = path.strip_prefix(folder).ok().map(Path::to_path_buf);
+    let path = below.or_else(at_home).unwrap_or_else(|| path.clone());
     let mut parts = Vec::new();
-    for part in path.strip_prefix(folder).unwrap_or(&path).components() {
+    for part in path.components() {
         match part {
             Component::Normal(name) => parts.push(name),
             Component::ParentDir => drop(parts.pop()),
@@ -503,6 +585,8 @@ pub struct Cx<'a> {
     pub step: &'a str,
     /// What its author says about it, Markdown.
     pub about: &'a str,
+    /// What the step may do to the world.
+    pub effect: Effect,
     /// The names it may read.
     pub scope: &'a Scope,
     /// What all steps share.

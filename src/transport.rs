@@ -3,16 +3,24 @@
 //! The distinction that matters to the journal is made here: was the request never sent
 //! (nothing happened), or sent and not answered (it may have happened)?
 
+mod cookies;
+mod redirect;
 pub mod ssh;
 mod tls;
+mod upload;
 
+use std::cell::RefCell;
+use std::path::PathBuf;
+use std::rc::Rc;
 use std::time::{Duration, UNIX_EPOCH};
 
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::{COOKIE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::redirect::Policy;
 
 use crate::crash;
+pub use cookies::{Cookie, Jar};
 pub use tls::Tls;
+pub use upload::{Payload, Piece};
 
 /// The largest body taken, in bytes.
 pub const BODY_LIMIT: usize = 10 * 1024 * 1024;
@@ -33,9 +41,22 @@ pub struct Request {
     /// Header names and values.
     pub headers: Vec<(String, String)>,
     /// The body.
-    pub body: Option<Vec<u8>>,
+    pub body: Option<Payload>,
     /// How long the whole exchange may take.
     pub timeout: Duration,
+    /// How many redirects are followed, to the same origin only; with none they are answers.
+    pub redirects: usize,
+    /// The cookies it sends, and where those go that its answers set.
+    pub cookies: Option<Cookies>,
+}
+
+/// A jar for one request.
+#[derive(Debug, Clone)]
+pub struct Cookies {
+    /// The connection's jar.
+    pub jar: Rc<RefCell<Jar>>,
+    /// The time, in milliseconds since the Unix epoch.
+    pub now_ms: i64,
 }
 
 /// An answer, whole.
@@ -47,6 +68,11 @@ pub struct Response {
     pub headers: Vec<(String, String)>,
     /// The body, unpacked.
     pub body: Vec<u8>,
+    /// The cookies that it and the redirects before it set.
+    pub cookies: Vec<Cookie>,
+    /// Whether a redirect before it turned the request into a GET: then it tells nothing of
+    /// what was asked for first.
+    pub turned: bool,
 }
 
 impl Response {
@@ -73,6 +99,8 @@ impl Response {
 /// Why there is no answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Broken {
+    /// The request cannot even be made, and never will.
+    Unmade(String),
     /// The request was never sent: nothing can have happened.
     NotSent(String),
     /// The same: the way through another host does not lead there.
@@ -86,10 +114,21 @@ pub enum Broken {
 }
 
 impl Broken {
+    /// The same, after a request that was answered with a redirect: that was sent.
+    fn late(self) -> Self {
+        match self {
+            Self::Unmade(_) | Self::NotSent(_) | Self::NoWay(_) => {
+                Self::NoAnswer(format!("after a redirect: {}", self.message()))
+            }
+            other => other,
+        }
+    }
+
     /// What went wrong, one line.
     pub fn message(&self) -> &str {
         match self {
-            Self::NotSent(text)
+            Self::Unmade(text)
+            | Self::NotSent(text)
             | Self::NoAnswer(text)
             | Self::TooLate(text)
             | Self::BadAnswer(text) => text,
@@ -98,28 +137,43 @@ impl Broken {
     }
 }
 
+/// Takes the body of an answer as it comes, instead of memory.
+pub trait Taker {
+    /// Whether it takes the body of an answer with this status.
+    fn wants(&self, status: u16) -> bool;
+
+    /// Takes what has come; fails with what is wrong, one line.
+    fn take(&mut self, chunk: &[u8]) -> Result<(), String>;
+}
+
 /// A client with its kept connections.
 #[derive(Debug, Clone)]
 pub struct Client {
     inner: reqwest::Client,
 }
 
+/// How a service is reached.
+#[derive(Debug, Clone)]
+pub enum Via {
+    /// Directly, or through the proxies that the environment names.
+    Proxies,
+    /// Directly, whatever the environment says.
+    Direct,
+    /// Through a unix socket of this machine.
+    Socket(PathBuf),
+    /// Through another host; the way must lead to the base.
+    Host(ssh::Way),
+}
+
 impl Client {
     /// A client for a base URL; TLS roots are loaded only if it may need them.
-    /// `redirects` is how many are followed, to the same host only. With a `way` every
-    /// connection goes through another host, whatever the URL says: it must lead to the base.
-    pub fn new(
-        base: &url::Url,
-        redirects: usize,
-        tls: &Tls,
-        way: Option<ssh::Way>,
-    ) -> Result<Self, String> {
+    pub fn new(base: &url::Url, tls: &Tls, via: Via) -> Result<Self, String> {
         let builder = reqwest::Client::builder()
             .user_agent(concat!("runbook/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(CONNECT_TIMEOUT)
             .tcp_nodelay(true)
             .http1_max_headers(HEADERS)
-            .redirect(policy(redirects));
+            .redirect(Policy::none());
         install_provider();
         let builder = if base.scheme() == "https" {
             tls.apply(builder)?
@@ -127,9 +181,13 @@ impl Client {
             // a redirect never leaves the scheme, so that nothing needs the authorities
             builder.tls_certs_only([])
         };
-        let builder = match way {
-            Some(way) => builder.unix_socket(way.socket()).connector_layer(ssh::Reached(way)),
-            None => builder,
+        let builder = match via {
+            Via::Proxies => builder,
+            Via::Direct => builder.no_proxy(),
+            Via::Socket(path) => builder.no_proxy().unix_socket(path),
+            Via::Host(way) => {
+                builder.no_proxy().unix_socket(way.socket()).connector_layer(ssh::Reached(way))
+            }
         };
         let inner = builder.build().map_err(|error| root_cause(&error))?;
         Ok(Self { inner })
@@ -137,12 +195,59 @@ impl Client {
 
     /// Sends a request and takes the whole answer.
     pub async fn send(&self, request: Request) -> Result<Response, Broken> {
+        self.send_for(request, None).await
+    }
+
+    /// The same; a body that the `taker` wants goes there.
+    pub async fn send_for(
+        &self,
+        request: Request,
+        taker: Option<&mut dyn Taker>,
+    ) -> Result<Response, Broken> {
         let timeout = request.timeout;
-        let built = self.build(request).map_err(Broken::NotSent)?;
+        let built = self.build(request.clone()).map_err(Broken::Unmade)?;
         crash::point();
-        let answer = tokio::time::timeout(timeout, self.exchange(built)).await;
+        let answer = tokio::time::timeout(timeout, self.follow(request, built, taker)).await;
         crash::point();
         answer.unwrap_or_else(|_| Err(Broken::TooLate(format!("no answer within {timeout:?}"))))
+    }
+
+    /// Sends it, and what its redirects lead to: so many, and to the same origin only.
+    async fn follow(
+        &self,
+        mut request: Request,
+        mut built: reqwest::Request,
+        mut taker: Option<&mut dyn Taker>,
+    ) -> Result<Response, Broken> {
+        let (mut set, mut turned) = (Vec::new(), false);
+        for followed in 0.. {
+            // the type's own way to lend it again is no method of an option
+            let lent = taker.as_mut().map(|taker| &mut **taker as &mut dyn Taker);
+            let answer = self.exchange(built, lent).await;
+            let mut response =
+                answer.map_err(|broken| if turned { broken.late() } else { broken })?;
+            if let Some(cookies) = &request.cookies {
+                let headers = response.headers.iter().filter(|(name, _)| name == "set-cookie");
+                let headers = headers.map(|(_, value)| value.as_str());
+                let mut jar = cookies.jar.borrow_mut();
+                set.extend(jar.take(&request.url, headers, cookies.now_ms));
+            }
+            match redirect::next(&request, &response).map_err(Broken::BadAnswer)? {
+                Some(_) if followed >= request.redirects => {
+                    return Err(Broken::BadAnswer("too many redirects".to_owned()));
+                }
+                Some(next) => {
+                    turned |= next.method != request.method;
+                    request = next;
+                }
+                None => {
+                    (response.cookies, response.turned) = (set, turned);
+                    return Ok(response);
+                }
+            }
+            built = self.build(request.clone()).map_err(Broken::BadAnswer)?;
+        }
+        Err(Broken::BadAnswer("too many redirects".to_owned()))
     }
 
     fn build(&self, request: Request) -> Result<reqwest::Request, String> {
@@ -157,14 +262,28 @@ impl Client {
             })?;
             headers.append(key, value);
         }
+        if let Some(cookies) = &request.cookies
+            && let Some(all) = cookies.jar.borrow().header(&request.url, cookies.now_ms)
+        {
+            let value = match headers.get(COOKIE).and_then(|own| own.to_str().ok()) {
+                Some(own) => format!("{own}; {all}"),
+                None => all,
+            };
+            let value = HeaderValue::from_str(&value).map_err(|_| "a cookie is no header")?;
+            headers.insert(COOKIE, value);
+        }
         let mut builder = self.inner.request(method, request.url).headers(headers);
         if let Some(body) = request.body {
-            builder = builder.body(body);
+            builder = builder.body(body.open()?);
         }
         builder.build().map_err(|error| root_cause(&error))
     }
 
-    async fn exchange(&self, request: reqwest::Request) -> Result<Response, Broken> {
+    async fn exchange(
+        &self,
+        request: reqwest::Request,
+        taker: Option<&mut dyn Taker>,
+    ) -> Result<Response, Broken> {
         let mut answer = self.inner.execute(request).await.map_err(|error| broken(&error))?;
         let status = answer.status().as_u16();
         let headers = answer
@@ -174,42 +293,36 @@ impl Client {
                 (key.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
             })
             .collect();
+        let mut taker = taker.filter(|taker| taker.wants(status));
         let mut body = Vec::new();
         loop {
-            match answer.chunk().await {
-                Ok(Some(chunk)) if body.len() + chunk.len() > BODY_LIMIT => {
+            match (answer.chunk().await, &mut taker) {
+                (Ok(Some(chunk)), Some(taker)) => {
+                    taker.take(&chunk).map_err(Broken::BadAnswer)?;
+                }
+                (Ok(Some(chunk)), None) if body.len() + chunk.len() > BODY_LIMIT => {
                     let limit = BODY_LIMIT / (1024 * 1024);
                     return Err(Broken::BadAnswer(format!(
                         "the answer is larger than {limit} MiB"
                     )));
                 }
-                Ok(Some(chunk)) => body.extend_from_slice(&chunk),
-                Ok(None) => return Ok(Response { status, headers, body }),
-                Err(error) => {
+                (Ok(Some(chunk)), None) => body.extend_from_slice(&chunk),
+                (Ok(None), _) => {
+                    return Ok(Response {
+                        status,
+                        headers,
+                        body,
+                        cookies: Vec::new(),
+                        turned: false,
+                    });
+                }
+                (Err(error), _) => {
                     let cause = root_cause(&error);
                     return Err(Broken::NoAnswer(format!("the answer broke off: {cause}")));
                 }
             }
         }
     }
-}
-
-fn policy(redirects: usize) -> Policy {
-    if redirects == 0 {
-        return Policy::none();
-    }
-    Policy::custom(move |attempt| {
-        let from = attempt.previous().last().cloned();
-        if attempt.previous().len() > redirects {
-            return attempt.error("too many redirects");
-        }
-        match from {
-            Some(from) if from.origin() != attempt.url().origin() => {
-                attempt.error("a redirect to another host or scheme is not followed")
-            }
-            _ => attempt.follow(),
-        }
-    })
 }
 
 fn install_provider() {
@@ -255,7 +368,8 @@ mod tests {
 
     fn asks(headers: &[(&str, &str)]) -> Option<Duration> {
         let headers = headers.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
-        Response { status: 503, headers, body: Vec::new() }.retry_after(NOW)
+        Response { status: 503, headers, body: Vec::new(), cookies: Vec::new(), turned: false }
+            .retry_after(NOW)
     }
 
     #[test]

@@ -174,6 +174,48 @@ fn more_providers_than_the_server_gives_at_once_are_all_listed() {
     assert_eq!(listed[249]["problems"], json!(["no application"]));
 }
 
+#[test]
+fn a_name_that_does_not_exist_is_told_before_anything_is_made() {
+    let env = Env::new();
+    let served = server(&[], |_| ());
+    let inputs = json!({
+        "service_url": "https://no-such-name.invalid",
+        "authentik_url": served.url(),
+        "authentik_token": TOKEN,
+        "credentials_file": env.path("credentials"),
+    });
+    fs::write(env.path("inputs.json"), inputs.to_string()).unwrap();
+    let given = ["--preset", "vaultwarden", "--inputs", "inputs.json"];
+    let mut args = vec!["run", "add-oidc", "--input", "service_url=https://no-such-name.invalid"];
+    args.extend(given);
+    args.push("--yes");
+    let output = env.run(&args);
+    assert_eq!(output.code, Some(1), "{output:?}");
+    assert!(output.stderr.contains("error: step `resolve_service` failed"), "{}", output.stderr);
+    assert!(output.stderr.contains("expose the service first"), "{}", output.stderr);
+    assert!(served.asked().iter().all(|asked| asked.method != "POST"), "{:?}", served.asked());
+}
+
+/// Whatever the page calls by a name of the runbooks is there under that name.
+#[test]
+fn what_the_page_names_is_in_the_runbooks() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = fs::read_to_string(root.join("docs/authentik.md")).unwrap();
+    let mut texts = String::new();
+    for entry in fs::read_dir(root.join("runbooks/authentik")).unwrap() {
+        texts += &fs::read_to_string(entry.unwrap().path()).unwrap();
+    }
+    let words: std::collections::HashSet<&str> =
+        texts.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').collect();
+    let named = page.split('`').skip(1).step_by(2);
+    let named = named.filter(|name| {
+        name.contains('_') && name.chars().all(|c| c.is_ascii_lowercase() || c == '_')
+    });
+    let (there, missing): (Vec<&str>, Vec<&str>) = named.partition(|name| words.contains(name));
+    assert!(missing.iter().all(|name| *name == "apply_…" || *name == "fix_…"), "{missing:?}");
+    assert!(there.len() > 50, "only {} names were found", there.len());
+}
+
 #[cfg(unix)]
 fn owner_only(file: &std::path::Path) {
     use std::os::unix::fs::PermissionsExt;

@@ -165,3 +165,16 @@ fn kinds_and_schemas_are_printed() {
         assert_eq!(schema["type"], "object");
     }
 }
+
+#[test]
+fn a_case_that_makes_a_secret_and_writes_below_home_ends_the_same_when_killed() {
+    let env = Env::new();
+    let book = "format = 1\nname = \"keep\"\n[[steps]]\nid = \"pw\"\ngenerate = \"password\"\n\
+                [[steps]]\nid = \"keep\"\nappend = { file = \"~/keep.env\", text = \"PW={{ pw }}\" }\n";
+    std::fs::write(env.path("keep.toml"), book).unwrap();
+    std::fs::write(env.path("fake.toml"), "format = 1\n").unwrap();
+    let case = "format = 1\n[[cases]]\nname = \"kept\"\n[cases.expect.files]\n\"~/keep.env\" = \"PW={{ pw }}\\n\"\n";
+    std::fs::write(env.path("keep.test.toml"), case).unwrap();
+    ends(&env.run(&["test", "keep.toml"]), 0);
+    ends(&env.run(&["test", "keep.toml", "--crash"]), 0);
+}

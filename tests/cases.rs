@@ -25,6 +25,7 @@ cases! {
     add_oidc_lost_answer
     add_oidc_missing_flows
     add_oidc_no_signing_key
+    add_oidc_no_token
     add_oidc_reserved_slug
     add_oidc_undo
     add_oidc_wrong_token
@@ -41,6 +42,7 @@ cases! {
     doubt_inside
     doubt_killed
     doubt_redo
+    each
     eight_mistakes
     fake_command
     flags_that_change_nothing
@@ -51,6 +53,7 @@ cases! {
     input_precedence
     interrupted
     interrupted_read
+    item_in_title
     jsonl
     killed
     list
@@ -68,6 +71,10 @@ cases! {
     rehearse_writes
     remove_oidc_after_add
     remove_oidc_token_expired
+    renewed_in_used
+    renewed_mistakes
+    renewed_nothing_new
+    renewed_token
     resume_after_failure
     retry_and_until
     reveal
@@ -82,6 +89,7 @@ cases! {
     undo_append
     undo_in_doubt
     undo_remove
+    undo_repeatable
     undo_resumed
     undo_undecided
     undo_updated

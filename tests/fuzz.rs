@@ -1,5 +1,5 @@
 //! Random and mutated input never panics: the parser, template spans, jq, answers, the
-//! redactor, the journal.
+//! redactor, the journal, fakes and test files.
 //!
 //! Each runs for a second or two, or for `RUNBOOK_FUZZ_SECONDS`. What was found stands in
 //! `FOUND` and is tried first.
@@ -7,12 +7,14 @@
 #![expect(clippy::print_stdout, reason = "the counts are what a long run is for")]
 
 use std::collections::BTreeMap;
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+use runbook::fake::Fake;
 use runbook::journal::event::{Entry, Event, Outcome};
 use runbook::journal::store::Store;
 use runbook::jq::{self, Program, Programs};
@@ -21,6 +23,7 @@ use runbook::runbook::Runbook;
 use runbook::scope::Scope;
 use runbook::source::Source;
 use runbook::template::{Expr, Template};
+use runbook::transport::{Client, Request, Tls, Via};
 use runbook::value::Labeled;
 
 /// Inputs on which something once went wrong, or nearly.
@@ -62,6 +65,8 @@ fn rand_seed() -> [u8; 32] {
 }
 
 const BOOK: &str = include_str!("../runbooks/authentik/add-oidc.toml");
+const FAKE: &str = include_str!("../runbooks/authentik/fake.toml");
+const TESTS: &str = include_str!("../runbooks/authentik/add-oidc.test.toml");
 
 /// Pieces of what authors write, so that random text gets past the first character.
 const WORDS: &[&str] = &[
@@ -137,11 +142,11 @@ fn soup() -> impl Strategy<Value = String> {
     ]
 }
 
-/// A real runbook with a few places changed.
-fn mutated() -> impl Strategy<Value = String> {
+/// A real file with a few places changed.
+fn mutated(whole: &'static str) -> impl Strategy<Value = String> {
     let cuts = prop::collection::vec((any::<prop::sample::Index>(), 0..60_usize, soup()), 1..5);
-    cuts.prop_map(|cuts| {
-        let mut text = BOOK.to_owned();
+    cuts.prop_map(move |cuts| {
+        let mut text = whole.to_owned();
         for (at, length, with) in cuts {
             let mut start = at.index(text.len());
             while !text.is_char_boundary(start) {
@@ -171,7 +176,28 @@ fn the_parser_takes_any_text() {
     for text in FOUND {
         parse(text);
     }
-    fuzz("parser", prop_oneof![soup(), mutated(), mutated()], |text| parse(&text));
+    fuzz("parser", prop_oneof![soup(), mutated(BOOK), mutated(BOOK)], |text| parse(&text));
+}
+
+#[test]
+fn fakes_and_test_files_may_hold_any_text() {
+    let read = |text: &str| {
+        let source = Source::new("x.toml", text);
+        for mistakes in [Fake::parse(&source).err(), runbook::testing::parse(&source).err()] {
+            let _ = runbook::diag::render(&source, &mistakes.unwrap_or_default(), false);
+        }
+    };
+    for text in FOUND {
+        read(text);
+    }
+    let texts = prop_oneof![soup(), mutated(FAKE), mutated(TESTS), mutated(TESTS)];
+    fuzz("fakes and tests", texts, |text| read(&text));
+}
+
+/// A panic on a helper's thread comes back as this.
+fn unbroken(message: &str, text: &str) {
+    let lost = runbook::patience::Lost::Broken.to_string();
+    assert!(!message.contains(&lost), "{text:?}: {message}");
 }
 
 fn template(text: &str) {
@@ -181,7 +207,9 @@ fn template(text: &str) {
         for read in template.reads() {
             assert!(text.get(read.range.clone()).is_some(), "a place that is none in {text:?}");
         }
-        let _ = template.render(&scope);
+        if let Err(error) = template.render(&scope) {
+            unbroken(&error.0, text);
+        }
     }
     if let Err(mistake) = Expr::parse(text) {
         assert!(text.get(mistake.range).is_some(), "a place that is none in {text:?}");
@@ -200,7 +228,10 @@ fn program(code: &str, input: &serde_json::Value) {
     if let Ok(program) = Program::parse(code) {
         let mut programs = Programs::default();
         let id = programs.add(program);
-        let _ = programs.run(id, &|_| Some(jq::from_json(input)), jq::from_json(input));
+        let run = programs.run(id, &|_| Some(jq::from_json(input)), jq::from_json(input));
+        if let Err(error) = run {
+            unbroken(&error.message, code);
+        }
     }
 }
 
@@ -227,6 +258,75 @@ fn answers_of_any_bytes_are_taken_or_refused() {
             let _ = jq::to_json(&value);
         }
         let _ = runbook::printable::printable(&String::from_utf8_lossy(&bytes));
+    });
+}
+
+/// Parts of what a server may send, so that random bytes get past the status line.
+const SENT: &[&str] = &[
+    "HTTP/1.1 200 OK\r\n",
+    "HTTP/1.1 302 Found\r\n",
+    "HTTP/1.0 500 \u{e9}\r\n",
+    "Content-Length: 5\r\n",
+    "Content-Length: -1\r\n",
+    "Transfer-Encoding: chunked\r\n",
+    "Content-Encoding: gzip\r\n",
+    "Content-Type: application/json\r\n",
+    "Location: ",
+    "/x\r\n",
+    "//\r\n",
+    "http://[::1\r\n",
+    "Set-Cookie: a=b\r\n",
+    "x: ",
+    "\r\n",
+    "\n",
+    "\r\n\r\n",
+    "5\r\n",
+    "0\r\n\r\n",
+    "fffffffff\r\n",
+    "{\"a\":",
+    "[1,2]",
+    "\u{1f}\u{8b}\u{8}",
+    "\0",
+];
+
+#[test]
+fn a_server_may_send_any_bytes() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = url::Url::parse(&format!("http://{}/", listener.local_addr().unwrap())).unwrap();
+    let answer = Arc::new(Mutex::new(Vec::new()));
+    let sent = Arc::clone(&answer);
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let _ = stream.read(&mut [0; 4096]);
+            // who has heard enough hangs up
+            let _ = stream.write_all(&sent.lock().unwrap());
+        }
+    });
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let client = Client::new(&url, &Tls::default(), Via::Direct).unwrap();
+    let part = prop_oneof![
+        3 => prop::sample::select(SENT).prop_map(|part| part.as_bytes().to_vec()),
+        1 => prop::collection::vec(any::<u8>(), 0..20),
+    ];
+    let parts = prop::collection::vec(part, 0..20);
+    fuzz("answers over HTTP", parts, |parts| {
+        let mut bytes = b"HTTP/1.1 200 OK\r\n".to_vec();
+        bytes.extend(parts.concat());
+        *answer.lock().unwrap() = bytes;
+        let request = Request {
+            method: "GET".to_owned(),
+            url: url.clone(),
+            headers: Vec::new(),
+            body: None,
+            timeout: Duration::from_secs(5),
+            redirects: 3,
+            cookies: None,
+        };
+        match runtime.block_on(client.send(request)) {
+            Ok(answer) => drop(jq::parse_body(&answer.body).map(|value| jq::to_json(&value))),
+            Err(broken) => assert!(!broken.message().is_empty()),
+        }
     });
 }
 

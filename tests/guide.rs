@@ -17,7 +17,6 @@ use super::support::transcript;
 
 const GUIDE: &str = include_str!("../docs/format.md");
 const FAKES: &str = include_str!("../docs/fake.md");
-const HTTP: &str = include_str!("../docs/http.md");
 const README: &str = include_str!("../README.md");
 
 /// The fenced blocks of a page: what stands behind the fence, and the text.
@@ -144,25 +143,6 @@ fn what_other_pages_show_parses() {
     }
 }
 
-/// The runbook that the page about HTTP makes, and its fake.
-fn http_page() -> [String; 2] {
-    let pieces = blocks(HTTP).into_iter().flat_map(|(_, text)| [text, "\n\n"]);
-    let book = ["format = 1\nname = \"http\"\n"].into_iter().chain(pieces).collect();
-    [book, include_str!("data/http-fake.toml").to_owned()]
-}
-
-#[test]
-fn the_page_about_http_is_a_runbook_that_is_rehearsed() {
-    let env = Env::new();
-    let [book, fake] = http_page();
-    std::fs::write(env.path("http.toml"), book).unwrap();
-    std::fs::write(env.path("fake.toml"), fake).unwrap();
-    for args in [&["check", "http.toml"][..], &["rehearse", "http.toml", "--yes", "--trust"]] {
-        let output = env.run(args);
-        assert_eq!(output.code, Some(0), "{args:?}:\n{}{}", output.stderr, output.stdout);
-    }
-}
-
 #[test]
 fn every_example_of_a_kind_parses() {
     for kind in KINDS {
@@ -185,7 +165,6 @@ fn around(example: &str) -> String {
     ];
     let inputs: Vec<String> = names.iter().map(|name| format!("[inputs.{name}]\n")).collect();
     let connection = "[connections.api]\nbase = \"https://api.example.com/\"\n";
-    let connection = if example.contains("[connections.api]") { "" } else { connection };
     format!("format = 1\nname = \"example\"\n{}{connection}{example}", inputs.concat())
 }
 
@@ -267,9 +246,7 @@ fn formats() -> [(&'static str, Keys); 3] {
 
 #[test]
 fn every_key_of_the_format_is_in_the_reference() {
-    let pages = [parts().1, HTTP];
-    let words: BTreeSet<&str> =
-        pages.iter().flat_map(|page| page.split('`').skip(1).step_by(2)).collect();
+    let words: BTreeSet<&str> = parts().1.split('`').skip(1).step_by(2).collect();
     for (format, keys) in formats() {
         let word = |key: &String| key.rsplit('.').next().is_some_and(|key| words.contains(key));
         let missing: Vec<_> = keys.iter().filter(|key| !word(key)).collect();
@@ -317,7 +294,6 @@ fn every_key_of_the_format_is_in_a_file_that_a_test_runs() {
     }
     let names = ["reference.toml", "fake.toml", "reference.test.toml"].map(str::to_owned);
     files.extend(names.into_iter().zip(assembled()));
-    files.push(("http.toml".to_owned(), http_page()[0].clone()));
     let mut seen: [Keys; 3] = Default::default();
     for (name, text) in files {
         // those that show what is no TOML

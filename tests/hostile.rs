@@ -8,13 +8,38 @@ use std::io::{BufRead as _, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Stdio};
 use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use crate::support::env::Env;
+use crate::support::stand::each;
 
-/// What no attack may pass: memory in MiB, and time.
+/// What no attack may pass, in MiB.
 const MEMORY: u64 = 800;
-const TIME: Duration = Duration::from_secs(30);
+
+/// When an attack has won: far beyond every limit, so that a busy machine does not decide.
+const TIME: Duration = Duration::from_mins(3);
+
+/// How long an author's program may take here, in milliseconds. What counts lets through ends
+/// much sooner; what only time ends, ends here.
+const PATIENCE: &str = "1500";
+
+/// How a limit on an author's program is told, which one stops it first depends on the machine.
+const LIMITS: &[&str] = &[
+    "it took longer than",
+    "more than",
+    "ran out of fuel",
+    "too large",
+    "too many elements",
+    "at most 65536 bytes",
+    "recursion limit",
+    "calls itself",
+    "is not available",
+    "unknown name",
+    "unknown statement",
+    "invalid operation",
+    "cannot use",
+];
 
 /// What came of one attack.
 struct Ended {
@@ -30,6 +55,7 @@ struct Ended {
 fn watch(env: &Env, name: &str, args: &[&str]) -> Ended {
     let began = Instant::now();
     let mut command = env.command(args);
+    command.env(runbook::patience::VARIABLE, PATIENCE);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
     let (err, out) = (drain(child.stderr.take().unwrap()), drain(child.stdout.take().unwrap()));
@@ -39,7 +65,7 @@ fn watch(env: &Env, name: &str, args: &[&str]) -> Ended {
         if began.elapsed() > TIME {
             child.kill().unwrap();
         }
-        std::thread::sleep(Duration::from_millis(2));
+        std::thread::sleep(Duration::from_millis(5));
     }
     let code = child.wait().unwrap().code();
     let text = format!("{}{}", err.recv().unwrap(), out.recv().unwrap());
@@ -65,12 +91,29 @@ fn high_water(child: &Child) -> u64 {
     kib.unwrap_or(0) / 1024
 }
 
+/// Tries all of these, several at once; what came of each, in their order.
+fn all<T: Sync>(
+    attacks: &[T],
+    attempt: impl Fn(&T) -> (Ended, &'static str) + Sync,
+) -> Vec<(Ended, &'static str)> {
+    let ended = Mutex::new(Vec::new());
+    let places: Vec<usize> = (0..attacks.len()).collect();
+    each(&places, |place| {
+        let one = attempt(&attacks[*place]);
+        ended.lock().unwrap().push((*place, one));
+    });
+    let mut ended = ended.into_inner().unwrap();
+    ended.sort_by_key(|(place, _)| *place);
+    ended.into_iter().map(|(_, one)| one).collect()
+}
+
 /// Prints the figures and demands that they are in bounds.
 fn judge(all: &[(Ended, &str)]) {
     let mut wrong = Vec::new();
     for (ended, says) in all {
         let told = |line: &&str| match *says {
-            "" => ["failed:", "error", "done", "note"].iter().any(|word| line.contains(word)),
+            "" if ended.code == Some(0) => line.starts_with("done "),
+            "" => LIMITS.iter().any(|limit| line.contains(limit)),
             says => line.contains(says),
         };
         let line = ended.text.lines().find(told).unwrap_or("-");
@@ -92,8 +135,11 @@ fn judge(all: &[(Ended, &str)]) {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// What a server does to whoever asks it.
+type Attack = Arc<dyn Fn(&mut TcpStream) -> std::io::Result<()> + Send + Sync>;
+
 /// A server that reads a request's head and then does its worst.
-fn server(attack: impl Fn(&mut TcpStream) -> std::io::Result<()> + Send + 'static) -> String {
+fn server(attack: Attack) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     std::thread::spawn(move || {
@@ -130,14 +176,20 @@ fn book(url: &str) -> String {
 
 const JSON: &str = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n";
 
-fn run(
-    name: &str,
-    attack: impl Fn(&mut TcpStream) -> std::io::Result<()> + Send + 'static,
-) -> Ended {
+fn run(name: &str, attack: Attack) -> Ended {
     let mut env = Env::new();
     env.set("TOKEN", "tok-0123456789");
     std::fs::write(env.path("b.toml"), book(&server(attack))).unwrap();
     watch(&env, name, &["run", "./b.toml", "-v"])
+}
+
+/// An attack, its name, and what is said when its limit is hit.
+fn attack(
+    name: &'static str,
+    attack: impl Fn(&mut TcpStream) -> std::io::Result<()> + Send + Sync + 'static,
+    says: &'static str,
+) -> (&'static str, Attack, &'static str) {
+    (name, Arc::new(attack), says)
 }
 
 /// Sends a head, then the same piece until nobody listens any more.
@@ -195,118 +247,101 @@ fn every_hostile_answer_ends_soon_and_small() {
     let mut ansi = b"{\"error\": \"".to_vec();
     ansi.extend(b"\\u001b[2J\\u001b]0;owned\\u0007\\u202eevil\\r\\nok    call  forged\"}");
     let to = |location: &str| format!("HTTP/1.1 302 Found\r\nLocation: {location}\r\n");
-    judge(&[
-        (
-            run(
-                "a body without an end",
-                endless(format!("{JSON}Content-Length: 1000000000000\r\n\r\n"), vec![b'1'; 65536]),
-            ),
+    let attacks = [
+        attack(
+            "a body without an end",
+            endless(format!("{JSON}Content-Length: 1000000000000\r\n\r\n"), vec![b'1'; 65536]),
             large,
         ),
-        (run("chunks without an end", endless(chunked.clone(), chunk)), large),
-        (
-            run("a chunk size of all memory", endless(chunked, b"ffffffffffffffff\r\n1".to_vec())),
+        attack("chunks without an end", endless(chunked.clone(), chunk), large),
+        attack(
+            "a chunk size of all memory",
+            endless(chunked, b"ffffffffffffffff\r\n1".to_vec()),
             "call",
         ),
-        (run("a gzip bomb of 512 MiB", whole(gzip.clone(), bomb())), large),
-        (run("gzip that is none", whole(gzip, b"\x1f\x8b\x08garbage".to_vec())), "broke off"),
-        (run("a byte now and then", drip), "no answer within 3s"),
-        (run("a head, byte by byte", slow_head), "no answer within 3s"),
-        (run("silence", silent), "no answer within 3s"),
-        (
-            run(
-                "headers without an end",
-                endless("HTTP/1.1 200 OK\r\n".to_owned(), b"x-a: b\r\n".to_vec()),
-            ),
+        attack("a gzip bomb of 512 MiB", whole(gzip.clone(), bomb()), large),
+        attack("gzip that is none", whole(gzip, b"\x1f\x8b\x08garbage".to_vec()), "broke off"),
+        attack("a byte now and then", drip, "no answer within 3s"),
+        attack("a head, byte by byte", slow_head, "no answer within 3s"),
+        attack("silence", silent, "no answer within 3s"),
+        attack(
+            "headers without an end",
+            endless("HTTP/1.1 200 OK\r\n".to_owned(), b"x-a: b\r\n".to_vec()),
             "failed: ",
         ),
-        (
-            run(
-                "one header without an end",
-                endless("HTTP/1.1 200 OK\r\nx: ".to_owned(), vec![b'a'; 65536]),
-            ),
+        attack(
+            "one header without an end",
+            endless("HTTP/1.1 200 OK\r\nx: ".to_owned(), vec![b'a'; 65536]),
             "failed: ",
         ),
-        (
-            run(
-                "10 000 headers",
-                whole(format!("{JSON}{}", "x: y\r\n".repeat(10_000)), b"1".to_vec()),
-            ),
+        attack(
+            "10 000 headers",
+            whole(format!("{JSON}{}", "x: y\r\n".repeat(10_000)), b"1".to_vec()),
             "failed: ",
         ),
-        (
-            run(
-                "1xx without an end",
-                endless(String::new(), b"HTTP/1.1 100 Continue\r\n\r\n".to_vec()),
-            ),
+        attack(
+            "1xx without an end",
+            endless(String::new(), b"HTTP/1.1 100 Continue\r\n\r\n".to_vec()),
             "no answer within 3s",
         ),
-        (run("no status line", whole("\x1b[31mhello\r\n".to_owned(), Vec::new())), "failed: "),
-        (
-            run("JSON ten million deep", whole(JSON.to_owned(), vec![b'['; 10_000_000])),
+        attack("no status line", whole("\x1b[31mhello\r\n".to_owned(), Vec::new()), "failed: "),
+        attack(
+            "JSON ten million deep",
+            whole(JSON.to_owned(), vec![b'['; 10_000_000]),
             "recursion limit",
         ),
-        (
-            run(
-                "JSON of 3 million lists",
-                whole(JSON.to_owned(), format!("[{}0]", "[],".repeat(3_300_000)).into_bytes()),
-            ),
+        attack(
+            "JSON of 3 million lists",
+            whole(JSON.to_owned(), format!("[{}0]", "[],".repeat(3_300_000)).into_bytes()),
             "call",
         ),
-        (
-            run(
-                "JSON of a million keys",
-                whole(JSON.to_owned(), format!("{{{}\"z\":0}}", keys(700_000)).into_bytes()),
-            ),
+        attack(
+            "JSON of a million keys",
+            whole(JSON.to_owned(), format!("{{{}\"z\":0}}", keys(700_000)).into_bytes()),
             "call",
         ),
-        (
-            run("invalid UTF-8", whole(JSON.to_owned(), b"\"\xff\xfe\xc0\x80\"".to_vec())),
+        attack(
+            "invalid UTF-8",
+            whole(JSON.to_owned(), b"\"\xff\xfe\xc0\x80\"".to_vec()),
             "not the JSON it says",
         ),
-        (
-            run("half a surrogate", whole(JSON.to_owned(), b"\"\\ud800\"".to_vec())),
+        attack(
+            "half a surrogate",
+            whole(JSON.to_owned(), b"\"\\ud800\"".to_vec()),
             "not the JSON it says",
         ),
-        (run("two JSON values", whole(JSON.to_owned(), b"1 2".to_vec())), "not the JSON it says"),
-        (
-            run(
-                "numbers beyond all",
-                whole(
-                    JSON.to_owned(),
-                    format!("[1e999999999, {}]", "9".repeat(100_000)).into_bytes(),
-                ),
-            ),
+        attack("two JSON values", whole(JSON.to_owned(), b"1 2".to_vec()), "not the JSON it says"),
+        attack(
+            "numbers beyond all",
+            whole(JSON.to_owned(), format!("[1e999999999, {}]", "9".repeat(100_000)).into_bytes()),
             "call",
         ),
-        (
-            run(
-                "escapes for the terminal",
-                whole("HTTP/1.1 400 Bad\r\nContent-Type: application/json\r\n".to_owned(), ansi),
-            ),
+        attack(
+            "escapes for the terminal",
+            whole("HTTP/1.1 400 Bad\r\nContent-Type: application/json\r\n".to_owned(), ansi),
             "400",
         ),
-        (run("a redirect to itself", whole(to("/x"), Vec::new())), "too many redirects"),
-        (
-            run("a redirect elsewhere", whole(to("http://127.0.0.2:1/"), Vec::new())),
+        attack("a redirect to itself", whole(to("/x"), Vec::new()), "too many redirects"),
+        attack(
+            "a redirect elsewhere",
+            whole(to("http://127.0.0.2:1/"), Vec::new()),
             "another host or scheme",
         ),
-        (run("a redirect to a scheme", whole(to("file:///etc/passwd"), Vec::new())), "failed: "),
-    ]);
+        attack("a redirect to a scheme", whole(to("file:///etc/passwd"), Vec::new()), "failed: "),
+    ];
+    let ended = all(&attacks, |(name, attack, says)| (run(name, attack.clone()), *says));
+    judge(&ended);
 }
 
 #[test]
 fn the_authorization_never_reaches_another_host() {
     let (send, receive) = channel();
-    let thief = server(move |stream| {
+    let thief = server(Arc::new(move |stream| {
         let _ = send.send(());
         stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
-    });
-    let ended = run("stolen", move |stream| {
-        stream.write_all(
-            format!("HTTP/1.1 307 T\r\nLocation: {thief}\r\nContent-Length: 0\r\n\r\n").as_bytes(),
-        )
-    });
+    }));
+    let answer = format!("HTTP/1.1 307 T\r\nLocation: {thief}\r\nContent-Length: 0\r\n\r\n");
+    let ended = run("stolen", Arc::new(move |stream| stream.write_all(answer.as_bytes())));
     assert_eq!(ended.code, Some(1), "{}", ended.text);
     assert!(receive.try_recv().is_err(), "the other host was called");
     assert!(!ended.text.contains("tok-0123456789"));
@@ -338,7 +373,7 @@ fn every_hostile_template_ends_soon_and_small() {
     let (laughs, again) = (doubled("a"), doubled("b"));
     let deep = format!("{{% set a = [] %}}{}", "{% set a = [a] %}".repeat(3_500));
     let cubes = "([([([([0]*999)]*999)]*999)]*999)";
-    let all: Vec<String> = vec![
+    let texts: Vec<String> = vec![
         "{{ 'x' * 2000000000 }}".into(),
         "{{ [0] * 2000000000 | length }}!".into(),
         "{% for a in range(99999) %}{% for b in range(99999) %}x{% endfor %}{% endfor %}".into(),
@@ -369,14 +404,13 @@ fn every_hostile_template_ends_soon_and_small() {
         "{% include 'x' %}".into(),
         "{% import '/etc/passwd' as x %}{{ x }}".into(),
     ];
-    let ended: Vec<_> = all.iter().map(|text| (template(text), "")).collect();
-    judge(&ended);
+    judge(&all(&texts, |text| (template(text), "")));
 }
 
 #[test]
 fn every_hostile_program_ends_soon_and_small() {
     let laughs = "reduce range(60) as $i ([1]; [., .])";
-    let all: Vec<String> = vec![
+    let codes: Vec<String> = vec![
         "last(repeat(1))".into(),
         "def f: f; f".into(),
         "reduce range(60) as $i (\"x\"; . + .)".into(),
@@ -407,6 +441,5 @@ fn every_hostile_program_ends_soon_and_small() {
         "[range(100000)] | implode | length".into(),
         "[limit(5; inputs)]".into(),
     ];
-    let ended: Vec<_> = all.iter().map(|code| (jq(code), "")).collect();
-    judge(&ended);
+    judge(&all(&codes, |code| (jq(code), "")));
 }

@@ -2,8 +2,11 @@
 //!
 //! The built program against real servers on loopback.
 
+mod files;
 mod paginate;
 mod retry;
+mod sessions;
+mod ways;
 
 use crate::support::env::{Env, Output};
 

@@ -1,8 +1,13 @@
-//! The leak test: awkward secrets through success and every failure path, and then none of
-//! their forms in any output, in any format, nor in any file of the state folder.
+//! The leak test: awkward secrets through success, every failure path, a kill and a panic at every
+//! point, and then none of their forms in any output, in any format, nor in any file left behind.
 
 use std::fmt::Write as _;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
+use std::process::Stdio;
+use std::sync::Mutex;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -10,6 +15,7 @@ use serde_json::json;
 
 use crate::support::env::{Env, Output, Running};
 use crate::support::server::Server;
+use crate::support::stand::{each, say};
 
 /// Secrets that others forget a form of.
 fn secrets() -> Vec<String> {
@@ -67,6 +73,8 @@ fn forms(secret: &str) -> Vec<String> {
     forms
 }
 
+/// How much was looked for, and where.
+#[derive(Default)]
 struct Tried {
     outputs: usize,
     forms: usize,
@@ -90,7 +98,20 @@ impl Tried {
         self.bytes(&format!("{what}, stderr"), out.stderr.as_bytes(), forms);
     }
 
-    /// Every file of the state folder.
+    fn add(&mut self, other: &Self) {
+        self.outputs += other.outputs;
+        self.forms += other.forms;
+        self.masks += other.masks;
+    }
+
+    fn told(&self, what: &str) {
+        let Self { outputs, forms, masks } = self;
+        say(&format!(
+            "{what}: {outputs} outputs and files, {forms} searches for a form, {masks} masks seen"
+        ));
+    }
+
+    /// Every file of a folder.
     fn folder(&mut self, folder: &Path, forms: &[String]) {
         for entry in std::fs::read_dir(folder).into_iter().flatten() {
             let path = entry.unwrap().path();
@@ -137,6 +158,7 @@ format = 1
 name = "leak"
 [inputs.token]
 secret = true
+multiline = true
 from = [{ env = "TOKEN" }]
 [vars]
 derived = "Bearer {{ token }}"
@@ -211,49 +233,184 @@ save.x = "1""#,
     ),
 ];
 
+/// One step of [`PATHS`] in a folder of its own, with a file that others may read.
+fn stage(secret: &str, url: &str, step: &str) -> Env {
+    let mut env = Env::new();
+    env.set("TOKEN", secret);
+    std::fs::write(env.path("open.env"), "").unwrap();
+    std::fs::set_permissions(env.path("open.env"), Permissions::from_mode(0o644)).unwrap();
+    let head = HEAD.replace("URL", url);
+    std::fs::write(env.path("b.toml"), format!("{head}[[steps]]\nid = \"it\"\n{step}\n")).unwrap();
+    env
+}
+
+/// What a person may ask about a run, in every format.
+const ASKED: &[&[&str]] = &[
+    &["run", "./b.toml", "--trust", "-v", "--output", "plain"],
+    &["run", "./b.toml", "--trust", "-v", "--output", "human"],
+    &["run", "./b.toml", "--trust", "-v", "--output", "jsonl"],
+    &["run", "./b.toml", "--explain"],
+    &["plan", "./b.toml", "-v"],
+    &["log", "r1", "-v"],
+    &["log", "r1", "--output", "jsonl"],
+    &["runs"],
+    &["resume", "r1", "-v"],
+    &["undo", "r1", "--plan"],
+    &["undo", "r1", "--yes"],
+    &["show", "./b.toml", "--effects"],
+];
+
 #[test]
-#[expect(clippy::print_stdout, reason = "the counts are what is asked for")]
 #[expect(clippy::disallowed_methods, reason = "the person who fuzzes says so there")]
 fn no_form_of_a_secret_is_in_any_output_of_any_path() {
-    let mut tried = Tried { outputs: 0, forms: 0, masks: 0 };
     // all pairs take minutes: a third of them each time, all when fuzzing
     let all = std::env::var_os("RUNBOOK_FUZZ_SECONDS").is_some();
-    for (which, secret) in secrets().into_iter().enumerate() {
-        let forms = forms(&secret);
-        let server = Server::start(&routes(&secret));
-        let pairs = PATHS.iter().enumerate().filter(|(path, _)| all || path % 3 == which % 3);
-        for (_, (name, step)) in pairs {
-            let mut env = Env::new();
-            env.set("TOKEN", &secret);
-            std::fs::write(env.path("open.env"), "").unwrap();
-            let readable = std::os::unix::fs::PermissionsExt::from_mode(0o644);
-            std::fs::set_permissions(env.path("open.env"), readable).unwrap();
-            let head = HEAD.replace("URL", &server.url());
-            std::fs::write(env.path("b.toml"), format!("{head}[[steps]]\nid = \"it\"\n{step}\n"))
-                .unwrap();
-            let mut run = |args: &[&str]| {
-                let out = Running::start(env.command(args), "").finish();
-                assert_ne!(out.code, Some(3), "{name}: {}", out.stderr);
-                tried.output(&format!("{name}: {}", args.join(" ")), &out, &forms);
-            };
-            for format in ["plain", "human", "jsonl"] {
-                run(&["run", "./b.toml", "--trust", "-v", "--output", format]);
-            }
-            run(&["run", "./b.toml", "--explain"]);
-            run(&["plan", "./b.toml", "-v"]);
-            run(&["log", "r1", "-v"]);
-            run(&["log", "r1", "--output", "jsonl"]);
-            run(&["runs"]);
-            run(&["resume", "r1", "-v"]);
-            run(&["undo", "r1", "--plan"]);
-            run(&["undo", "r1", "--yes"]);
-            run(&["show", "./b.toml", "--effects"]);
-            tried.folder(&env.path(".state"), &forms);
+    let secrets: Vec<_> = secrets()
+        .into_iter()
+        .map(|secret| (Server::start(&routes(&secret)), forms(&secret), secret))
+        .collect();
+    let numbered = secrets.iter().enumerate();
+    let pairs: Vec<_> = numbered
+        .flat_map(|(which, secret)| {
+            let paths = PATHS.iter().enumerate();
+            paths
+                .filter(move |(path, _)| all || path % 3 == which % 3)
+                .map(move |(_, path)| (secret, path))
+        })
+        .collect();
+    let tried = Mutex::new(Tried::default());
+    each(&pairs, |((server, forms, secret), (name, step))| {
+        let env = stage(secret, &server.url(), step);
+        let mut own = Tried::default();
+        for args in ASKED {
+            let out = env.run(args);
+            let ran = !matches!(out.code, Some(2 | 3)) || args[0] == "resume" || args[0] == "undo";
+            assert!(ran, "{name}: {}", out.stderr);
+            own.output(&format!("{name}: {}", args.join(" ")), &out, forms);
         }
+        own.folder(&env.path(".state"), forms);
+        tried.lock().unwrap().add(&own);
+    });
+    let tried = tried.into_inner().unwrap();
+    tried.told("secrets in outputs");
+    assert!(tried.masks > tried.outputs / 10, "the secrets did not come near the outputs");
+}
+
+/// Steps with a place to die before and after each kind of write.
+const LIFE: &str = r#"http = { on = "api", method = "POST", url = "good", json = { t = "{{ token }}" } }
+save.made = { jq = ".secret", secret = true }
+[[steps]]
+id = "new"
+generate = "password"
+[[steps]]
+id = "cmd"
+command = { run = ["sh", "-c", "cat /proc/$PPID/cmdline /proc/self/cmdline > seen; cat; cat >&2 </dev/null; exit 3"], stdin = "{{ token }}", env = { T = "{{ derived }}" } }
+[[steps]]
+id = "add"
+append = { file = "kept.env", text = "K={{ token | b64encode }}" }
+always = true
+"#;
+
+/// How a process is made to end at a point.
+#[derive(Clone, Copy, PartialEq)]
+enum End {
+    Kill,
+    Panic,
+}
+
+/// In how many shares the points of a run are tried, each with other secrets.
+const SHARES: usize = 3;
+
+/// Ends a run at its points in this way, a share of them for each secret, and looks at all it
+/// said and left.
+fn ended_everywhere(end: End, which: usize, secret: &str) -> Tried {
+    let (forms, server) = (forms(secret), Server::start(&routes(secret)));
+    let mut tried = Tried::default();
+    let mut env = stage(secret, &server.url(), LIFE);
+    env.set("TMPDIR", env.root().join("tmp").to_str().unwrap().to_owned().as_str());
+    for point in (1 + which % SHARES..).step_by(SHARES) {
+        for folder in [".state", "tmp"] {
+            let _ = std::fs::remove_dir_all(env.path(folder));
+        }
+        let _ = std::fs::remove_file(env.path("kept.env"));
+        std::fs::create_dir(env.path("tmp")).unwrap();
+        let mut command = env.command(&["run", "./b.toml", "--trust", "-v", "--output", "jsonl"]);
+        command.env("RUNBOOK_CRASH_AT", point.to_string()).env("RUST_BACKTRACE", "full");
+        if end == End::Panic {
+            let said = format!("{secret} is in the message: {}", forms.join(" "));
+            command.env("RUNBOOK_CRASH_PANIC", said);
+        }
+        let out = Running::start(command, "").finish();
+        tried.output(&format!("ended at point {point}"), &out, &forms);
+        tried.folder(&env.path(".state"), &forms);
+        tried.folder(&env.path("tmp"), &forms);
+        if env.path("seen").exists() {
+            tried.bytes("arguments", &std::fs::read(env.path("seen")).unwrap(), &forms);
+        }
+        // what it is for holds the secret, and so may its like beside it: for their owner only
+        for entry in std::fs::read_dir(env.root()).unwrap().map(Result::unwrap) {
+            if entry.file_name().to_string_lossy().contains("kept.env") {
+                assert_eq!(entry.metadata().unwrap().permissions().mode() & 0o077, 0);
+            }
+        }
+        match (end, out.code) {
+            (End::Kill, None) => {}
+            (End::Panic, Some(70)) => {
+                assert!(out.stderr.contains("internal error at src/crash.rs"), "{}", out.stderr);
+            }
+            (_, Some(1)) if point > 8 => break,
+            other => panic!("at point {point}: {:?}: {}", other.1, out.stderr),
+        }
+        tried.output("log", &env.run(&["log", "r1", "-v"]), &forms);
+        tried.output("resume", &env.run(&["resume", "r1", "--redo", "it", "-v"]), &forms);
+        tried.folder(&env.path(".state"), &forms);
     }
-    let Tried { outputs, forms, masks } = tried;
-    println!("{outputs} outputs and files, {forms} searches for a form, {masks} masks seen");
-    assert!(masks > outputs / 10, "the secrets did not come near the outputs");
+    tried
+}
+
+fn ended_for_all(end: End) -> Tried {
+    let tried = Mutex::new(Tried::default());
+    let secrets: Vec<(usize, String)> = secrets().into_iter().enumerate().collect();
+    each(&secrets, |(which, secret)| {
+        let own = ended_everywhere(end, *which, secret);
+        tried.lock().unwrap().add(&own);
+    });
+    tried.into_inner().unwrap()
+}
+
+#[test]
+fn what_a_killed_run_leaves_behind_holds_no_secret() {
+    ended_for_all(End::Kill).told("secrets after a kill at every point");
+}
+
+#[test]
+#[cfg_attr(not(debug_assertions), ignore = "only a debug build panics on demand")]
+fn a_panic_shows_no_secret_even_if_its_message_is_one() {
+    ended_for_all(End::Panic).told("secrets after a panic at every point");
+}
+
+#[test]
+#[cfg_attr(not(debug_assertions), ignore = "only a debug build aborts on demand")]
+fn an_abort_leaves_no_core_dump() {
+    let dumped = |mut command: std::process::Command| {
+        command.stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap().core_dumped()
+    };
+    let env = stage("p@ss%rd+1", "http://127.0.0.1:1/", "jq = \"1\"");
+    let unlimited = |line: &str| {
+        let mut command = env.any("sh");
+        command.args(["-c", &format!("ulimit -c unlimited; {line}")]);
+        command
+    };
+    if !dumped(unlimited("kill -ABRT $$")) {
+        say("no core dumps on this machine: nothing to compare with");
+    }
+    let program = env!("CARGO_BIN_EXE_runbook");
+    let line = format!("exec '{program}' run ./b.toml");
+    let mut command = unlimited(&line);
+    command.env("RUNBOOK_CRASH_AT", "1").env("RUNBOOK_CRASH_ABORT", "1");
+    let ended = command.output().unwrap().status;
+    assert_eq!(ended.signal(), Some(6), "it was to abort");
+    assert!(!ended.core_dumped());
 }
 
 #[test]
@@ -265,7 +422,7 @@ fn a_refused_input_is_not_shown() {
         std::fs::write(env.path("b.toml"), book).unwrap();
         let out = env.run(&["run", "./b.toml"]);
         assert_eq!(out.code, Some(2));
-        let mut tried = Tried { outputs: 0, forms: 0, masks: 0 };
+        let mut tried = Tried::default();
         tried.output("refused", &out, &forms(&secret));
     }
 }

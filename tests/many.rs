@@ -1,161 +1,228 @@
-//! Ten thousand items, each done once, however often the run is killed on the way.
+//! Many runs in one process, killed in the middle: each is taken up by itself, nothing is done twice.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
-use std::path::Path;
-use std::sync::{Arc, Condvar, Mutex};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
 
-use crate::support::env::{Env, PATIENCE, Running};
-use crate::support::stand::say;
+use serde_json::{Value, json};
 
-const ITEMS: usize = 10_000;
+use crate::support::env::{Env, Running};
+use crate::support::server::{Answer, Fault, Request, Server};
+use crate::support::stand::{each, say};
 
-/// How many requests it has taken before it answers no more, and the run is killed.
-const KILLS: [usize; 3] = [1_000, 5_000, 9_990];
+/// A read, a change that can be found again, one that may be repeated, one that a file guards.
+const BOOK: &str = r#"
+format = 1
+name   = "clients"
+[inputs]
+url.about  = "The server"
+name.about = "The client"
+[connections.api]
+base = "{{ url }}/"
+[[steps]]
+id   = "look"
+http = { on = "api", url = "things/" }
+save.before = "length"
+[[steps]]
+id     = "make"
+http   = { on = "api", method = "POST", url = "things/", json = { name = "{{ name }}" } }
+save.n = ".n"
+[steps.already]
+http = { on = "api", url = "things/" }
+find = ".[] | select(.name == $name)"
+same = "true"
+[[steps]]
+id   = "put"
+http = { on = "api", method = "PUT", url = "values/{{ name }}", json = { n = "{{ n }}" } }
+[[steps]]
+id     = "note"
+append = { file = "made", text = "{{ name }}={{ n }}" }
+"#;
 
-/// A service that counts what is asked of it: as little work as can be.
-#[derive(Default)]
-struct Counter {
-    state: Mutex<Counts>,
-    changed: Condvar,
+/// What the runs change.
+#[derive(Debug, Default)]
+struct World {
+    made: Vec<String>,
+    put: BTreeMap<String, usize>,
 }
 
-#[derive(Default)]
-struct Counts {
-    items: Vec<usize>,
-    total: usize,
-    /// From this total on nothing is answered.
-    deaf_from: usize,
-    /// Connections that are not read to their end.
-    open: usize,
-}
-
-impl Counter {
-    fn serve() -> (Arc<Self>, String) {
-        let counter = Arc::new(Self::default());
-        counter.state.lock().unwrap().items = vec![0; ITEMS];
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap().to_string();
-        let shared = Arc::clone(&counter);
-        std::thread::spawn(move || {
-            for stream in listener.incoming().flatten() {
-                let counter = Arc::clone(&shared);
-                counter.state.lock().unwrap().open += 1;
-                std::thread::spawn(move || {
-                    counter.talk(&stream);
-                    counter.state.lock().unwrap().open -= 1;
-                    counter.changed.notify_all();
-                });
-            }
-        });
-        (counter, address)
-    }
-
-    fn talk(&self, mut stream: &TcpStream) {
-        let mut lines = BufReader::new(stream).lines();
-        while let Some(Ok(line)) = lines.next() {
-            if line == "HELLO" {
-                stream.write_all(b"!").unwrap();
-            }
-            if let Some(item) = line.strip_prefix("POST /items/") {
-                let item = item.split(' ').next().unwrap().parse().unwrap();
-                // the rest of the head; there is no body
-                while lines.next().is_some_and(|line| line.is_ok_and(|line| !line.is_empty())) {}
-                if self.count(item) && stream.write_all(b"HTTP/1.1 204 Done\r\n\r\n").is_err() {
-                    return;
-                }
-            }
+fn answer(world: &mut World, request: &Request) -> Answer {
+    let body: Value = serde_json::from_str(&request.body).unwrap_or_default();
+    let (status, body) = match request.method.as_str() {
+        "POST" => {
+            world.made.push(body["name"].as_str().unwrap().to_owned());
+            (201, json!({ "n": world.made.len() }))
         }
-    }
-
-    /// Counts it; whether it is answered.
-    fn count(&self, item: usize) -> bool {
-        let mut state = self.state.lock().unwrap();
-        state.items[item] += 1;
-        state.total += 1;
-        self.changed.notify_all();
-        state.total < state.deaf_from
-    }
-
-    fn deaf_from(&self, total: usize) {
-        self.state.lock().unwrap().deaf_from = total;
-    }
-
-    fn wait_until_deaf(&self) {
-        let state = self.state.lock().unwrap();
-        let wait = self
-            .changed
-            .wait_timeout_while(state, 2 * PATIENCE, |state| state.total < state.deaf_from);
-        let (state, late) = wait.unwrap();
-        assert!(!late.timed_out(), "{} requests came, not {}", state.total, state.deaf_from);
-    }
-
-    /// Waits until all that dead programs had sent is counted.
-    fn settle(&self, address: &str) {
-        // When this one is answered, all before it are accepted.
-        let mut own = TcpStream::connect(address).unwrap();
-        own.write_all(b"HELLO\r\n").unwrap();
-        own.read_exact(&mut [0]).unwrap();
-        drop(own);
-        let state = self.state.lock().unwrap();
-        let wait = self.changed.wait_timeout_while(state, PATIENCE, |state| state.open > 0);
-        assert!(!wait.unwrap().1.timed_out(), "connections stay open");
-    }
-
-    fn has(&self, item: usize) -> bool {
-        self.state.lock().unwrap().items[item] > 0
-    }
+        "PUT" => {
+            *world.put.entry(request.target.clone()).or_default() += 1;
+            (200, json!({}))
+        }
+        _ => {
+            let thing = |(n, name): (usize, &String)| json!({ "name": name, "n": n + 1 });
+            (200, world.made.iter().enumerate().map(thing).collect())
+        }
+    };
+    let kind = ("content-type".to_owned(), "application/json".to_owned());
+    Answer { status, headers: BTreeMap::from([kind]), body: body.to_string() }
 }
 
-/// The items a resume names as being in doubt.
-fn doubts(stderr: &str) -> Vec<usize> {
-    let named = stderr.lines().filter_map(|line| line.strip_prefix("doubt: step `create["));
-    named.map(|rest| rest.split(']').next().unwrap().parse().unwrap()).collect()
+/// A server, and so many lines.
+struct Crowd {
+    env: Env,
+    server: Server,
+    world: Arc<Mutex<World>>,
+    count: usize,
+}
+
+impl Crowd {
+    fn new(count: usize) -> Self {
+        let world = Arc::new(Mutex::new(World::default()));
+        let own = Arc::clone(&world);
+        let server =
+            Server::handling(Box::new(move |request| answer(&mut own.lock().unwrap(), request)));
+        let env = Env::new();
+        std::fs::write(env.path("clients.toml"), BOOK).unwrap();
+        let lines: Vec<String> =
+            (0..count).map(|number| json!({ "name": format!("c{number}") }).to_string()).collect();
+        std::fs::write(env.path("clients.jsonl"), lines.join("\n")).unwrap();
+        Self { env, server, world, count }
+    }
+
+    /// The process of all runs, to be killed at its n-th point; 0: never.
+    fn start(&self, at_once: usize, crash_at: u64) -> Running {
+        let (url, at_once) = (format!("url={}", self.server.url()), at_once.to_string());
+        let args = ["run", "clients.toml", "--trust", "--each", "clients.jsonl"];
+        let mut command = self.env.command(&args);
+        command.args(["--at-once", &at_once, "--input", &url]);
+        command.env(runbook::crash::VARIABLE, crash_at.to_string());
+        Running::start(command, "")
+    }
+
+    /// How the runs stand, as `runs` tells programs.
+    fn runs(&self) -> Vec<(String, String)> {
+        let out = self.env.run(&["runs", "--limit", "1000", "--output", "jsonl"]);
+        assert_eq!(out.code, Some(0), "{}", out.stderr);
+        let rows = out.stdout.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        let text = |row: &Value, name: &str| row[name].as_str().unwrap().to_owned();
+        rows.map(|row| (text(&row, "run"), text(&row, "state"))).collect()
+    }
+
+    fn unfinished(&self) -> Vec<String> {
+        let open = self.runs().into_iter().filter(|(_, state)| state != "done");
+        open.map(|(run, _)| run).collect()
+    }
+
+    /// Takes up every run that is not done, each by itself.
+    fn resume_all(&self, place: &str) {
+        each(&self.unfinished(), |run| {
+            let out = self.env.run(&["resume", run]);
+            assert_eq!(out.code, Some(0), "{place}, {run}: {}", out.stderr);
+        });
+    }
+
+    /// Demands that everything was done for every line, and nothing twice.
+    fn check_whole(&self, place: &str) {
+        assert_eq!(self.runs().len(), self.count, "{place}");
+        assert_eq!(self.unfinished(), Vec::<String>::new(), "{place}");
+        let world = self.world.lock().unwrap();
+        let made = || world.made.iter().enumerate();
+        let mut names: Vec<&String> = world.made.iter().collect();
+        names.sort();
+        names.dedup();
+        assert_eq!((names.len(), world.made.len()), (self.count, self.count), "{place}");
+        assert_eq!(world.put.len(), self.count, "{place}");
+        let text = std::fs::read_to_string(self.env.path("made")).unwrap();
+        let mut lines: Vec<&str> = text.lines().collect();
+        lines.sort_unstable();
+        let mut wanted: Vec<String> = made().map(|(n, name)| format!("{name}={}", n + 1)).collect();
+        wanted.sort();
+        assert_eq!(lines, wanted, "{place}");
+    }
 }
 
 #[test]
-fn ten_thousand_items_killed_three_times_are_each_done_once() {
-    let mut env = Env::new();
-    // Only kills are tried here, no power cuts: syncs may as well cost nothing.
-    let memory = Path::new("/dev/shm");
-    let state = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
-    let state = state.unwrap();
-    env.set("XDG_STATE_HOME", state.path().to_str().unwrap());
-    let (counter, address) = Counter::serve();
-    let book = format!(
-        "format = 1\nname = \"b\"\n[connections.api]\nbase = \"http://{address}/\"\n[[steps]]\n\
-         id = \"create\"\nfor_each = \"range({ITEMS}) | list\"\nat_once = 8\n\
-         http = {{ on = \"api\", method = \"POST\", url = \"items/{{{{ item }}}}\" }}\n"
-    );
-    std::fs::write(env.path("b.toml"), book).unwrap();
-    let (mut done, mut redone) = (0, 0);
-    let mut args = vec!["run".to_owned(), "b.toml".to_owned()];
-    let start = |args: &[String]| -> Running {
-        env.start(&args.iter().map(String::as_str).collect::<Vec<_>>())
-    };
-    for at in KILLS {
-        counter.deaf_from(at);
-        let run = start(&args);
-        counter.wait_until_deaf();
-        assert_eq!(run.kill().code, None);
-        counter.settle(&address);
-        counter.deaf_from(usize::MAX);
-        let stopped = env.run(&["resume"]);
-        assert_eq!(stopped.code, Some(5), "{}", stopped.stderr);
-        let doubts = doubts(&stopped.stderr);
-        assert!((1..=8).contains(&doubts.len()), "{doubts:?}");
-        args = vec!["resume".to_owned()];
-        for item in doubts {
-            let there = counter.has(item);
-            let decision = if there { "--done" } else { "--redo" };
-            *if there { &mut done } else { &mut redone } += 1;
-            args.extend([decision, &format!("create[{item}]")].map(str::to_owned));
+fn many_runs_in_one_process_are_all_done_once() {
+    let crowd = Crowd::new(60);
+    let out = crowd.start(16, 0).finish();
+    assert_eq!((out.code, out.stdout.as_str()), (Some(0), ""), "{}", out.stderr);
+    assert!(out.stderr.ends_with("done  60 of 60 runs done\n"), "{}", out.stderr);
+    crowd.check_whole("undisturbed");
+    // one at a time each would have tried so often
+    assert!(crowd.world.lock().unwrap().put.values().all(|times| *times == 1));
+}
+
+#[test]
+fn two_hundred_runs_killed_in_the_middle_are_finished_one_by_one() {
+    let crowd = Crowd::new(200);
+    let out = crowd.start(32, 1200).finish();
+    assert_eq!(out.code, None, "{}", out.stderr);
+    let left = crowd.unfinished().len();
+    assert!((20..200).contains(&left), "{left} runs were left: it was not the middle");
+    crowd.resume_all("200 runs");
+    crowd.check_whole("200 runs");
+    say(&format!("200 runs killed in the middle: {left} taken up"));
+}
+
+#[test]
+fn many_runs_killed_anywhere_are_finished_one_by_one() {
+    let points = [2, 3, 4, 9, 17, 30, 46, 63, 81, 104, 131, 160, 199, 240];
+    for point in points {
+        let crowd = Crowd::new(16);
+        let killed = crowd.start(8, point).finish().code.is_none();
+        let begun = crowd.runs().len();
+        assert!(begun == 16 || begun == 0 && crowd.world.lock().unwrap().made.is_empty());
+        if begun == 16 {
+            crowd.resume_all(&format!("point {point}"));
+            crowd.check_whole(&format!("point {point}"));
         }
+        say(&format!("16 runs, point {point}: {}", if killed { "killed" } else { "too late" }));
     }
-    let last = start(&args).finish();
-    assert_eq!(last.code, Some(0), "{}", &last.stderr[last.stderr.len().saturating_sub(1000)..]);
-    let items = &counter.state.lock().unwrap().items;
-    let wrong: Vec<_> = items.iter().enumerate().filter(|(_, count)| **count != 1).collect();
-    assert!(wrong.is_empty(), "not done once: {wrong:?}");
-    say(&format!("{ITEMS} items, {} kills: {done} had happened, {redone} had not", KILLS.len()));
+}
+
+/// Between the first event of all runs and the first step of the last one anybody may resume it.
+#[test]
+fn a_run_that_another_process_took_meanwhile_is_left_to_it() {
+    let crowd = Crowd::new(2);
+    crowd.server.fault_at(1, Fault::Hold);
+    let running = crowd.start(1, 0);
+    crowd.server.wait_for(1);
+    let out = crowd.env.run(&["resume", "r2"]);
+    assert_eq!(out.code, Some(0), "{}", out.stderr);
+    crowd.server.release();
+    let out = running.finish();
+    assert_eq!(out.code, Some(1), "{}", out.stderr);
+    assert!(out.stderr.contains("run `r2`"), "{}", out.stderr);
+    crowd.check_whole("two hands");
+}
+
+#[test]
+fn interrupted_runs_are_ended_and_the_others_can_be_begun() {
+    let crowd = Crowd::new(5);
+    crowd.server.fault_at(3, Fault::Hold);
+    let running = crowd.start(2, 0);
+    crowd.server.wait_for(3);
+    let out = running.interrupt();
+    assert_eq!(out.code, Some(130), "{}", out.stderr);
+    assert!(out.stderr.contains("were not begun"), "{}", out.stderr);
+    crowd.server.release();
+    crowd.resume_all("interrupted");
+    crowd.check_whole("interrupted");
+}
+
+#[test]
+fn events_of_many_runs_are_lines_with_their_run() {
+    let crowd = Crowd::new(3);
+    let url = format!("url={}", crowd.server.url());
+    let args = ["run", "clients.toml", "--trust", "--each", "clients.jsonl", "--output", "jsonl"];
+    let out = crowd.env.run(&[&args[..], &["--input", &url]].concat());
+    assert_eq!((out.code, out.stderr.as_str()), (Some(0), ""));
+    let events: Vec<Value> =
+        out.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    for run in ["r1", "r2", "r3"] {
+        let own: Vec<&Value> = events.iter().filter(|event| event["run"] == run).collect();
+        assert_eq!(own.first().unwrap()["event"], "started");
+        assert_eq!(own.last().unwrap()["event"], "ended");
+        let kept = own.iter().filter(|event| event["event"] != "began");
+        let numbers: Vec<u64> = kept.map(|event| event["seq"].as_u64().unwrap()).collect();
+        assert_eq!(numbers, (1..=numbers.len() as u64).collect::<Vec<_>>());
+    }
 }

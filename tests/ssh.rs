@@ -352,8 +352,11 @@ fn what_many_calls_cost() {
     assert_eq!(sshd.sessions(), 1);
 }
 
+/// The fake's own token.
+const TOKEN: &str = "rehearsal-1Jc8VbSeyR0Q4tGm";
+
 /// One run of the bundled runbook against its fake: what was asked, the state, the file written.
-fn add_oidc(env: &Env, ssh: &str) -> (Vec<String>, Value, String, u64) {
+fn add_oidc(env: &Env, ssh: &str, token: &str) -> (Vec<String>, Value, String, u64) {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/runbooks/authentik/");
     let text = fs::read_to_string(format!("{folder}fake.toml")).unwrap();
     let fake = Fake::parse(&Source::new("fake.toml", text)).unwrap();
@@ -372,7 +375,7 @@ fn add_oidc(env: &Env, ssh: &str) -> (Vec<String>, Value, String, u64) {
             "authentik_url": served.url(),
             "authentik_ssh": ssh,
             "check_dns": false,
-            "authentik_token": "rehearsal-1Jc8VbSeyR0Q4tGm",
+            "authentik_token": token,
             "credentials_file": env.path("credentials"),
         })
         .to_string(),
@@ -409,8 +412,8 @@ fn add_oidc(env: &Env, ssh: &str) -> (Vec<String>, Value, String, u64) {
 fn a_bundled_runbook_does_the_same_through_a_host() {
     let mut env = Env::new();
     let Some(sshd) = Sshd::start(&mut env) else { return };
-    let direct = add_oidc(&env, "");
-    let through = add_oidc(&env, &sshd.destination());
+    let direct = add_oidc(&env, "", TOKEN);
+    let through = add_oidc(&env, &sshd.destination(), TOKEN);
     assert_eq!(through.0, direct.0);
     assert_eq!(through.1, direct.1);
     assert_eq!(
@@ -425,4 +428,33 @@ fn a_bundled_runbook_does_the_same_through_a_host() {
         through.3,
         through.3.saturating_sub(direct.3) / calls
     ));
+}
+
+/// `docker` is a script that notes what it was given and says what `ak shell` says.
+#[test]
+fn a_bundled_runbook_without_a_token_makes_one_on_the_host() {
+    let mut env = Env::new();
+    let bin = env.path("bin-there");
+    let path = format!("SetEnv PATH={}:/usr/bin:/bin\n", bin.display());
+    let Some(sshd) = Sshd::with(&mut env, &path) else { return };
+    fs::create_dir(&bin).unwrap();
+    let given = env.path("given");
+    let script = format!(
+        "#!/bin/sh\nprintf '%s\\n' \"$@\" > {0}\ncat >> {0}\necho '### authentik shell'\necho 'RUNBOOK_TOKEN {TOKEN}'\n",
+        given.display()
+    );
+    fs::write(bin.join("docker"), script).unwrap();
+    let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    fs::set_permissions(bin.join("docker"), executable).unwrap();
+    let with = add_oidc(&env, &sshd.destination(), TOKEN);
+    assert!(!given.exists(), "a token was made although there is one");
+    let without = add_oidc(&env, &sshd.destination(), "");
+    let given = fs::read_to_string(given).unwrap();
+    assert!(given.starts_with("exec\n-i\nauthentik-server\nak\nshell\n-c\n"), "{given}");
+    let wanted = r#"{"user":"akadmin","identifier":"oidc-automation","days":365}"#;
+    assert_eq!(given.lines().last(), Some(wanted));
+    assert_eq!(without.1, with.1, "the state is another");
+    assert_eq!(without.2, format!("AUTHENTIK_API_TOKEN={TOKEN}\n{}", with.2));
+    // The new token is looked at once more than one that is given; nothing else is added.
+    assert_eq!(without.0.len(), with.0.len() + 1, "{:#?}", without.0);
 }

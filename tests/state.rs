@@ -453,3 +453,16 @@ fn two_processes_resume_fifty_runs_and_each_step_happens_once() {
     assert_eq!((made.len(), server.requests().len()), (RUNS, RUNS), "each once");
     say(&format!("two at once: {RUNS} runs, {RUNS} refused"));
 }
+
+#[test]
+fn a_secret_that_may_be_empty_is_left_out_with_enter() {
+    let env = Env::new();
+    let book = "format = 1\nname = \"book\"\n[inputs.token]\nsecret = true\ndefault = \"\"\n\
+         [[steps]]\nid = \"none\"\ngate = \"token == ''\"\n";
+    std::fs::write(env.path("book.toml"), book).unwrap();
+    let mut terminal = Terminal::start(&env, &["run", "--trust", "./book.toml"]);
+    terminal.expect("token");
+    terminal.line("");
+    let (rest, code) = terminal.finish();
+    assert_eq!(code, Some(0), "{rest}");
+}

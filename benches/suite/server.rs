@@ -68,6 +68,16 @@ impl Server {
     }
 }
 
+/// Serves until the process is ended, for a profiler or a look by hand: says its address, and
+/// forgets what was made at `GET /reset`.
+pub(crate) fn serve_for_ever(latency: Duration) {
+    let server = Server::start(latency);
+    println!("{} (token {TOKEN})", server.url());
+    loop {
+        std::thread::park();
+    }
+}
+
 fn serve(stream: &TcpStream, state: &Mutex<State>, host: &str, latency: Duration) {
     stream.set_nodelay(true).unwrap();
     let mut reader = BufReader::new(stream);
@@ -179,6 +189,10 @@ fn answer(method: &str, target: &str, body: &str, state: &Mutex<State>, host: &s
             "HTTP/1.1 302 Found\r\nlocation: /if/flow/default-authentication-flow/?x=1\r\ncontent-type: text/html\r\ncontent-length: 0\r\n\r\n".to_owned()
         }
         ("POST", "/application/o/token/") => json("400 Bad Request", r#"{"error":"invalid_grant"}"#),
+        ("GET", "/reset") => {
+            *state = State { under_way: 1, ..State::default() };
+            json("200 OK", "{}")
+        }
         _ => json("404 Not Found", "{}"),
     }
 }

@@ -20,16 +20,25 @@ pub(super) struct Args {
     state: Vec<String>,
 }
 
-pub(super) fn run(args: &Args, world: &World) -> Exit {
-    match start(args, world) {
+pub(super) fn run(args: &Args, verbose: bool, world: &World) -> Exit {
+    match start(args, verbose, world) {
         Ok(exit) | Err(exit) => exit,
     }
 }
 
-fn start(args: &Args, world: &World) -> Result<Exit, Exit> {
+fn start(args: &Args, verbose: bool, world: &World) -> Result<Exit, Exit> {
     let source = source(&args.name, world)?;
-    let (served, values) = serve(&source, &args.state, args.port, "$DIR", world)?;
-    super::session::block_on(async {
+    let here = world.cwd.display().to_string();
+    let (served, values) = serve(&source, (&args.name, &args.state), args.port, &here, world)?;
+    if verbose {
+        served.listen(Box::new(|asked| {
+            // the query may hold what is nobody's business
+            let path = asked.target.split('?').next().unwrap_or_default();
+            let status = asked.status.map_or_else(|| "no answer".to_owned(), |it| it.to_string());
+            out::say(&format!("{} {path} {status}", asked.method));
+        }));
+    }
+    super::session::block_on(super::session::unless_interrupted(async {
         // The address is what other programs wait for: the one line on stdout.
         out::print(&format!("{}\n", served.url()));
         out::say(&format!("serving {} until interrupted; its inputs:", source.path));
@@ -37,7 +46,7 @@ fn start(args: &Args, world: &World) -> Result<Exit, Exit> {
             out::say(&format!("  {name} = {value}"));
         }
         std::future::pending::<()>().await;
-    });
+    }));
     served.stop();
     Ok(Exit::Done)
 }
@@ -54,10 +63,11 @@ fn source(name: &str, world: &World) -> Result<Source, Exit> {
     })
 }
 
-/// Parses and serves a fake; also gives its values for the runbook's inputs.
+/// Parses and serves a fake, in these states or in those that the runbook needs; also gives its
+/// values for the runbook's inputs.
 pub(super) fn serve(
     source: &Source,
-    states: &[String],
+    (runbook, states): (&str, &[String]),
     port: u16,
     folder: &str,
     world: &World,
@@ -66,6 +76,14 @@ pub(super) fn serve(
         load::show(source, &mistakes, world);
         Exit::Invalid
     })?;
+    let usual = fake.usual(runbook);
+    if states.is_empty() && !usual.is_empty() {
+        out::say(&format!(
+            "the fake starts as `{runbook}` needs it: --state {}",
+            usual.join(" --state ")
+        ));
+    }
+    let states = if states.is_empty() { usual } else { states };
     let state = fake.state(states).map_err(|unknown| {
         out::error(&format!("the fake has no state `{unknown}`"));
         let known: Vec<&str> = fake.states().collect();

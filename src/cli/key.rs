@@ -82,9 +82,14 @@ fn sealed(event: &Event) -> Vec<&str> {
     let maps: Vec<&StoredMap> = match event {
         Event::Started { inputs, .. } | Event::Resumed { inputs, .. } => vec![inputs],
         Event::Done { saved, private, .. } => vec![saved, private],
+        Event::Intent { private, .. } => vec![private],
         _ => Vec::new(),
     };
-    let values = maps.into_iter().flat_map(StoredMap::values);
+    let renewed = match event {
+        Event::Renewed { value, .. } => Some(value),
+        _ => None,
+    };
+    let values = maps.into_iter().flat_map(StoredMap::values).chain(renewed);
     values
         .filter_map(|value| match value {
             Stored::Sealed(text) => Some(text.as_str()),

@@ -42,7 +42,7 @@ fn plan(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
         Exit::Failed
     })?;
     let recorder = session.recorder(PLAN, 0, Box::new(Memory));
-    let history = begin(&recorder, started(&runbook, &settled, PLAN, &key, false)?)?;
+    let history = begin(&recorder, started(&runbook, &settled, PLAN, &key, false)?);
     let options = Options::default();
     Ok(walk(&runbook, &services, &recorder, &key, history, options, Direction::Nowhere))
 }

@@ -41,8 +41,13 @@ fn rehearse(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
             out::error(&format!("cannot make a temporary folder: {error}"));
             Exit::Failed
         })?;
-    let (served, values) =
-        fake::serve(&source, &args.state, 0, &folder.path().display().to_string(), &world)?;
+    let (served, values) = fake::serve(
+        &source,
+        (&runbook.name, &args.state),
+        0,
+        &folder.path().display().to_string(),
+        &world,
+    )?;
     let session = Session::new(global, world);
     let mut given = args.flags.given(&runbook, &session.world)?;
     given.site = None;
@@ -59,7 +64,7 @@ fn rehearse(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
         Exit::Failed
     })?;
     let recorder = session.recorder(REHEARSAL, 0, Box::new(Memory));
-    let history = begin(&recorder, started(&runbook, &settled, REHEARSAL, &key, true)?)?;
+    let history = begin(&recorder, started(&runbook, &settled, REHEARSAL, &key, true)?);
     let exit = walk(
         &runbook,
         &services,

@@ -7,7 +7,6 @@ use std::collections::BTreeMap;
 use super::run::{Kept, WalkFlags, done, known, lock};
 use super::session::{Direction, Session, walk};
 use super::{Global, inputs, load, out, plugins, state, trust};
-use crate::engine::{Durable, Recorder};
 use crate::exit::Exit;
 use crate::journal::event::{Decision, Entry, Event, How, Outcome, Stored, StoredMap};
 use crate::journal::seal::Key;
@@ -121,6 +120,8 @@ fn resume(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
         first = updated::decide(&history, &new, &run, &key, &args.rerun, &args.keep)?;
         texts = super::run::texts(&new);
         runbook = new;
+    } else {
+        edited(&history, &run, &world);
     }
     args.walk.check(&runbook)?;
     args.redo.iter().chain(&args.done).try_for_each(|step| known(&runbook, step))?;
@@ -138,13 +139,14 @@ fn resume(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
     session.report.borrow_mut().past(&entries);
     let recorder = session.recorder(&run, history.last_seq, Box::new(Kept { store, texts }));
     if !history.rehearsal {
-        added.extend(renewed_inputs(&runbook, &given, &session.world));
+        let refused = refused(&history, &run, &key)?;
+        added.extend(renewed_inputs(&runbook, &given, &refused, &session.world));
     }
     let resumed = resumed(args.updated, &runbook, &run, &key, added)?;
     let decided = decisions(args, &runbook, &history, &run, &key)?;
     for event in std::iter::once(resumed).chain(first).chain(decided) {
         history.take(&event);
-        say(&recorder, event)?;
+        recorder.keep(event);
     }
     Ok(walk(
         &runbook,
@@ -155,6 +157,15 @@ fn resume(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
         args.walk.options(),
         Direction::Forwards,
     ))
+}
+
+/// Says so if the file is not what the run began with: the run goes on with that.
+fn edited(history: &History, run: &str, world: &World) {
+    let now = crate::library::find(&history.path, world);
+    if now.is_ok_and(|found| digest(&found.source.text) != history.text) {
+        out::say(&format!("note: {} has changed since this run began with it", history.path));
+        out::hint(&format!("`runbook resume {run} --updated` takes the file as it is now"));
+    }
 }
 
 /// Runs that cannot go on.
@@ -174,14 +185,6 @@ fn over(run: &str, history: &History) -> Option<Exit> {
     None
 }
 
-pub(super) fn say(recorder: &Recorder, event: Event) -> Result<(), Exit> {
-    recorder.say(event, Durable::Soon).map_err(|error| {
-        out::error(&error.message);
-        out::hint(&error.hint);
-        Exit::Failed
-    })
-}
-
 /// The inputs a run was given, opened.
 fn inputs(history: &History, run: &str, key: &Key) -> Result<Scope, Exit> {
     let known = Scope::default();
@@ -191,8 +194,24 @@ fn inputs(history: &History, run: &str, key: &Key) -> Result<Scope, Exit> {
     Ok(known)
 }
 
-fn renewed_inputs(runbook: &Runbook, given: &Scope, world: &World) -> Vec<(String, Labeled)> {
-    let renewed = renewed(runbook, given, world);
+/// Values that a service took no longer, by input.
+fn refused(history: &History, run: &str, key: &Key) -> Result<BTreeMap<String, Vec<Json>>, Exit> {
+    let mut refused = BTreeMap::new();
+    for (name, values) in &history.refused {
+        let label = format!("{run}/input/{name}");
+        let values = values.iter().map(|stored| Ok(open(key, &label, stored)?.json));
+        refused.insert(name.clone(), values.collect::<Result<Vec<_>, Exit>>()?);
+    }
+    Ok(refused)
+}
+
+fn renewed_inputs(
+    runbook: &Runbook,
+    given: &Scope,
+    refused: &BTreeMap<String, Vec<Json>>,
+    world: &World,
+) -> Vec<(String, Labeled)> {
+    let renewed = renewed(runbook, given, refused, world);
     for (name, _) in &renewed {
         out::say(&format!("note: input `{name}` has a new value by now: it is used from here on"));
     }

@@ -5,13 +5,13 @@ use std::path::PathBuf;
 
 use super::inputs::{self, Flags};
 use super::session::{Direction, Session, walk};
-use super::{Global, load, out, state, trust};
-use crate::engine::{Durable, Options};
+use super::{Global, load, many, out, state, trust};
+use crate::engine::Options;
 use crate::exit::Exit;
 use crate::journal::event::{Entry, Event, Stored};
 use crate::journal::seal::Key;
-use crate::journal::store::{self, Holder, LockError, Store};
-use crate::journal::{Journal, JournalError};
+use crate::journal::store::{self, Holder, LockError, Store, StoreError};
+use crate::journal::{Appended, Journal, JournalError};
 use crate::plan::History;
 use crate::runbook::settle::Settled;
 use crate::runbook::{Runbook, digest};
@@ -41,14 +41,21 @@ pub(super) const LOOPBACK: &str = "127.0.0.1";
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// The runbook's name, or the path of its file
-    name: String,
+    pub(super) name: String,
     #[command(flatten)]
-    flags: Flags,
+    pub(super) flags: Flags,
     #[command(flatten)]
-    walk: WalkFlags,
+    pub(super) walk: WalkFlags,
     /// Show where each input's value comes from, and stop
     #[arg(long)]
     explain: bool,
+    /// Run once for each line of a file: a JSON object of inputs, before those of `--inputs`
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["explain", "step"])]
+    each: Option<PathBuf>,
+    /// With `--each`: how many of the runs at once, at most 200
+    #[arg(long, value_name = "N", default_value_t = 16, requires = "each")]
+    #[arg(value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=200))]
+    pub(super) at_once: usize,
     /// The service is a fake: what `test --crash` runs
     #[arg(long, hide = true)]
     rehearsal: bool,
@@ -113,7 +120,10 @@ pub(super) fn known(runbook: &Runbook, step: &str) -> Result<(), Exit> {
 }
 
 pub(super) fn run(args: &Args, global: &Global, world: World) -> Exit {
-    done(start(args, global, world))
+    done(match &args.each {
+        Some(file) => many::run(args, file, global, world),
+        None => start(args, global, world),
+    })
 }
 
 /// The one exit code, however it was reached.
@@ -157,7 +167,7 @@ fn start(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
     let journal = Box::new(Kept { store, texts: texts(&runbook) });
     let recorder = session.recorder(&run, 0, journal);
     let started = started(&runbook, &settled, &run, &key, args.rehearsal)?;
-    let history = begin(&recorder, started)?;
+    let history = begin(&recorder, started);
     Ok(walk(
         &runbook,
         &services,
@@ -169,20 +179,12 @@ fn start(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
     ))
 }
 
-/// Says the first event; it need not be on disk before anything else is.
-pub(super) fn begin(recorder: &crate::engine::Recorder, started: Event) -> Result<History, Exit> {
+/// Says the first event; the walk begins by handing it to the system.
+pub(super) fn begin(recorder: &crate::engine::Recorder, started: Event) -> History {
     let entry = Entry { run: recorder.run().to_owned(), seq: 1, at_ms: 0, event: started };
     let history = History::fold(std::slice::from_ref(&entry));
-    // The run is there to be resumed from its first moment; a power cut before anything was
-    // changed may lose it, and nothing with it.
-    match recorder.say(entry.event, Durable::Written) {
-        Ok(()) => Ok(history),
-        Err(error) => {
-            out::error(&error.message);
-            out::hint(&error.hint);
-            Err(Exit::Failed)
-        }
-    }
+    recorder.keep(entry.event);
+    history
 }
 
 /// The event a run begins with.
@@ -262,16 +264,21 @@ pub(super) struct Kept {
 }
 
 impl Journal for Kept {
-    fn append(&mut self, entries: &[Entry], sync: bool) -> Result<(), JournalError> {
+    fn append(&mut self, entries: Vec<Entry>, sync: bool) -> Appended {
+        Appended::Now(self.write(&entries, sync).map_err(JournalError::from))
+    }
+}
+
+impl Kept {
+    fn write(&mut self, entries: &[Entry], sync: bool) -> Result<(), StoreError> {
         let digests: Vec<String> = self.texts.iter().map(|text| digest(text)).collect();
         let text =
             digests.iter().zip(&self.texts).map(|(digest, text)| (digest.as_str(), text.as_str()));
-        let done = if sync {
-            self.store.append_with_text(entries, text)
+        if sync {
+            self.store.append_with_text(entries, text)?;
         } else {
-            self.store.append_unsynced(entries, text)
-        };
-        done.map_err(|error| JournalError { message: error.to_string(), hint: error.hint() })?;
+            self.store.append_unsynced(entries, text)?;
+        }
         self.texts.clear();
         Ok(())
     }

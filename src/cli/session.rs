@@ -84,12 +84,7 @@ impl Terminal for Quiet {
 }
 
 fn report(global: &Global, world: &World, redactor: &redact::Shared) -> Box<dyn Report> {
-    let options = report::Options {
-        verbose: global.verbose,
-        color: world.color(),
-        width: world.width(),
-        ..report::Options::default()
-    };
+    let options = report_options(global, world);
     let stderr = || Box::new(redactor.writer(std::io::stderr()));
     match output(global, world) {
         Output::Human => report::terminal(stderr(), options),
@@ -97,6 +92,16 @@ fn report(global: &Global, world: &World, redactor: &redact::Shared) -> Box<dyn 
         Output::Jsonl | Output::Json => {
             report::jsonl(Box::new(redactor.writer(std::io::stdout())), &options)
         }
+    }
+}
+
+/// How a report looks here.
+pub(super) fn report_options(global: &Global, world: &World) -> report::Options {
+    report::Options {
+        verbose: global.verbose,
+        color: world.color(),
+        width: world.width(),
+        ..report::Options::default()
     }
 }
 
@@ -132,15 +137,17 @@ pub(super) fn walk(
             Direction::Nowhere => engine.preview().await,
         }
     };
-    let outcome = match block_on(work) {
-        Some(Ok(outcome)) => Ok(outcome),
-        Some(Err(broken)) => Err(broken),
-        None => engine.end(Outcome::Interrupted).map(|()| Outcome::Interrupted),
-    };
+    let ended = block_on(async {
+        match unless_interrupted(work).await {
+            Some(outcome) => outcome,
+            None => engine.end(Outcome::Interrupted).await.map(|()| Outcome::Interrupted),
+        }
+    });
     recorder.finish();
-    match outcome {
-        Ok(outcome) => exit_of(outcome),
-        Err(broken) => broken_exit(&broken),
+    match ended {
+        Some(Ok(outcome)) => exit_of(outcome),
+        Some(Err(broken)) => broken_exit(&broken),
+        None => Exit::Failed,
     }
 }
 
@@ -173,7 +180,7 @@ pub(super) fn broken_exit(broken: &Broken) -> Exit {
     Exit::Failed
 }
 
-/// Runs a future on this thread; none if the person interrupted it.
+/// Runs a future on this thread; none if it cannot be begun, which is said.
 pub(super) fn block_on<T>(work: impl Future<Output = T>) -> Option<T> {
     let runtime = match tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -186,18 +193,21 @@ pub(super) fn block_on<T>(work: impl Future<Output = T>) -> Option<T> {
             return None;
         }
     };
-    runtime.block_on(async {
-        tokio::select! {
-            // In this order: signals are caught before any work begins.
-            biased;
-            () = interrupted() => None,
-            result = work => Some(result),
-        }
-    })
+    Some(runtime.block_on(work))
+}
+
+/// What comes of some work; none if the person interrupted it.
+pub(super) async fn unless_interrupted<T>(work: impl Future<Output = T>) -> Option<T> {
+    tokio::select! {
+        // In this order: signals are caught before any work begins.
+        biased;
+        () = interrupted() => None,
+        result = work => Some(result),
+    }
 }
 
 /// Ctrl-C, or a request to end.
-async fn interrupted() {
+pub(super) async fn interrupted() {
     use tokio::signal::unix::{SignalKind, signal};
     match signal(SignalKind::terminate()) {
         Ok(mut terminate) => {

@@ -40,7 +40,7 @@ pub(super) fn require(
     let found = effects(runbook);
     let touches = match usage {
         Use::Run => found.needs_trust(),
-        Use::Plan => found.runs_when_planned,
+        Use::Plan => found.acts_when_planned,
     };
     let name = &runbook.name;
     // those it uses count as parts of it

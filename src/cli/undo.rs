@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::resume::{Taken, say, take};
+use super::resume::{Taken, take};
 use super::run::{Kept, done, lock};
 use super::session::{Direction, Session, broken_exit, walk};
 use super::{Global, out, state};
@@ -24,7 +24,7 @@ pub(super) struct Args {
     /// Only show what would be taken back
     #[arg(long)]
     plan: bool,
-    /// Do not ask before beginning
+    /// Do not ask before beginning; needed where nobody can answer
     #[arg(short, long)]
     yes: bool,
     /// Take a step back again although that may have happened
@@ -64,11 +64,11 @@ fn undo(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
     if !left {
         return Ok(nothing(&run));
     }
-    confirm(args, &session)?;
+    confirm(args, &run, &session)?;
     session.report.borrow_mut().past(&entries);
     let recorder =
         session.recorder(&run, history.last_seq, Box::new(Kept { store, texts: Vec::new() }));
-    begin(args, &recorder, &mut history)?;
+    begin(args, &recorder, &mut history);
     Ok(walk(
         &runbook,
         &services,
@@ -80,7 +80,7 @@ fn undo(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
     ))
 }
 
-fn begin(args: &Args, recorder: &Recorder, history: &mut History) -> Result<(), Exit> {
+fn begin(args: &Args, recorder: &Recorder, history: &mut History) {
     let resumed = Event::Resumed {
         undo: true,
         text: None,
@@ -99,9 +99,8 @@ fn begin(args: &Args, recorder: &Recorder, history: &mut History) -> Result<(), 
     });
     for event in std::iter::once(resumed).chain(redo).chain(by_hand) {
         history.take(&event);
-        say(recorder, event)?;
+        recorder.keep(event);
     }
-    Ok(())
 }
 
 /// Refuses the name of a step that there is nothing to take back of.
@@ -162,10 +161,16 @@ fn nothing(run: &str) -> Exit {
     Exit::Done
 }
 
-fn confirm(args: &Args, session: &Session) -> Result<(), Exit> {
-    let terminal = session.terminal();
-    if args.yes || !terminal.present() {
+/// Asks before anything is taken back; where nobody can answer, only `--yes` does.
+fn confirm(args: &Args, run: &str, session: &Session) -> Result<(), Exit> {
+    if args.yes {
         return Ok(());
+    }
+    let terminal = session.terminal();
+    if !terminal.present() {
+        out::error("nobody is there to confirm this: nothing was taken back");
+        out::hint(&format!("`runbook undo {run} --yes` takes these back without asking"));
+        return Err(Exit::Waiting);
     }
     let question = Question {
         ask: "Take these back?".to_owned(),

@@ -30,10 +30,18 @@ impl Engine<'_> {
         let none = HashMap::new();
         let trace = |line: String| {
             let event = crate::journal::event::Event::Trace { step: unit.id.clone(), line };
-            let _ = self.recorder.say(event, Durable::Never);
+            self.recorder.show(event);
         };
         let cx = self.cx(unit, false, &none, &trace);
-        let answer = self.probe(already, unit, &cx).await.map_err(looking)?;
+        let answer = loop {
+            match self.probe(already, unit, &cx).await {
+                Ok(answer) => break answer,
+                Err(trouble) => {
+                    let probe = &*already.probe;
+                    self.renew(unit, probe, trouble, false).await.map_err(looking)?;
+                }
+            }
+        };
         self.services.see(&unit.id, Sight::LookUp, &answer.input);
         let mut objects = all(&cx, already.find, &answer.locals, answer.input).map_err(looking)?;
         objects.retain(|object| *object != Val::default());
@@ -74,7 +82,7 @@ impl Engine<'_> {
     ) -> Result<Answer, Trouble> {
         let retry = shared(cx, &*already.probe);
         for attempt in 1.. {
-            match already.probe.run(cx).await {
+            match self.act(unit, &*already.probe, cx).await {
                 Ok(answer) => return Ok(answer),
                 Err(trouble) => self.again(cx, unit, retry, attempt, Effect::Read, trouble).await?,
             }
@@ -83,7 +91,7 @@ impl Engine<'_> {
     }
 
     /// Takes over what was found, as if the step had made it.
-    pub(super) fn adopt(&self, unit: &Unit<'_>, began: u64, object: Val, how: How) -> Flow {
+    pub(super) async fn adopt(&self, unit: &Unit<'_>, began: u64, object: Val, how: How) -> Flow {
         let none = HashMap::new();
         let cx = self.cx(unit, false, &none, &|_| ());
         let answer = Answer {
@@ -94,7 +102,8 @@ impl Engine<'_> {
         };
         match self.save(&cx, unit, &answer) {
             Ok(saved) => {
-                self.finish_change(unit, began, Got { answer, saved }, Some(how), Durable::Soon)
+                let got = Got { answer, saved };
+                self.finish_change(unit, began, got, Some(how), Durable::Soon).await
             }
             Err(trouble) => self.fail(unit, began, trouble),
         }

@@ -25,10 +25,10 @@ pub(super) type Before = HashMap<String, Labeled>;
 impl Engine<'_> {
     /// A read: tried again as its retry says, polled as its `until` says.
     pub(super) async fn read(&self, unit: &Unit<'_>) -> Result<Got, Trouble> {
-        let Some(until) = &unit.step.until else { return self.tried(unit, None).await };
+        let Some(until) = &unit.step.until else { return self.look_up(unit).await };
         let began = self.recorder.now_ms();
         for attempt in 1.. {
-            let got = self.tried(unit, None).await;
+            let got = self.look_up(unit).await;
             let so_far = match &got {
                 Ok(_) if until.that.holds(&*unit.scope)? => return got,
                 Ok(_) => format!("waiting until {}", until.that.source().trim()),
@@ -44,6 +44,16 @@ impl Engine<'_> {
         Err(Trouble::failed("polled too often"))
     }
 
+    /// A read with its retries; once more if what it sends could be renewed.
+    async fn look_up(&self, unit: &Unit<'_>) -> Result<Got, Trouble> {
+        loop {
+            match self.tried(unit, None).await {
+                Ok(got) => return Ok(got),
+                Err(trouble) => self.renew(unit, &*unit.step.action, trouble, false).await?,
+            }
+        }
+    }
+
     /// One action with its retries: a *once* step is repeated only if nothing was done.
     pub(super) async fn tried(
         &self,
@@ -53,7 +63,7 @@ impl Engine<'_> {
         let none = HashMap::new();
         let trace = |line: String| {
             let step = unit.id.clone();
-            let _ = self.recorder.say(Event::Trace { step, line }, Durable::Never);
+            self.recorder.show(Event::Trace { step, line });
         };
         let cx = self.cx(unit, doubt.is_some(), doubt.unwrap_or(&none), &trace);
         let retry = unit.step.retry.as_ref().or_else(|| shared(&cx, &*unit.step.action));
@@ -87,12 +97,12 @@ impl Engine<'_> {
         let step = unit.id.clone();
         // Losing a line about waiting loses nothing.
         let event = Event::Retrying { step, attempt, message, wait_ms };
-        let _ = self.recorder.say(event, Durable::Written);
+        let _ = self.recorder.say(event, Durable::Written).await;
         tokio::time::sleep(wait).await;
     }
 
     async fn once(&self, cx: &Cx<'_>, unit: &Unit<'_>) -> Result<Got, Trouble> {
-        let answer = unit.step.action.run(cx).await?;
+        let answer = self.act(unit, &*unit.step.action, cx).await?;
         self.services.see(&unit.id, Sight::Answer, &answer.input);
         let saved =
             self.save(cx, unit, &answer).map_err(|trouble| unreadable(unit, &answer, trouble))?;
@@ -127,7 +137,7 @@ impl Engine<'_> {
     }
 
     /// Says that a step is done.
-    pub(super) fn done(
+    pub(super) async fn done(
         &self,
         unit: &Unit<'_>,
         began: u64,
@@ -135,10 +145,22 @@ impl Engine<'_> {
         how: Option<How>,
         durable: Durable,
     ) -> Result<(), Broken> {
+        let done = self.done_event(unit, began, got, how)?;
+        self.tell_as(done, durable).await
+    }
+
+    /// The event that says so; its note is said before it.
+    pub(super) fn done_event(
+        &self,
+        unit: &Unit<'_>,
+        began: u64,
+        got: Got,
+        how: Option<How>,
+    ) -> Result<Event, Broken> {
         let id = unit.id.clone();
         if let Some(markdown) = got.answer.note {
             let _lifted = got.answer.revealed.then(|| self.services.redactor.lift());
-            self.recorder.say(Event::Note { step: id.clone(), markdown }, Durable::Soon)?;
+            self.recorder.keep(Event::Note { step: id.clone(), markdown });
         }
         let saved =
             self.stored_map(&id, got.saved.iter().map(|(name, value)| (name.as_str(), value)))?;
@@ -146,15 +168,14 @@ impl Engine<'_> {
         let private =
             self.stored_map(&place, got.answer.private.iter().map(|(name, value)| (*name, value)))?;
         let own = if got.answer.unchanged { How::Unchanged } else { How::Performed };
-        let event = Event::Done {
+        Ok(Event::Done {
             step: id,
             how: how.unwrap_or(own),
             saved,
             summary: self.services.redactor.mask(&got.answer.summary),
             took_ms: self.recorder.now_ms() - began,
             private,
-        };
-        self.tell(event, durable)
+        })
     }
 
     pub(super) fn stored_map<'v>(

@@ -16,7 +16,7 @@ impl Engine<'_> {
     /// Performs the step for every item that is left, then keeps what they saved as lists.
     pub(super) async fn each(&self, unit: &Unit<'_>, each: &ForEach) -> Flow {
         let began = self.recorder.now_ms();
-        self.begin(unit)?;
+        self.begin(unit).await?;
         let items = match Self::items(unit, each) {
             Ok(items) => items,
             Err(trouble) => return self.fail(unit, began, trouble),
@@ -27,7 +27,7 @@ impl Engine<'_> {
         let saved = self.lists(unit, &items)?;
         let summary = format!("{} items", items.len());
         let answer = Answer { summary, ..Answer::default() };
-        self.done(unit, began, Got { answer, saved }, None, Durable::Soon)?;
+        self.done(unit, began, Got { answer, saved }, None, Durable::Soon).await?;
         Ok(None)
     }
 
@@ -87,7 +87,7 @@ impl Engine<'_> {
     /// One item, or one step that has none.
     pub(super) async fn single(&self, unit: &Unit<'_>) -> Flow {
         if unit.step.effect <= Effect::Read {
-            return self.conclude(self.wanted_read(unit.clone()).await?);
+            return self.conclude(self.wanted_read(unit.clone()).await?).await;
         }
         let began = self.recorder.now_ms();
         match Self::wanted(unit) {

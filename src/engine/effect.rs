@@ -15,7 +15,7 @@ use crate::terminal::{NoAnswer, Question};
 
 impl Engine<'_> {
     pub(super) async fn change(&self, unit: &Unit<'_>) -> Flow {
-        self.begin(unit)?;
+        self.begin(unit).await?;
         let began = self.recorder.now_ms();
         let status = self.history.borrow().status(&unit.id).clone();
         match status {
@@ -30,7 +30,7 @@ impl Engine<'_> {
     async fn fresh(&self, unit: &Unit<'_>, began: u64) -> Flow {
         match self.look(unit).await {
             Err(trouble) => self.fail(unit, began, trouble),
-            Ok(None | Some(Found::Nothing)) => match self.confirmed(unit, began)? {
+            Ok(None | Some(Found::Nothing)) => match self.confirmed(unit, began).await? {
                 Asked::Go => self.perform(unit, began, None).await,
                 Asked::Skip => Ok(None),
                 Asked::Stop(outcome) => Ok(Some(outcome)),
@@ -40,7 +40,7 @@ impl Engine<'_> {
                     || self.history.borrow().adopts(&unit.id)
                     || self.use_it(unit)?
                 {
-                    self.adopt(unit, began, object, How::Unchanged)
+                    self.adopt(unit, began, object, How::Unchanged).await
                 } else {
                     self.fail(unit, began, there_already())
                 }
@@ -65,7 +65,7 @@ impl Engine<'_> {
         match self.look(unit).await {
             Err(trouble) => self.fail_in_doubt(unit, began, trouble),
             Ok(Some(Found::Nothing)) => self.perform(unit, began, Some(before)).await,
-            Ok(Some(Found::Same(object))) => self.adopt(unit, began, object, How::Adopted),
+            Ok(Some(Found::Same(object))) => self.adopt(unit, began, object, How::Adopted).await,
             Ok(Some(Found::Different(differs))) => self.doubt(unit, what, differs),
             Ok(None) if unit.step.effect == Effect::Repeatable => {
                 self.perform(unit, began, Some(before)).await
@@ -86,7 +86,7 @@ impl Engine<'_> {
     }
 
     fn doubt(&self, unit: &Unit<'_>, what: String, differs: Vec<(String, String, String)>) -> Flow {
-        self.tell(Event::Doubt { step: unit.id.clone(), what, differs }, Durable::Soon)?;
+        self.tell(Event::Doubt { step: unit.id.clone(), what, differs });
         Ok(Some(Outcome::InDoubt))
     }
 
@@ -94,7 +94,7 @@ impl Engine<'_> {
     async fn recheck(&self, unit: &Unit<'_>, began: u64) -> Flow {
         match self.look(unit).await {
             Err(trouble) => self.fail(unit, began, trouble),
-            Ok(Some(Found::Same(object))) => self.adopt(unit, began, object, How::Adopted),
+            Ok(Some(Found::Same(object))) => self.adopt(unit, began, object, How::Adopted).await,
             Ok(_) => match judge(&unit.step.gates, &unit.scope) {
                 Err(failure) => self.fail(unit, began, done_but(unit, failure)),
                 Ok(()) => Ok(None),
@@ -107,14 +107,21 @@ impl Engine<'_> {
         let what = self.what(unit);
         let in_doubt = doubt.as_ref().map(|kept| self.private(&unit.id, kept)).transpose()?;
         let private = doubt.map_or_else(|| self.before(unit), Ok)?;
-        let (step, effect) = (unit.id.clone(), unit.step.effect);
-        self.tell(Event::Intent { step, effect, what, private }, Durable::Now)?;
-        let got = match self.tried(unit, in_doubt.as_ref()).await {
-            Ok(got) => got,
-            Err(trouble) => return self.fail(unit, began, trouble),
-        };
-        let durable = outcome_durable(unit);
-        self.finish_change(unit, began, got, None, durable)
+        let effect = unit.step.effect;
+        loop {
+            let (step, what, private) = (unit.id.clone(), what.clone(), private.clone());
+            self.tell_as(Event::Intent { step, effect, what, private }, Durable::Now).await?;
+            let trouble = match self.tried(unit, in_doubt.as_ref()).await {
+                Ok(got) => {
+                    let durable = outcome_durable(unit);
+                    return self.finish_change(unit, began, got, None, durable).await;
+                }
+                Err(trouble) => trouble,
+            };
+            if let Err(trouble) = self.renew(unit, &*unit.step.action, trouble, true).await {
+                return self.fail(unit, began, trouble);
+            }
+        }
     }
 
     /// How things stand before a step acts, as its intent keeps it.
@@ -125,7 +132,7 @@ impl Engine<'_> {
         self.stored_map(&place, before.iter().map(|(name, value)| (*name, value)))
     }
 
-    pub(super) fn finish_change(
+    pub(super) async fn finish_change(
         &self,
         unit: &Unit<'_>,
         began: u64,
@@ -133,7 +140,7 @@ impl Engine<'_> {
         how: Option<How>,
         durable: Durable,
     ) -> Flow {
-        self.done(unit, began, got, how, durable)?;
+        self.done(unit, began, got, how, durable).await?;
         match judge(&unit.step.gates, &unit.scope) {
             Err(failure) => self.fail(unit, began, done_but(unit, failure)),
             Ok(()) => Ok(None),
@@ -153,7 +160,7 @@ impl Engine<'_> {
         let taken = self.asked(&question) == Ok(USE.to_owned());
         if taken {
             let event = Event::Decided { step: unit.id.clone(), decision: Decision::Adopt };
-            self.tell(event, Durable::Soon)?;
+            self.tell(event);
         }
         Ok(taken)
     }
@@ -166,7 +173,7 @@ impl Engine<'_> {
     }
 
     /// With `--step`: asks before the effect.
-    fn confirmed(&self, unit: &Unit<'_>, began: u64) -> Result<Asked, super::Broken> {
+    async fn confirmed(&self, unit: &Unit<'_>, began: u64) -> Result<Asked, super::Broken> {
         if !self.options.step {
             return Ok(Asked::Go);
         }
@@ -180,7 +187,7 @@ impl Engine<'_> {
             match self.asked(&question).as_deref() {
                 Ok("do it") => return Ok(Asked::Go),
                 Ok("show it") => self.show(unit),
-                Ok("skip it") => return self.skipped_by_person(unit),
+                Ok("skip it") => return self.skipped_by_person(unit).await,
                 Ok(_) => return Ok(Asked::Stop(Outcome::Stopped)),
                 Err(NoAnswer::NoTerminal) => {
                     let trouble =
@@ -196,15 +203,15 @@ impl Engine<'_> {
     fn show(&self, unit: &Unit<'_>) {
         let lines = self.details(unit);
         let markdown = format!("```\n{}\n{}\n```", self.what(unit), lines.join("\n"));
-        let _ = self.recorder.say(Event::Note { step: unit.id.clone(), markdown }, Durable::Never);
+        self.recorder.show(Event::Note { step: unit.id.clone(), markdown });
     }
 
-    fn skipped_by_person(&self, unit: &Unit<'_>) -> Result<Asked, super::Broken> {
+    async fn skipped_by_person(&self, unit: &Unit<'_>) -> Result<Asked, super::Broken> {
         let question = Question { ask: "Why is it skipped?".to_owned(), ..Question::default() };
         match self.asked(&question) {
             Ok(reason) => {
                 let why = Skip::Person(reason);
-                self.tell(Event::Skipped { step: unit.id.clone(), why }, Durable::Now)?;
+                self.tell_as(Event::Skipped { step: unit.id.clone(), why }, Durable::Now).await?;
                 Ok(Asked::Skip)
             }
             Err(_) => Ok(Asked::Stop(Outcome::Interrupted)),

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use super::{Broken, Durable, Engine};
+use super::{Broken, Engine};
 use crate::journal::event::{Event, Stored, StoredMap};
 use crate::plan::Status;
 use crate::reader::{Sink, Use};
@@ -102,7 +102,11 @@ impl<'a> Engine<'a> {
         }
         let frame = Frame { runbook, scope, prefix };
         for step in &runbook.steps {
-            self.remember(&frame.unit(step))?;
+            let unit = frame.unit(step);
+            self.remember(&unit)?;
+            if let Some(Ok(items)) = step.for_each.as_ref().map(|each| Self::items(&unit, each)) {
+                items.iter().try_for_each(|item| self.remember(item))?;
+            }
         }
         Ok(frame)
     }
@@ -113,6 +117,10 @@ impl<'a> Engine<'a> {
             for (name, stored) in &done.saved {
                 self.know(&unit.scope, name, self.open(&unit.id, name, stored)?);
             }
+            if !done.private.is_empty() && unit.step.action.connection().is_some() {
+                let private = self.private(&unit.id, &done.private)?;
+                unit.step.action.recall(&self.cx(unit, false, &private, &|_| ()));
+            }
         }
         Ok(())
     }
@@ -121,13 +129,13 @@ impl<'a> Engine<'a> {
     pub(super) fn know(&self, scope: &Scope, name: &str, value: Labeled) {
         if value.secret {
             let added = self.services.redactor.add_json(&value.json);
-            if added.passes() && !scope.has(name) {
+            let nothing = value.json.is_null() || value.json == "";
+            if added.passes() && !nothing && !scope.has(name) {
                 let message = format!(
                     "the secret `{name}` is {added}: it is masked where it is known to be one, \
                      but not wherever else it may appear"
                 );
-                // Losing a warning loses nothing.
-                let _ = self.recorder.say(Event::Warned { message }, Durable::Never);
+                self.recorder.show(Event::Warned { message });
             }
         }
         scope.set(name, value);
@@ -185,6 +193,7 @@ impl<'a> Engine<'a> {
         Cx {
             step: &unit.id,
             about: &unit.step.about,
+            effect: unit.step.effect,
             scope: &unit.scope,
             services: self.services,
             connections: &unit.runbook.connections,

@@ -24,7 +24,7 @@ impl<'a> Engine<'a> {
                 Ok(false) => return self.skip(unit),
                 Err(trouble) => return self.fail(unit, began, trouble),
             }
-            self.begin(unit)?;
+            self.begin(unit).await?;
             let frame = match self.inner_frame(unit, &nested, "")? {
                 Ok(frame) => frame,
                 Err(trouble) => return self.fail(unit, began, trouble),
@@ -38,7 +38,7 @@ impl<'a> Engine<'a> {
             };
             let answer =
                 Answer { summary: format!("{} done", frame.runbook.name), ..Answer::default() };
-            self.done(unit, began, Got { answer, saved }, None, Durable::Soon)?;
+            self.done(unit, began, Got { answer, saved }, None, Durable::Soon).await?;
             Ok(None)
         })
     }
@@ -87,7 +87,14 @@ impl<'a> Engine<'a> {
                 Err(error) => return Ok(Err(error.into())),
             }
         }
-        self.frame(runbook, scope, format!("{}/{below}", unit.id)).map(Ok)
+        let prefix = format!("{}/{below}", unit.id);
+        let inner = self.history.borrow().inner.clone();
+        for (place, stored) in &inner {
+            if let Some(name) = place.strip_prefix(&prefix).filter(|name| !name.contains('/')) {
+                self.know(&scope, name, self.open("input", place, stored)?);
+            }
+        }
+        self.frame(runbook, scope, prefix).map(Ok)
     }
 
     /// Runs the step's `save` programs over all the inner values, as one object.

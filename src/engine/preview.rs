@@ -7,7 +7,7 @@ use std::cell::RefCell;
 
 use super::adopt::Found;
 use super::frame::{Frame, Unit};
-use super::{Broken, Durable, Engine, Flow};
+use super::{Broken, Engine, Flow};
 use crate::journal::event::{Effect, Event, How, Outcome};
 use crate::step::Local;
 use crate::value::Labeled;
@@ -24,11 +24,11 @@ struct Unknown {
 impl<'a> Engine<'a> {
     /// Walks without changing anything.
     pub async fn preview(&self) -> Result<Outcome, Broken> {
-        self.warn()?;
+        self.warn();
         let unknown = Unknown::default();
         let frame = self.own_frame()?;
         let outcome = self.preview_frame(&frame, &unknown).await?.unwrap_or(Outcome::Planned);
-        self.end(outcome)?;
+        self.end(outcome).await?;
         Ok(outcome)
     }
 
@@ -80,14 +80,14 @@ impl<'a> Engine<'a> {
         if unit.step.action.alone() || !remarks.is_empty() {
             return self.planned(unit, unknown, remarks);
         }
-        self.conclude(self.wanted_read(unit.clone()).await?)
+        self.conclude(self.wanted_read(unit.clone()).await?).await
     }
 
     async fn preview_change(&self, unit: &Unit<'_>, unknown: &Unknown) -> Flow {
         let began = self.recorder.now_ms();
         match self.look(unit).await {
             Err(trouble) => self.fail(unit, began, trouble),
-            Ok(Some(Found::Same(object))) => self.adopt(unit, began, object, How::Unchanged),
+            Ok(Some(Found::Same(object))) => self.adopt(unit, began, object, How::Unchanged).await,
             Ok(Some(Found::Different(differs))) => {
                 let told = differs
                     .iter()
@@ -118,7 +118,7 @@ impl<'a> Engine<'a> {
         let what = self.said(&shown_unit).unwrap_or_else(unshown);
         let lines = self.details(&shown_unit);
         let event = Event::Planned { step: unit.id.clone(), what, lines, remarks };
-        self.recorder.say(event, Durable::Never)?;
+        self.recorder.show(event);
         Ok(None)
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::crash;
 use crate::journal::event::{Entry, Event};
-use crate::journal::{Journal, JournalError};
+use crate::journal::{Appended, Journal, JournalError};
 use crate::redact;
 use crate::report::Report;
 use crate::world::Clock;
@@ -21,8 +21,6 @@ pub enum Durable {
     Written,
     /// With the next event that must be, or at the end: losing it loses nothing but time.
     Soon,
-    /// Not at all: it is only shown.
-    Never,
 }
 
 /// A report that prompts can suspend while the engine feeds it.
@@ -85,28 +83,60 @@ impl Recorder {
     }
 
     /// Says an event, masked. It is shown only after it is as durable as it must be.
-    pub fn say(&self, event: Event, durable: Durable) -> Result<(), JournalError> {
-        let event = event.masked(&|text| self.redactor.mask(text));
-        let inner = &mut *self.inner.borrow_mut();
-        let kept = durable != Durable::Never;
-        let seq = inner.seq + u64::from(kept);
-        let entry = Entry { run: self.run.clone(), seq, at_ms: self.clock.now_ms(), event };
-        if kept {
-            inner.seq = seq;
-            inner.pending.push(entry.clone());
+    pub async fn say(&self, event: Event, durable: Durable) -> Result<(), JournalError> {
+        if durable == Durable::Soon {
+            self.keep(event);
+            return Ok(());
         }
-        match durable {
-            Durable::Now => inner.write(true)?,
-            Durable::Written => inner.write(false)?,
-            Durable::Soon | Durable::Never => {}
-        }
-        inner.report.borrow_mut().event(&entry);
+        let entry = self.numbered(event);
+        self.write(durable == Durable::Now).await?;
+        self.tell(&entry);
         Ok(())
     }
 
+    /// Says an event that is on disk with the next one that must be.
+    pub fn keep(&self, event: Event) {
+        let entry = self.numbered(event);
+        self.tell(&entry);
+    }
+
+    /// Says an event that is only shown.
+    pub fn show(&self, event: Event) {
+        let entry = self.entry(event, self.last());
+        self.tell(&entry);
+    }
+
     /// Hands the system whatever it does not have yet: before a wait that may be long.
-    pub fn hand_over(&self) -> Result<(), JournalError> {
-        self.inner.borrow_mut().write(false)
+    pub async fn hand_over(&self) -> Result<(), JournalError> {
+        self.write(false).await
+    }
+
+    /// The next event of the run, kept until it is written.
+    fn numbered(&self, event: Event) -> Entry {
+        let entry = self.entry(event, self.last() + 1);
+        let inner = &mut *self.inner.borrow_mut();
+        inner.seq = entry.seq;
+        inner.pending.push(entry.clone());
+        entry
+    }
+
+    fn entry(&self, event: Event, seq: u64) -> Entry {
+        let event = event.masked(&|text| self.redactor.mask(text));
+        Entry { run: self.run.clone(), seq, at_ms: self.clock.now_ms(), event }
+    }
+
+    fn tell(&self, entry: &Entry) {
+        let report = self.inner.borrow().report.clone();
+        report.borrow_mut().event(entry);
+    }
+
+    /// Writes down all that was said. Nothing is borrowed while this waits: other steps of
+    /// the run may go on meanwhile.
+    async fn write(&self, sync: bool) -> Result<(), JournalError> {
+        let Some(appended) = self.inner.borrow_mut().append(sync) else { return Ok(()) };
+        appended.known().await?;
+        crash::point();
+        Ok(())
     }
 
     /// Shows what is left to say.
@@ -116,14 +146,13 @@ impl Recorder {
 }
 
 impl Inner {
-    fn write(&mut self, sync: bool) -> Result<(), JournalError> {
-        if !self.pending.is_empty() {
-            crash::point();
-            self.journal.append(&self.pending, sync)?;
-            crash::point();
-            self.pending.clear();
+    /// Gives the journal what is not there yet; none if there is nothing.
+    fn append(&mut self, sync: bool) -> Option<Appended> {
+        if self.pending.is_empty() {
+            return None;
         }
-        Ok(())
+        crash::point();
+        Some(self.journal.append(std::mem::take(&mut self.pending), sync))
     }
 }
 

@@ -60,9 +60,9 @@ impl<'a> Engine<'a> {
 
     /// Takes back all that can be, newest first.
     pub async fn take_back(&self) -> Result<Outcome, Broken> {
-        self.warn()?;
+        self.warn();
         let outcome = self.backs().await?;
-        self.end(outcome)?;
+        self.end(outcome).await?;
         Ok(outcome)
     }
 
@@ -176,37 +176,52 @@ impl<'a> Engine<'a> {
         let private = self.private(&unit.id, &kept)?;
         let trace = |line: String| {
             let event = Event::Trace { step: unit.id.clone(), line };
-            let _ = self.recorder.say(event, Durable::Never);
+            self.recorder.show(event);
         };
         let in_doubt = self.history.borrow().undo(&unit.id) == Some(Undo::InDoubt);
         let cx = self.cx(unit, in_doubt, &private, &trace);
-        let effect = unit.step.undo.as_ref().map_or(Effect::Repeatable, |undo| undo.effect());
+        let effect = unit.step.undo_effect;
         let what = self.back_what(unit);
         if in_doubt && effect == Effect::Once {
-            return self.back_in_doubt(unit, &what);
+            return Ok(self.back_in_doubt(unit, &what));
         }
         if let Err(trouble) = unit.refuse_shown(&unit.step.uses.undo) {
-            return self.back_failed(unit, trouble);
+            return Ok(self.back_failed(unit, trouble));
         }
-        self.tell(Event::UndoIntent { step: unit.id.clone(), effect, what }, Durable::Now)?;
-        self.begin(unit)?;
+        self.begin_back(unit, effect, &what).await?;
+        self.begin(unit).await?;
         if let Some(nested) = unit.step.undo.as_ref().and_then(|undo| undo.nested()) {
             return self.back_walked(unit, began, &nested).await;
         }
-        match self.act(unit, &cx).await {
-            Ok(summary) => self.undone(unit, began, summary, effect),
-            Err(trouble) => self.back_failed(unit, trouble),
+        loop {
+            let trouble = match self.act_back(unit, &cx).await {
+                Ok(summary) => return self.undone(unit, began, summary, effect).await,
+                Err(trouble) => trouble,
+            };
+            let action = unit.step.undo.as_deref().unwrap_or(&*unit.step.action);
+            match self.renew(unit, action, trouble, true).await {
+                Ok(()) => self.begin_back(unit, effect, &what).await?,
+                Err(trouble) => return Ok(self.back_failed(unit, trouble)),
+            }
         }
+    }
+
+    async fn begin_back(&self, unit: &Unit<'_>, effect: Effect, what: &str) -> Result<(), Broken> {
+        let (step, what) = (unit.id.clone(), what.to_owned());
+        self.tell_as(Event::UndoIntent { step, effect, what }, Durable::Now).await
     }
 
     /// A step that another runbook takes back: what of it is done already is not done again.
     async fn back_walked(&self, unit: &Unit<'a>, began: u64, nested: &Nested<'a>) -> Flow {
         let frame = match self.inner_frame(unit, nested, BELOW)? {
             Ok(frame) => frame,
-            Err(trouble) => return self.back_failed(unit, trouble),
+            Err(trouble) => return Ok(self.back_failed(unit, trouble)),
         };
         match self.frame_steps(&frame).await? {
-            None => self.undone(unit, began, format!("{} done", frame.runbook.name), Effect::Pure),
+            None => {
+                let summary = format!("{} done", frame.runbook.name);
+                self.undone(unit, began, summary, Effect::Pure).await
+            }
             stopped => Ok(stopped),
         }
     }
@@ -216,34 +231,32 @@ impl<'a> Engine<'a> {
         match self.look(unit).await {
             Ok(Some(Found::Nothing)) => self
                 .undone(unit, began, "had not happened".to_owned(), Effect::Read)
+                .await
                 .map(Resolved::Ended),
             Ok(Some(Found::Same(object))) => Ok(self
-                .adopt(unit, began, object, How::Adopted)?
+                .adopt(unit, began, object, How::Adopted)
+                .await?
                 .map_or(Resolved::Happened, |outcome| Resolved::Ended(Some(outcome)))),
-            Ok(Some(Found::Different(differs))) => self.doubtful_back(unit, differs),
+            Ok(Some(Found::Different(differs))) => Ok(self.doubtful_back(unit, differs)),
             Ok(None) if unit.step.effect == Effect::Repeatable => Ok(Resolved::Happened),
-            Ok(None) => self.doubtful_back(unit, Vec::new()),
-            Err(trouble) => self.back_failed(unit, trouble).map(Resolved::Ended),
+            Ok(None) => Ok(self.doubtful_back(unit, Vec::new())),
+            Err(trouble) => Ok(Resolved::Ended(self.back_failed(unit, trouble))),
         }
     }
 
-    fn doubtful_back(
-        &self,
-        unit: &Unit<'_>,
-        differs: Vec<(String, String, String)>,
-    ) -> Result<Resolved, Broken> {
+    fn doubtful_back(&self, unit: &Unit<'_>, differs: Vec<(String, String, String)>) -> Resolved {
         let what = self.what(unit);
-        self.tell(Event::Doubt { step: unit.id.clone(), what, differs }, Durable::Soon)?;
-        Ok(Resolved::Ended(Some(Outcome::InDoubt)))
+        self.tell(Event::Doubt { step: unit.id.clone(), what, differs });
+        Resolved::Ended(Some(Outcome::InDoubt))
     }
 
-    fn back_in_doubt(&self, unit: &Unit<'_>, what: &str) -> Result<Option<Outcome>, Broken> {
+    fn back_in_doubt(&self, unit: &Unit<'_>, what: &str) -> Option<Outcome> {
         let (step, what) = (unit.id.clone(), format!("taking it back: {what}"));
-        self.recorder.say(Event::Doubt { step, what, differs: Vec::new() }, Durable::Soon)?;
-        Ok(Some(Outcome::InDoubt))
+        self.recorder.keep(Event::Doubt { step, what, differs: Vec::new() });
+        Some(Outcome::InDoubt)
     }
 
-    fn undone(
+    async fn undone(
         &self,
         unit: &Unit<'_>,
         began: u64,
@@ -252,32 +265,31 @@ impl<'a> Engine<'a> {
     ) -> Result<Option<Outcome>, Broken> {
         let took_ms = self.recorder.now_ms() - began;
         let durable = if effect == Effect::Once { Durable::Now } else { Durable::Soon };
-        self.tell(Event::Undone { step: unit.id.clone(), summary, took_ms }, durable)?;
+        let undone = Event::Undone { step: unit.id.clone(), summary, took_ms };
+        self.tell_as(undone, durable).await?;
         Ok(None)
     }
 
-    fn back_failed(&self, unit: &Unit<'_>, trouble: Trouble) -> Result<Option<Outcome>, Broken> {
+    fn back_failed(&self, unit: &Unit<'_>, trouble: Trouble) -> Option<Outcome> {
         let step = unit.id.clone();
         match trouble {
             Trouble::Failed(failure, _) => {
-                let once =
-                    unit.step.undo.as_ref().is_some_and(|undo| undo.effect() == Effect::Once);
-                let asks = failure.doubt && once;
-                self.tell(Event::UndoFailed { step, failure }, Durable::Soon)?;
+                let asks = failure.doubt && unit.step.undo_effect == Effect::Once;
+                self.tell(Event::UndoFailed { step, failure });
                 if asks {
                     return self.back_in_doubt(unit, &self.back_what(unit));
                 }
-                Ok(Some(Outcome::Failed))
+                Some(Outcome::Failed)
             }
             Trouble::Waiting(ask) => {
-                self.tell(Event::Asked { step, ask }, Durable::Soon)?;
-                Ok(Some(Outcome::Waiting))
+                self.tell(Event::Asked { step, ask });
+                Some(Outcome::Waiting)
             }
-            Trouble::Interrupted => Ok(Some(Outcome::Interrupted)),
+            Trouble::Interrupted => Some(Outcome::Interrupted),
         }
     }
 
-    async fn act(&self, unit: &Unit<'_>, cx: &Cx<'_>) -> Result<String, Trouble> {
+    async fn act_back(&self, unit: &Unit<'_>, cx: &Cx<'_>) -> Result<String, Trouble> {
         match (&unit.step.undo, unit.step.action.take_back(cx)) {
             (Some(undo), _) => self.repeat(unit, undo.as_ref(), cx).await,
             (None, Some(back)) => back.await,
@@ -294,10 +306,10 @@ impl<'a> Engine<'a> {
     ) -> Result<String, Trouble> {
         let retry = shared(cx, undo);
         for attempt in 1.. {
-            match undo.run(cx).await {
+            match self.act(unit, undo, cx).await {
                 Ok(answer) => return Ok(answer.summary),
                 Err(trouble) => {
-                    self.again(cx, unit, retry, attempt, undo.effect(), trouble).await?;
+                    self.again(cx, unit, retry, attempt, unit.step.undo_effect, trouble).await?;
                 }
             }
         }

@@ -25,6 +25,11 @@ pub const TOP: &[Field] = &[
         shape: Shape::Map,
         about: "Variants, laid over the state table by table: `[states.NAME]`.",
     },
+    Field {
+        name: "rehearse",
+        shape: Shape::Lists,
+        about: "In which of these a rehearsal starts that names none: a runbook's name, and a list.",
+    },
     Field { name: "defs", shape: Shape::Definitions, about: "jq definitions for all routes." },
     Field {
         name: "routes",
@@ -118,7 +123,39 @@ impl Reader<'_> {
             .map_or_else(|| Json::Object(serde_json::Map::new()), |value| self.object(value));
         let inputs = self.entries(table.get("inputs"));
         let states = self.entries(table.get("states"));
-        Fake { about, inputs, state, states, programs, routes, commands, otherwise }
+        let rehearse = self.rehearse(table.get("rehearse"), &states);
+        Fake { about, inputs, state, states, rehearse, programs, routes, commands, otherwise }
+    }
+
+    /// For each runbook a list of states that there are.
+    fn rehearse(
+        &mut self,
+        value: Option<&Value<'_>>,
+        states: &[(String, Json)],
+    ) -> Vec<(String, Vec<String>)> {
+        let table = value.and_then(|value| value.get_ref().as_table());
+        if let (Some(value), None) = (value, table) {
+            self.error("expected a table of runbooks, each with a list of states", value.span());
+        }
+        let known = || states.iter().map(|(name, _)| name.as_str());
+        let mut all = Vec::new();
+        for (runbook, list) in table.into_iter().flatten() {
+            let items: Vec<&Value<'_>> = match list.get_ref().as_array() {
+                Some(items) => items.iter().collect(),
+                None => vec![list],
+            };
+            let mut names = Vec::new();
+            for item in items {
+                let Some(name) = self.text(item) else { continue };
+                if !known().any(|state| state == name) {
+                    let diag = Diag::error(format!("there is no state `{name}`"), item.span());
+                    self.diags.push(diag.suggest(&name, known()));
+                }
+                names.push(name);
+            }
+            all.push((runbook.get_ref().clone().into_owned(), names));
+        }
+        all
     }
 
     fn error(&mut self, title: impl Into<String>, span: Span) {

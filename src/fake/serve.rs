@@ -59,6 +59,9 @@ pub enum Fault {
 /// with it. It is asked before the route is.
 pub type Faults = Box<dyn Fn(usize, &str, &str) -> Option<Fault> + Send>;
 
+/// Learns of a request when it is answered.
+pub type Listener = Box<dyn Fn(&Asked) + Send>;
+
 /// A fake that is being served. Dropping it stops the server.
 pub struct Served {
     address: SocketAddr,
@@ -71,6 +74,8 @@ struct Shared {
     fake: Fake,
     state: Val,
     asked: Vec<Asked>,
+    /// Learns of each request when it is answered.
+    listener: Option<Listener>,
     faults: Option<Faults>,
 }
 
@@ -81,7 +86,13 @@ pub fn serve(fake: Fake, state: &Json, port: u16) -> io::Result<Served> {
     listener.set_nonblocking(true)?;
     let address = listener.local_addr()?;
     let state = jq::from_json(state);
-    let shared = Arc::new(Mutex::new(Shared { fake, state, asked: Vec::new(), faults: None }));
+    let shared = Arc::new(Mutex::new(Shared {
+        fake,
+        state,
+        asked: Vec::new(),
+        listener: None,
+        faults: None,
+    }));
     let (stop, stopped) = watch::channel(false);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
     let serving = Arc::clone(&shared);
@@ -111,6 +122,11 @@ impl Served {
     /// The state as it is now; null if a route made one that JSON cannot say.
     pub fn state(&self) -> Json {
         jq::to_json(&locked(&self.shared).state).unwrap_or_default()
+    }
+
+    /// Tells of each request from now on, when it is answered.
+    pub fn listen(&self, listener: Listener) {
+        locked(&self.shared).listener = Some(listener);
     }
 
     /// Lets these faults happen from now on. Requests are numbered from the server's start.
@@ -241,7 +257,11 @@ fn reply(shared: &mut Shared, request: &Request, target: &str) -> Reply {
         Reply::Close | Reply::Never => None,
     };
     let (method, target) = (request.method.clone(), target.to_owned());
-    shared.asked.push(Asked { method, target, status, route: given });
+    let asked = Asked { method, target, status, route: given };
+    if let Some(listener) = &shared.listener {
+        listener(&asked);
+    }
+    shared.asked.push(asked);
     reply
 }
 

@@ -105,6 +105,9 @@ pub const PLAN: &str = "plan";
 /// The name of a run against a fake, and never in a journal.
 pub const REHEARSAL: &str = "rehearsal";
 
+/// Where a value came from that a person gave when asked.
+pub const ASKED: &str = "asked";
+
 /// What a person decided about one step of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -200,6 +203,25 @@ pub enum Event {
         message: String,
         /// Milliseconds until the next attempt.
         wait_ms: u64,
+    },
+    /// A service took an input's value no longer, and there is another. On resume: that one.
+    Renewed {
+        /// The step whose call was refused.
+        step: String,
+        /// The input; below a step that uses another runbook: `outer/token`.
+        input: String,
+        /// Its value from here on.
+        value: Stored,
+        /// Where that came from, in words.
+        origin: String,
+    },
+    /// A service refused a change, or its taking back, since it takes an input's value no
+    /// longer: nothing was done. On resume: tried again, without doubt.
+    Refused {
+        /// The step.
+        step: String,
+        /// The input, as in `Renewed`.
+        input: String,
     },
     /// A step is done. On resume: read, not performed.
     Done {
@@ -331,6 +353,8 @@ impl Event {
             Self::Began { step, .. }
             | Self::Intent { step, .. }
             | Self::Retrying { step, .. }
+            | Self::Renewed { step, .. }
+            | Self::Refused { step, .. }
             | Self::Done { step, .. }
             | Self::Skipped { step, .. }
             | Self::Note { step, .. }
@@ -367,6 +391,7 @@ impl Event {
             | Self::Asked { ask: text, .. }
             | Self::Skipped { why: Skip::Person(text), .. }
             | Self::Warned { message: text }
+            | Self::Renewed { origin: text, .. }
             | Self::Trace { line: text, .. } => *text = mask(text),
             Self::Doubt { what, differs, .. } => {
                 *what = mask(what);
@@ -384,6 +409,7 @@ impl Event {
             | Self::Began { .. }
             | Self::Skipped { .. }
             | Self::Note { .. }
+            | Self::Refused { .. }
             | Self::Decided { .. }
             | Self::Ended { .. } => {}
         }

@@ -143,6 +143,11 @@ impl Store {
         self.unsynced(|store| store.write(next_name))
     }
 
+    /// As [`Store::new_run_id`], so many at once, one after the other.
+    pub fn new_run_ids(&mut self, count: usize) -> Result<Vec<String>, StoreError> {
+        self.unsynced(|store| store.write(|tx| (0..count).map(|_| next_name(tx)).collect()))
+    }
+
     /// As [`Store::append_with_text`], without the sync: a killed process loses nothing, a
     /// power cut may lose it. The next append that syncs makes it durable too.
     pub fn append_unsynced<'t>(

@@ -24,6 +24,7 @@ impl Teller {
             }
             Outcome::Waiting => told.extend(self.questions()),
             Outcome::InDoubt => told.extend(self.doubts()),
+            Outcome::Interrupted if !self.story.under_way.is_empty() => told.extend(self.cut_off()),
             Outcome::Interrupted | Outcome::Stopped => told.push(self.go_on("to go on, ")),
             Outcome::Undone | Outcome::Planned => {}
         }
@@ -151,6 +152,20 @@ impl Teller {
     }
 
     /// The one command that goes on.
+    /// What was under way when the person interrupted it.
+    fn cut_off(&self) -> Vec<Line> {
+        let said = |(step, what): (&String, &String)| {
+            Line::bare(&format!("`{step}` may have happened: {what}")).indent(MARGIN)
+        };
+        let mut told: Vec<Line> = self.story.under_way.iter().map(said).collect();
+        told.push(if self.story.rehearsal {
+            self.go_on("")
+        } else {
+            hint(&format!("`{}` looks whether it happened, or asks", self.command()))
+        });
+        told
+    }
+
     fn go_on(&self, before: &str) -> Line {
         if self.story.rehearsal {
             return hint(&format!("{before}rehearse again"));

@@ -73,6 +73,9 @@ fn public(event: &Event, object: &mut Map<String, Json>) {
         Event::Intent { .. } => {
             object.remove("private");
         }
+        Event::Renewed { .. } => {
+            object.remove("value");
+        }
         Event::Done { saved, .. } => {
             set(object, "saved", values(saved));
             object.remove("private");
@@ -149,6 +152,13 @@ mod tests {
             began("s", "Step"),
             intent("s", "POST https://h/"),
             Event::Retrying { step: step(), attempt: 1, message: "503".into(), wait_ms: 1000 },
+            Event::Renewed {
+                step: step(),
+                input: "token".into(),
+                value: sealed(),
+                origin: "asked".into(),
+            },
+            Event::Refused { step: step(), input: "token".into() },
             done,
             Event::Skipped { step: step(), why: Skip::When },
             Event::Skipped { step: step(), why: Skip::Person("later".into()) },
@@ -174,6 +184,8 @@ mod tests {
 "event":"began","step":"s","title":"Step"}
 "event":"intent","step":"s","effect":"once","what":"POST https://h/"}
 "event":"retrying","step":"s","attempt":1,"message":"503","wait_ms":1000}
+"event":"renewed","step":"s","input":"token","origin":"asked"}
+"event":"refused","step":"s","input":"token"}
 "event":"done","step":"s","how":"performed","saved":{"n":3,"t":"***"},"summary":"201 Created","took_ms":210}
 "event":"skipped","step":"s","why":"when"}
 "event":"skipped","step":"s","why":"person","reason":"later"}

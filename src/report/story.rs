@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use crate::journal::event::{Entry, Event, Failure, How, StepRef, Stored, StoredMap};
+use crate::journal::event::{Effect, Entry, Event, Failure, How, StepRef, Stored, StoredMap};
 
 /// How a step stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,10 +57,14 @@ pub(super) struct Story {
     /// Steps that were settled before this walk and still are.
     pub(super) earlier: Vec<String>,
     pub(super) noted: BTreeSet<String>,
+    /// What the notes of all walks said.
+    pub(super) notes: BTreeMap<String, String>,
     pub(super) troubles: Vec<Trouble>,
     /// The questions without an answer: step, question.
     pub(super) asked: Vec<(String, String)>,
     pub(super) doubts: Vec<Doubtful>,
+    /// *Once* steps that were about to be done and have not come to an end, with what they do.
+    pub(super) under_way: BTreeMap<String, String>,
     /// Whether this walk takes the run back.
     pub(super) undoing: bool,
 }
@@ -84,14 +88,15 @@ impl Story {
             Event::Began { step, title } => {
                 self.titles.insert(step.clone(), title.clone());
             }
-            Event::Intent { step, what, .. } => self.intend(step, what),
-            Event::UndoIntent { step, what, .. } => {
+            Event::Intent { step, what, effect, .. } => self.intend(step, what, *effect),
+            Event::UndoIntent { step, what, effect } => {
                 self.undoing = true;
                 self.half_undone.insert(step.clone());
-                self.intend(step, what);
+                self.intend(step, what, *effect);
             }
-            Event::Note { step, .. } => {
+            Event::Note { step, markdown } => {
                 self.noted.insert(step.clone());
+                self.notes.insert(step.clone(), markdown.clone());
             }
             other => self.learn_end(other),
         }
@@ -132,6 +137,11 @@ impl Story {
             }
             _ => {}
         }
+    }
+
+    /// Whether a step did nothing but tell the person something, or nothing at all.
+    pub(super) fn tells(&self, step: &str) -> bool {
+        self.notes.contains_key(step) || self.settled.get(step) == Some(&Settled::Skipped)
     }
 
     /// How many steps the definition has; more if it is not known whole.
@@ -179,15 +189,20 @@ impl Story {
         self.troubles.clear();
         self.asked.clear();
         self.doubts.clear();
+        self.under_way.clear();
         self.undoing = false;
     }
 
-    fn intend(&mut self, step: &str, what: &str) {
+    fn intend(&mut self, step: &str, what: &str, effect: Effect) {
         self.intents.insert(step.to_owned(), what.to_owned());
+        if effect == Effect::Once {
+            self.under_way.insert(step.to_owned(), what.to_owned());
+        }
     }
 
     fn settle(&mut self, step: &str, settled: Settled) {
         self.settled.insert(step.to_owned(), settled);
+        self.under_way.remove(step);
         self.asked.retain(|(asked, _)| asked != step);
         self.doubts.retain(|doubt| doubt.step != step);
         self.troubles.retain(|trouble| trouble.step != step);
@@ -205,6 +220,7 @@ impl Story {
     }
 
     fn trouble(&mut self, step: &str, failure: &Failure, undoing: bool) {
+        self.under_way.remove(step);
         self.troubles.retain(|trouble| trouble.step != step);
         self.troubles.push(Trouble { step: step.to_owned(), failure: failure.clone(), undoing });
     }

@@ -5,12 +5,12 @@
 
 use std::cell::Cell;
 
-use crate::journal::event::{Decision, Entry, Event, How, Skip, Stored, StoredMap};
+use crate::journal::event::{ASKED, Decision, Entry, Event, Failure, How, Skip, Stored, StoredMap};
 
 use super::markdown;
 use super::story::{Settled, Story};
 use super::text::Line;
-use super::words::{self, BAD, QUIET, Word};
+use super::words::{self, BAD, HINT, QUIET, Word};
 use super::{Options, text};
 
 /// Columns in front of everything that belongs to a step: the status word and its space.
@@ -110,6 +110,14 @@ impl Teller {
             Event::Retrying { step, attempt, message, wait_ms } => {
                 vec![self.retrying(step, *attempt, message, *wait_ms)]
             }
+            Event::Renewed { step, input, origin, .. } => {
+                let new = match origin.as_str() {
+                    ASKED => "typed in".to_owned(),
+                    from => format!("from {from}"),
+                };
+                let said = format!("`{input}` was refused, there is a new one {new}");
+                vec![self.line(words::RENEW, step, &[said])]
+            }
             Event::Done { step, how, saved, summary, took_ms, .. } => {
                 self.done(step, *how, saved, summary, *took_ms)
             }
@@ -140,12 +148,17 @@ impl Teller {
         match event {
             Event::Failed { step, failure, took_ms } => {
                 let message = if history { failure.message.as_str() } else { "" };
-                vec![self.line(words::FAIL, step, &self.with_time(message, *took_ms))]
+                let mut lines =
+                    vec![self.line(words::FAIL, step, &self.with_time(message, *took_ms))];
+                lines.extend(history.then(|| said_of(failure)).into_iter().flatten());
+                lines
             }
             Event::UndoFailed { step, failure } => {
                 let message =
                     if history { failure.message.as_str() } else { "could not be undone" };
-                vec![self.line(words::FAIL, step, &[message.to_owned()])]
+                let mut lines = vec![self.line(words::FAIL, step, &[message.to_owned()])];
+                lines.extend(history.then(|| said_of(failure)).into_iter().flatten());
+                lines
             }
             Event::Asked { step, ask } if history => {
                 vec![self.line(words::WAIT, step, std::slice::from_ref(ask))]
@@ -202,7 +215,18 @@ impl Teller {
             self.line(words::SKIP, step, &[how.to_owned()])
         };
         let just_now = event.step();
-        earlier.iter().filter(|step| Some(step.as_str()) != just_now).map(told).collect()
+        let mut lines = Vec::new();
+        for (at, step) in
+            earlier.iter().enumerate().filter(|(_, step)| Some(step.as_str()) != just_now)
+        {
+            // what the person was told last is what they need to go on
+            let last = earlier[at..].iter().all(|step| self.story.tells(step));
+            match self.story.notes.get(step).filter(|_| last) {
+                Some(note) => lines.extend(self.note(step, note)),
+                None => lines.push(told(step)),
+            }
+        }
+        lines
     }
 
     fn retrying(&self, step: &str, attempt: u32, message: &str, wait_ms: u64) -> Line {
@@ -346,4 +370,14 @@ fn skipped(why: &Skip) -> String {
         Skip::Person(reason) if reason.is_empty() => "skipped by hand".to_owned(),
         Skip::Person(reason) => format!("skipped by hand: {reason}"),
     }
+}
+
+/// What a failure said besides its message: details, and what to do.
+fn said_of(failure: &Failure) -> Vec<Line> {
+    let details = failure.details.iter().map(|line| Line::bare(line).indent(MARGIN));
+    let hints = failure
+        .hints
+        .iter()
+        .map(|hint| Line::styled(HINT, "hint").add(": ").add(hint).indent(MARGIN));
+    details.chain(hints).collect()
 }

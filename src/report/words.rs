@@ -36,6 +36,7 @@ pub(super) const ACT: Word = Word("act", QUIET);
 pub(super) const BEGAN: Word = Word("began", QUIET);
 pub(super) const NOTE: Word = Word("note", HINT);
 pub(super) const RETRY: Word = Word("retry", YELLOW);
+pub(super) const RENEW: Word = Word("renew", YELLOW);
 pub(super) const WAIT: Word = Word("wait", YELLOW);
 pub(super) const DOUBT: Word = Word("doubt", YELLOW);
 pub(super) const STOP: Word = Word("stop", YELLOW);

@@ -1,9 +1,9 @@
 //! The names of a whole file: each defined once, before it is read, and no secret where it would show.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::parse::{ConnectionDef, Draft};
-use super::{Save, StepDef, Value};
+use super::{Save, StepDef, Value, Var};
 use crate::diag::Diag;
 use crate::reader::{Gather, Sink, Use};
 use crate::source::Span;
@@ -20,10 +20,14 @@ struct Names<'a> {
     known: HashMap<String, Known>,
     /// Every name of the file with what defines it, for "defined later".
     all: Vec<(String, String)>,
+    /// What `for_each` steps call their items.
+    items: HashSet<String>,
 }
 
 pub(super) fn names(gather: &Gather<'_>, draft: &Draft) {
-    let mut names = Names { gather, known: HashMap::new(), all: all(draft) };
+    let items = draft.steps.iter().filter_map(|step| Some(step.for_each.as_ref()?.name.clone()));
+    let items = items.collect();
+    let mut names = Names { gather, known: HashMap::new(), all: all(draft), items };
     for input in &draft.inputs {
         names.read(&input.uses);
         let secret = input.secret
@@ -37,6 +41,7 @@ pub(super) fn names(gather: &Gather<'_>, draft: &Draft) {
         names.define(&var.name, &var.span, secret);
     }
     connection_names(&names, draft);
+    renewals(gather, draft);
     let mut ids: HashMap<&str, Span> = HashMap::new();
     for step in &draft.steps {
         unique(gather, &mut ids, step);
@@ -88,6 +93,11 @@ impl Names<'_> {
             Some((_, what)) => Diag::error(format!("`{}` is not known yet", name.name), span)
                 .label(format!("{what}, further on"))
                 .help("move this behind the place that defines it"),
+            None if self.items.contains(&name.name) => {
+                Diag::error(format!("`{}` is not known here", name.name), span)
+                    .label("the name of an item, known only where each item is meant")
+                    .help("a step's title and `when` are about all items: say it of them all")
+            }
             None => Diag::error(format!("unknown name `{}`", name.name), span)
                 .label("no input, variable or earlier saved value has this name")
                 .suggest(&name.name, self.all.iter().map(|(known, _)| known.as_str())),
@@ -255,4 +265,35 @@ fn connection_names(names: &Names<'_>, draft: &Draft) {
             }
         }
     }
+}
+
+/// What a connection renews must be an input, and one that its calls send.
+fn renewals(gather: &Gather<'_>, draft: &Draft) {
+    for def in &draft.connections {
+        let Some(renew) = def.connection.as_ref().and_then(|known| known.renew.as_ref()) else {
+            continue;
+        };
+        let (name, span) = (&renew.input.value, renew.input.span.clone());
+        if let Some(status) = renew.statuses.iter().find(|status| !(400..500).contains(*status)) {
+            let diag = Diag::error(format!("status {status} is no refusal"), span.clone());
+            gather.report(diag.help("only a 4xx is sure to mean that nothing was done"));
+        }
+        if !draft.inputs.iter().any(|input| input.name == *name) {
+            let diag = Diag::error(format!("`{name}` is no input"), span);
+            let inputs = draft.inputs.iter().map(|input| input.name.as_str());
+            gather.report(diag.suggest(name, inputs));
+        } else if !sent(&draft.vars, &def.uses, name) {
+            let connection = &def.name.value;
+            let diag = Diag::error(format!("`{connection}` does not send `{name}`"), span);
+            gather.report(diag.help("name the input that its `headers` are made from"));
+        }
+    }
+}
+
+/// Whether an input is among these names, or one of the vars among them is made from it.
+fn sent(vars: &[Var], uses: &[Use], input: &str) -> bool {
+    uses.iter().any(|name| {
+        let var = vars.iter().position(|var| var.name == name.name);
+        name.name == input || var.is_some_and(|at| sent(&vars[..at], &vars[at].uses, input))
+    })
 }

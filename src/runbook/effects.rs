@@ -3,6 +3,8 @@
 //! Nothing is rendered, so that it can be shown before anything is asked: places are as
 //! their author wrote them, templates and all.
 
+use std::rc::Rc;
+
 use super::{From, Runbook, StepDef};
 use crate::journal::event::Effect;
 use crate::step::{Connection, Step, Touch};
@@ -16,16 +18,21 @@ pub struct Effects {
     pub commands: Vec<String>,
     /// Files it writes.
     pub files: Vec<String>,
+    /// Files of this machine that it sends to a service.
+    pub sent: Vec<String>,
     /// Where it reads secrets and other inputs from.
     pub reads: Vec<String>,
-    /// Whether a command runs even when a run is only planned.
-    pub runs_when_planned: bool,
+    /// Whether it calls what listens on sockets of this machine, which may be mighty there.
+    pub sockets: bool,
+    /// Whether a command runs, or a file is sent or written, even when a run is only planned.
+    pub acts_when_planned: bool,
 }
 
 impl Effects {
     /// Whether it can do more to this machine than call services.
     pub fn needs_trust(&self) -> bool {
-        !self.commands.is_empty() || !self.files.is_empty()
+        let lists = [&self.commands, &self.files, &self.sent];
+        self.sockets || lists.iter().any(|list| !list.is_empty())
     }
 
     /// The list, for a person.
@@ -34,6 +41,7 @@ impl Effects {
             ("calls", &self.hosts),
             ("runs", &self.commands),
             ("writes", &self.files),
+            ("sends", &self.sent),
             ("reads", &self.reads),
         ];
         let lines = parts.iter().flat_map(|(word, all)| {
@@ -71,11 +79,14 @@ impl Effects {
         for action in [Some(&*step.action), probe, undo].into_iter().flatten() {
             self.action(runbook, action);
         }
-        let runs = |action: &dyn Step| {
-            action.touches().iter().any(|touch| matches!(touch, Touch::Runs(_)))
+        let socket = |action: &dyn Step| {
+            let used = |known: &&Rc<Connection>| Some(&*known.name) == action.connection();
+            let used = runbook.connections.iter().find(used);
+            used.is_some_and(|used| used.socket_source().is_some())
         };
-        let reads = step.effect <= Effect::Read && runs(&*step.action);
-        self.runs_when_planned |= reads || probe.is_some_and(runs);
+        let acts = |action: &dyn Step| !action.touches().is_empty() || socket(action);
+        let reads = step.effect <= Effect::Read && acts(&*step.action);
+        self.acts_when_planned |= reads || probe.is_some_and(acts);
     }
 
     fn action(&mut self, runbook: &Runbook, action: &dyn Step) {
@@ -83,11 +94,13 @@ impl Effects {
             && let Some(found) = runbook.connections.iter().find(|known| known.name == name)
         {
             once(&mut self.hosts, called(found));
+            self.sockets |= found.socket_source().is_some();
         }
         for touch in action.touches() {
             match touch {
                 Touch::Runs(command) => once(&mut self.commands, command),
                 Touch::Writes(file) => once(&mut self.files, file),
+                Touch::Sends(file) => once(&mut self.sent, file),
             }
         }
     }
@@ -102,8 +115,8 @@ pub fn effects(runbook: &Runbook) -> Effects {
 
 /// The address of a service, and the host it is reached through.
 fn called(connection: &Connection) -> String {
-    match connection.ssh_source() {
-        Some(ssh) => format!("{} through {ssh}", connection.base_source()),
+    match connection.ssh_source().or_else(|| connection.socket_source()) {
+        Some(way) => format!("{} through {way}", connection.base_source()),
         None => connection.base_source().to_owned(),
     }
 }
@@ -142,6 +155,15 @@ mod tests {
             [[steps]]
             id = "keep"
             append = { file = "~/{{ host }}", text = "A" }
+            [[steps]]
+            id = "send"
+            http = { on = "api", method = "PUT", url = "x", upload = "~/key" }
+            [[steps]]
+            id = "part"
+            http = { on = "api", method = "POST", url = "x", multipart = [{ name = "f", file = "{{ host }}" }] }
+            [[steps]]
+            id = "fetch"
+            http = { on = "api", url = "x", into = "~/file" }
         "#;
         let (runbook, _) =
             Runbook::parse(&Source::new("x.toml", text), &|_, _| Err(String::new())).unwrap();
@@ -149,9 +171,9 @@ mod tests {
         assert_eq!(
             found.listing(),
             "calls   https://{{ host }}/\nruns    rm -r '{{ host }} x'\nruns    ls\n\
-             writes  ~/{{ host }}\nreads   the secret `token` from environment variable TOKEN\n\
+             writes  ~/{{ host }}\nwrites  ~/file\nsends   ~/key\nsends   {{ host }}\nreads   the secret `token` from environment variable TOKEN\n\
              reads   the secret `token` from T in ~/c\n"
         );
-        assert!(found.needs_trust() && found.runs_when_planned);
+        assert!(found.needs_trust() && found.acts_when_planned);
     }
 }

@@ -1,9 +1,10 @@
 //! The keys of a runbook file: the parser refuses others, the docs and the schema list them.
 
 use crate::reader::{Field, RuleSet, Rules, Shape};
-use crate::step::HTTP_RULES;
+use crate::step::connection;
 use crate::step::gate;
 use crate::step::retry::RETRY;
+use crate::step::{PAGE_RULES, PART_RULES};
 use crate::typed;
 
 /// The keys of the whole file.
@@ -52,10 +53,9 @@ pub const RULES: RuleSet = &[
             ..Rules::NONE
         },
     ),
-    (
-        "connections",
-        Rules { needs: &["base"], with: &[("client_key", "client_cert")], ..Rules::NONE },
-    ),
+    ("connections", connection::RULES),
+    ("basic", connection::BASIC_RULES),
+    ("renew", Rules::needs(&["input"])),
     (
         "steps",
         Rules {
@@ -68,7 +68,8 @@ pub const RULES: RuleSet = &[
     ("gates", Rules::needs(&["that"])),
     ("hints", Rules::needs(&["hint"])),
     ("until", Rules::needs(&["that"])),
-    ("paginate", HTTP_RULES),
+    ("paginate", PAGE_RULES),
+    ("multipart", PART_RULES),
     ("already", Rules { needs: &["find"], any: &["same", "fields"], ..Rules::NONE }),
     ("fields", Rules::needs(&["found", "wanted"])),
 ];
@@ -194,6 +195,13 @@ pub const HINT: &[Field] = &[
     },
     Field { name: "hint", shape: Shape::Text, about: "The hint." },
 ];
+
+/// The keys of `undo`, besides the kind that takes back.
+pub const UNDO: &[Field] = &[Field {
+    name: "effect",
+    shape: Shape::Word(EFFECTS),
+    about: "What doing it twice means, where the kind cannot know.",
+}];
 
 /// The words for `effect`.
 pub const EFFECTS: &[&str] = &["read", "repeatable", "once"];

@@ -3,9 +3,11 @@
 //! Precedence: `--input`, `--inputs FILE`, `--preset`, the input's own sources, the site
 //! file, the default, a prompt.
 
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use super::{From, Input, Runbook, Value};
+use crate::journal::event::ASKED;
 use crate::redact;
 use crate::scope::Scope;
 use crate::template::Template;
@@ -99,16 +101,77 @@ pub fn settle(
 }
 
 /// What the sources of the secret inputs say now: a token may have been renewed since.
-pub fn renewed(runbook: &Runbook, known: &Scope, world: &World) -> Vec<(String, Labeled)> {
+/// `refused` are values that a service took no longer, by input.
+pub fn renewed(
+    runbook: &Runbook,
+    known: &Scope,
+    refused: &BTreeMap<String, Vec<Json>>,
+    world: &World,
+) -> Vec<(String, Labeled)> {
     let secret = runbook.inputs.iter().filter(|input| input.secret);
     secret
         .filter_map(|input| {
-            let (json, origin) = sources(input, world, known).ok()??;
-            let settled = accept(input, &json, origin, world).ok()?;
+            let refused = refused.get(&input.name).map_or(&[][..], Vec::as_slice);
+            let settled = from_sources(input, known, refused, world).ok()??;
             let old = known.get(&input.name)?;
             (old.json != settled.value.json).then_some((settled.name, settled.value))
         })
         .collect()
+}
+
+/// An input looked for again, since a service takes its value no longer.
+#[derive(Debug)]
+pub enum Anew {
+    /// Another value.
+    Found(Settled),
+    /// There is no other.
+    Nothing,
+    /// What there is cannot be taken: why.
+    Wrong(String),
+    /// The person interrupted.
+    Interrupted,
+}
+
+/// Looks for an input again: its sources, unless this is a rehearsal, then the person. `known`
+/// are its runbook's names; none of the `refused` values is given back.
+pub fn anew(
+    input: &Input,
+    known: &Scope,
+    refused: &[Json],
+    rehearsal: bool,
+    world: &World,
+    terminal: &dyn Terminal,
+) -> Anew {
+    let found = if rehearsal { Ok(None) } else { from_sources(input, known, refused, world) };
+    let got = found.and_then(|found| match found {
+        None if terminal.present() => ask_anew(input, refused, terminal)
+            .and_then(|json| accept(input, &json, ASKED.to_owned(), world))
+            .map(Some),
+        found => Ok(found),
+    });
+    match got {
+        Ok(Some(settled)) => Anew::Found(settled),
+        Ok(None) => Anew::Nothing,
+        Err(Problem::Wrong(message)) => Anew::Wrong(message),
+        Err(Problem::Interrupted) => Anew::Interrupted,
+    }
+}
+
+/// The first value in an input's sources that was not refused.
+fn from_sources(
+    input: &Input,
+    known: &Scope,
+    refused: &[Json],
+    world: &World,
+) -> Result<Option<Settled>, Problem> {
+    for from in &input.from {
+        let Some((json, origin)) = source(input, from, world, known)? else { continue };
+        let settled = accept(input, &json, origin, world)?;
+        if !refused.contains(&settled.value.json) {
+            return Ok(Some(settled));
+        }
+    }
+    Ok(None)
 }
 
 /// Values for the inputs that an edit added to a run, from their sources and defaults; nobody is
@@ -225,7 +288,7 @@ fn one(
         return Ok(None);
     }
     ask(input, default, is_secret(input, scope), terminal)
-        .and_then(|json| accept(input, &json, "asked".to_owned(), world))
+        .and_then(|json| accept(input, &json, ASKED.to_owned(), world))
         .map(Some)
 }
 
@@ -258,25 +321,31 @@ fn site(input: &Input, given: &Given) -> Option<(Json, String)> {
 /// What the input's own sources say, in their order.
 fn sources(input: &Input, world: &World, scope: &Scope) -> Result<Option<(Json, String)>, Problem> {
     for from in &input.from {
-        let found = match from {
-            From::Env(name) => world
-                .var(name)
-                .filter(|value| !value.is_empty())
-                .map(|value| (value.to_owned(), format!("environment variable {name}"))),
-            From::Dotenv { file, key } => {
-                let found = read(input, file, world, scope)?;
-                found.and_then(|(path, text)| {
-                    Some((dotenv(&text, key)?, format!("{key} in {path}")))
-                })
-            }
-            From::File(file) => read(input, file, world, scope)?
-                .map(|(path, text)| (text.trim_end_matches(['\n', '\r']).to_owned(), path)),
-        };
-        if let Some((value, origin)) = found {
-            return Ok(Some((Json::from(value), origin)));
+        if let Some(found) = source(input, from, world, scope)? {
+            return Ok(Some(found));
         }
     }
     Ok(None)
+}
+
+/// What one of them says, and its name in words.
+fn source(
+    input: &Input,
+    from: &From,
+    world: &World,
+    scope: &Scope,
+) -> Result<Option<(Json, String)>, Problem> {
+    let found = match from {
+        From::Env(name) => world
+            .var(name)
+            .filter(|value| !value.is_empty())
+            .map(|value| (value.to_owned(), format!("environment variable {name}"))),
+        From::Dotenv { file, key } => read(input, file, world, scope)?
+            .and_then(|(path, text)| Some((dotenv(&text, key)?, format!("{key} in {path}")))),
+        From::File(file) => read(input, file, world, scope)?
+            .map(|(path, text)| (text.trim_end_matches(['\n', '\r']).to_owned(), path)),
+    };
+    Ok(found.map(|(value, origin)| (Json::from(value), origin)))
 }
 
 /// A file's path and text; none if it is not there, or its path is not known yet.
@@ -365,12 +434,37 @@ fn ask(
         secret,
         choices: input.typed.one_of.clone(),
     };
-    let typed = input.typed.clone();
+    asked(input, &question, &[], terminal)
+}
+
+/// Asks again for an input whose value a service takes no longer.
+fn ask_anew(input: &Input, refused: &[Json], terminal: &dyn Terminal) -> Result<Json, Problem> {
+    let question = Question {
+        ask: format!("{}, as the one so far is not taken any more", input.name),
+        help: input.about.clone(),
+        secret: input.secret,
+        ..Question::default()
+    };
+    asked(input, &question, refused, terminal)
+}
+
+fn asked(
+    input: &Input,
+    question: &Question,
+    refused: &[Json],
+    terminal: &dyn Terminal,
+) -> Result<Json, Problem> {
+    let (typed, refused) = (input.typed.clone(), refused.to_vec());
+    let optional = question.secret && question.default.as_deref() == Some("");
     let valid = Rc::new(move |answer: &str| match answer {
+        "" if optional => Ok(()),
         "" => Err("a value is needed".to_owned()),
-        answer => typed.accept(&Json::from(answer)).map(drop),
+        answer => match typed.accept(&Json::from(answer))? {
+            json if refused.contains(&json) => Err("that one was refused".to_owned()),
+            _ => Ok(()),
+        },
     });
-    terminal.ask(&question, valid).map(Json::from).map_err(|none| match none {
+    terminal.ask(question, valid).map(Json::from).map_err(|none| match none {
         NoAnswer::Interrupted => Problem::Interrupted,
         NoAnswer::NoTerminal => {
             Problem::Wrong(format!("input `{}`: nobody is there to be asked", input.name))

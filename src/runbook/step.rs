@@ -3,7 +3,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::fields::{ALREADY, COMPARE, EFFECTS, HINT, SAVE, STEP, UNTIL};
+use super::fields::{ALREADY, COMPARE, EFFECTS, HINT, SAVE, STEP, UNDO, UNTIL};
 use super::{Already, Compare, ForEach, Hint, Save, StepDef, Until, Uses, digest};
 use crate::diag::Diag;
 use crate::journal::event::Effect;
@@ -31,7 +31,8 @@ pub(super) fn parse(index: usize, reader: &Reader<'_>, kinds: Lookup<'_>) -> Ste
     let until = reader.table("until").and_then(|table| parse_until(&table));
     let retry = Retry::parse(reader, "retry");
     let after = gather.take_uses();
-    let undo = reader.table("undo").and_then(|table| self::action(&table, &[], "undo", kinds)?.1);
+    let (undo, undo_effect) =
+        reader.table("undo").map_or((None, Effect::Repeatable), |table| parse_undo(&table, kinds));
     let undo_uses = gather.take_uses();
     let effect = effect(reader, action.as_deref());
     check_until(reader, until.as_ref(), effect);
@@ -57,6 +58,7 @@ pub(super) fn parse(index: usize, reader: &Reader<'_>, kinds: Lookup<'_>) -> Ste
         timeout: reader.duration("timeout"),
         already,
         undo,
+        undo_effect,
         digest: digest_of(reader),
         reads: Vec::new(),
         uses: Uses { list: list_uses, before, saves: save_uses, after, undo: undo_uses },
@@ -397,6 +399,12 @@ fn parse_already(reader: &Reader<'_>, kinds: Lookup<'_>) -> Option<Already> {
         );
     }
     Some(Already { probe, find: find?, same, fields })
+}
+
+fn parse_undo(reader: &Reader<'_>, kinds: Lookup<'_>) -> (Option<Box<dyn Step>>, Effect) {
+    let action = action(reader, UNDO, "undo", kinds).and_then(|(_, action)| action);
+    let effect = effect(reader, action.as_deref());
+    (action, effect)
 }
 
 fn compare(name: &Text, reader: &Reader<'_>) -> Option<Compare> {

@@ -159,6 +159,9 @@ impl Maker {
                 Json::Object(entries.collect::<Vec<_>>().into_iter().collect())
             }
             Shape::Maps => self.named(|maker| json!({ maker.name(): maker.anything() })),
+            Shape::Lists => {
+                self.named(|maker| [json!("v"), json!(["v", "v"])][maker.below(2)].clone())
+            }
             Shape::Texts | Shape::Templates => {
                 [json!("v"), json!(["v", "v"])][self.below(2)].clone()
             }
@@ -178,7 +181,7 @@ impl Maker {
                 0 => json!("."),
                 _ => maker.table(field.name, fields),
             }),
-            Shape::Step => self.table(field.name, &[]),
+            Shape::Step => self.table(field.name, fields::UNDO),
         }
     }
 

@@ -102,6 +102,7 @@ fn value(shape: Shape) -> String {
         Shape::Value => "any value, with `{{ }}` in its texts".to_owned(),
         Shape::Map => "table of values, with `{{ }}` in their texts".to_owned(),
         Shape::Maps => "table of tables of values".to_owned(),
+        Shape::Lists => "table of lists of texts".to_owned(),
         Shape::Texts => "text, or list of texts".to_owned(),
         Shape::Templates => "text with `{{ }}`, or list of them".to_owned(),
         Shape::Integers => "whole number, or list of them".to_owned(),

@@ -253,7 +253,7 @@ fn read(file: &mut File) -> io::Result<String> {
         .map_err(|_| io::Error::other(Refused("the file is not UTF-8 text".to_owned())))
 }
 
-fn refuse_link(path: &Path, follow: bool) -> io::Result<()> {
+pub(super) fn refuse_link(path: &Path, follow: bool) -> io::Result<()> {
     match std::fs::symlink_metadata(path) {
         Ok(found) if found.is_symlink() && !follow => Err(io::Error::other(Refused(
             "it is a symbolic link; name the file itself, or allow it with `follow_links = true`"
@@ -264,7 +264,7 @@ fn refuse_link(path: &Path, follow: bool) -> io::Result<()> {
     }
 }
 
-fn sync_folder(path: &Path) -> io::Result<()> {
+pub(super) fn sync_folder(path: &Path) -> io::Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
 }

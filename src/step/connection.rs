@@ -3,7 +3,11 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::reader::{Field, REVEAL, Reader, Shape, Sink, Tree};
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+
+use crate::diag::Diag;
+use crate::reader::{Field, REVEAL, Reader, Rules, Shape, Sink, Text, Tree};
 use crate::scope::Scope;
 use crate::template::Template;
 use crate::transport::Tls;
@@ -30,6 +34,21 @@ pub const FIELDS: &[Field] = &[
         about: "The host to reach it through, `user@host` or `user@host:port`; directly if empty.",
     },
     Field {
+        name: "socket",
+        shape: Shape::Template,
+        about: "The unix socket to reach it through; none if empty.",
+    },
+    Field {
+        name: "basic",
+        shape: Shape::Table(BASIC),
+        about: "The user and password that every call sends (basic authentication).",
+    },
+    Field {
+        name: "cookies",
+        shape: Shape::Boolean,
+        about: "Whether cookies that the service sets are sent back to it, for the whole run.",
+    },
+    Field {
         name: "timeout",
         shape: Shape::Duration,
         about: "How long one call may take; 30 s if not said.",
@@ -38,6 +57,11 @@ pub const FIELDS: &[Field] = &[
         name: "retry",
         shape: Shape::Table(RETRY),
         about: "On what and how often what is safe to repeat is tried again.",
+    },
+    Field {
+        name: "renew",
+        shape: Shape::Table(RENEW),
+        about: "What an answer looks like that says that a token's time is over, and the input that holds it.",
     },
     Field {
         name: "ca",
@@ -62,6 +86,92 @@ pub const FIELDS: &[Field] = &[
     REVEAL,
 ];
 
+/// The keys of `basic`.
+pub const BASIC: &[Field] = &[
+    Field { name: "user", shape: Shape::Template, about: "The user's name, without a colon." },
+    Field { name: "password", shape: Shape::Template, about: "The password; never shown." },
+];
+
+/// Which of them go together.
+pub const BASIC_RULES: Rules = Rules::needs(&["user", "password"]);
+
+/// Which keys of a connection go together.
+pub const RULES: Rules = Rules {
+    needs: &["base"],
+    apart: &["ssh", "socket"],
+    with: &[("client_key", "client_cert")],
+    ..Rules::NONE
+};
+
+/// How a connection's service is reached.
+#[derive(Debug, Clone, Default)]
+pub struct Route {
+    /// What it says about certificates.
+    pub tls: Tls,
+    /// The host to go through.
+    pub through: Option<Destination>,
+    /// The unix socket to go through.
+    pub socket: Option<PathBuf>,
+}
+
+/// The keys of `renew`.
+pub const RENEW: &[Field] = &[
+    Field {
+        name: "input",
+        shape: Shape::Text,
+        about: "The input that is looked for again where it came from, or asked for again.",
+    },
+    Field {
+        name: "status",
+        shape: Shape::Integers,
+        about: "The statuses, of 400 to 499, of such an answer; 401 if not said.",
+    },
+    Field {
+        name: "says",
+        shape: Shape::Text,
+        about: "What such an answer's body says, upper and lower case alike.",
+    },
+    Field { name: "hint", shape: Shape::Text, about: "How to get another, if none is found." },
+];
+
+/// How a service says that it takes an input's value no longer.
+#[derive(Debug)]
+pub struct Renew {
+    /// The input.
+    pub input: Text,
+    /// The statuses of such an answer.
+    pub statuses: Vec<u64>,
+    /// What its body says, in lower case.
+    says: Option<String>,
+    /// How to get another value.
+    pub hint: Option<String>,
+}
+
+impl Renew {
+    fn parse(reader: &Reader<'_>) -> Option<Self> {
+        let table = reader.table("renew")?;
+        table.only(RENEW);
+        let statuses = match table.integers("status") {
+            none if none.is_empty() => vec![401],
+            statuses => statuses,
+        };
+        let says = table.string("says").map(|says| says.to_lowercase());
+        if !table.has("input") {
+            return table.missing("input", "name the input that holds the token");
+        }
+        let hint = table.string("hint");
+        Some(Self { input: table.text("input")?, statuses, says, hint })
+    }
+
+    /// Whether an answer says so. Only a 4xx is sure to mean that nothing was done.
+    pub(super) fn fits(&self, status: u16, body: &[u8]) -> bool {
+        let said = |says: &String| String::from_utf8_lossy(body).to_lowercase().contains(says);
+        (400..500).contains(&status)
+            && self.statuses.contains(&u64::from(status))
+            && self.says.as_ref().is_none_or(said)
+    }
+}
+
 /// What every call to one service shares.
 #[derive(Debug)]
 pub struct Connection {
@@ -71,6 +181,10 @@ pub struct Connection {
     reveal: bool,
     headers: Vec<(String, Tree)>,
     ssh: Option<Template>,
+    socket: Option<Template>,
+    basic: Option<(Template, Template)>,
+    /// Whether cookies are kept.
+    pub cookies: bool,
     ca: Option<Template>,
     client_cert: Option<Template>,
     client_key: Option<Template>,
@@ -80,6 +194,8 @@ pub struct Connection {
     pub timeout: Duration,
     /// What is safe to repeat is repeated so.
     pub retry: Option<Retry>,
+    /// How it says that a token's time is over.
+    pub renew: Option<Renew>,
 }
 
 impl Connection {
@@ -94,8 +210,15 @@ impl Connection {
         }
         let insecure = reader.boolean("insecure").unwrap_or(false);
         let ssh = reader.template("ssh", SSH);
+        let socket = file("socket");
+        if reader.has("ssh") && reader.has("socket") {
+            reader.obeys(&Rules { apart: RULES.apart, ..Rules::NONE });
+        }
+        let basic = basic(reader, &headers);
+        let cookies = reader.boolean("cookies").unwrap_or(false);
         let timeout = reader.duration("timeout").unwrap_or(TIMEOUT);
         let retry = Retry::parse(reader, "retry");
+        let renew = Renew::parse(reader);
         if !reader.has("base") {
             return reader.missing(
                 "base",
@@ -111,12 +234,16 @@ impl Connection {
             reveal,
             headers,
             ssh,
+            socket,
+            basic,
+            cookies,
             ca,
             client_cert,
             client_key,
             insecure,
             timeout,
             retry,
+            renew,
         })
     }
 
@@ -150,8 +277,9 @@ impl Connection {
 
     /// Every name it reads.
     pub fn reads(&self) -> Vec<&str> {
-        let templates = [&self.ssh, &self.ca, &self.client_cert, &self.client_key];
-        let templates = templates.into_iter().flatten().chain([&self.base]);
+        let files = [&self.ssh, &self.socket, &self.ca, &self.client_cert, &self.client_key];
+        let basic = self.basic.iter().flat_map(|(user, password)| [user, password]);
+        let templates = files.into_iter().flatten().chain([&self.base]).chain(basic);
         let reads = templates.flat_map(Template::reads).map(|read| read.name.as_str());
         reads.chain(self.headers.iter().flat_map(|(_, tree)| tree.reads())).collect()
     }
@@ -171,8 +299,21 @@ impl Connection {
         self.ssh.as_ref().map(manual::words)
     }
 
-    /// What `curl` is told about certificates.
-    pub(super) fn manual_tls(&self) -> Vec<String> {
+    /// What `curl` is told about the way there, the user and certificates.
+    pub(super) fn manual_options(&self) -> Vec<String> {
+        let socket = self
+            .socket
+            .as_ref()
+            .map(|socket| format!("--unix-socket {}", manual::quoted(&manual::words(socket))));
+        let basic = self.basic.as_ref().map(|(user, password)| {
+            let both = format!("{}:{}", manual::words(user), manual::words(password));
+            format!("-u {}", manual::quoted(&both))
+        });
+        let cookies = self.cookies.then(|| "-b cookies -c cookies".to_owned());
+        socket.into_iter().chain(basic).chain(cookies).chain(self.manual_tls()).collect()
+    }
+
+    fn manual_tls(&self) -> Vec<String> {
         let files =
             [("--cacert", &self.ca), ("--cert", &self.client_cert), ("--key", &self.client_key)];
         let files = files.into_iter().filter_map(|(option, file)| {
@@ -181,8 +322,8 @@ impl Connection {
         files.chain(self.insecure.then(|| "--insecure".to_owned())).collect()
     }
 
-    /// What it says about certificates.
-    pub(super) fn tls(&self, cx: &Cx<'_>) -> Result<Tls, Trouble> {
+    /// How its service is reached.
+    pub(super) fn route(&self, cx: &Cx<'_>) -> Result<Route, Trouble> {
         let file = |template: &Option<Template>| -> Result<Option<PathBuf>, Trouble> {
             let Some(template) = template else { return Ok(None) };
             let (path, world) = (template.render_text(cx.scope)?, &cx.services.world);
@@ -191,7 +332,25 @@ impl Connection {
         };
         let (certificate, key) = (file(&self.client_cert)?, file(&self.client_key)?);
         let client = certificate.map(|path| (path.clone(), key.unwrap_or(path)));
-        Ok(Tls { ca: file(&self.ca)?, client, insecure: self.insecure })
+        let tls = Tls { ca: file(&self.ca)?, client, insecure: self.insecure };
+        Ok(Route { tls, through: self.through(cx.scope)?, socket: file(&self.socket)? })
+    }
+
+    /// The unix socket its calls go through, as the author wrote it.
+    pub fn socket_source(&self) -> Option<&str> {
+        self.socket.as_ref().map(Template::source)
+    }
+
+    /// Where its base is in a rehearsal, if a socket leads there otherwise: the fake.
+    pub(super) fn placed(&self, mut base: url::Url, cx: &Cx<'_>) -> url::Url {
+        let fake = self.socket.as_ref().and(cx.services.fake.as_ref());
+        if let Some(fake) = fake.and_then(|fake| url::Url::parse(fake).ok()) {
+            // a base that is no address of a host keeps what it is
+            let _ = base.set_scheme(fake.scheme());
+            let _ = base.set_host(fake.host_str());
+            let _ = base.set_port(fake.port());
+        }
+        base
     }
 
     /// The host its calls go through, as the author wrote it.
@@ -205,9 +364,36 @@ impl Connection {
     }
 
     /// The headers every call sends, rendered.
-    pub fn headers(&self, scope: &Scope) -> Result<Vec<(String, String)>, Trouble> {
-        render_headers(&self.headers, scope)
+    pub fn headers(&self, cx: &Cx<'_>) -> Result<Vec<(String, String)>, Trouble> {
+        let mut headers = render_headers(&self.headers, cx.scope)?;
+        if let Some((user, password)) = &self.basic {
+            let (user, password) = (user.render_text(cx.scope)?, password.render_text(cx.scope)?);
+            if user.contains(':') {
+                let name = &self.name;
+                let message = format!("the user of connection `{name}` holds a colon");
+                return Err(Trouble::failed(message)
+                    .hint("what follows it would be taken for the password"));
+            }
+            let both = BASE64_STANDARD.encode(format!("{user}:{password}"));
+            // also a password that is no secret of the file's is none of anybody's business
+            let _ = cx.services.redactor.add_json(&password.into());
+            headers.push(("authorization".to_owned(), format!("Basic {both}")));
+        }
+        Ok(headers)
     }
+}
+
+fn basic(reader: &Reader<'_>, headers: &[(String, Tree)]) -> Option<(Template, Template)> {
+    let table = reader.table("basic")?;
+    table.only(BASIC);
+    if headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("authorization")) {
+        let title = "`basic` is an authorization, and `headers` have one already";
+        reader.gather.report(Diag::error(title, table.span()));
+    }
+    if !table.obeys(&BASIC_RULES) {
+        return None;
+    }
+    Some((table.template("user", Sink::Closed)?, table.template("password", Sink::Closed)?))
 }
 
 /// Where an ssh host shows.

@@ -1,27 +1,40 @@
 //! `http`: one call to a service.
+//!
+//! Cookies that an answer sets are part of its step's outcome, sealed: a run that is taken up
+//! again goes on with the session that it had.
 
 mod answer;
+mod body;
+mod into;
 mod link;
 mod manual;
 mod paginate;
 
+use super::manual::words;
+use std::rc::Rc;
+
+use crate::diag::Diag;
 use crate::journal::event::Effect;
 use crate::reader::{Field, REVEAL, Reader, Rules, Shape, Sink, Tree};
 use crate::template::Template;
-use crate::transport::{Request, Response};
+use crate::transport::{Cookie, Cookies, Request, Response, Taker};
+use crate::value::Labeled;
 use crate::value::{Json, text};
+use body::Body;
+pub use body::RULES as PART_RULES;
+use into::Into;
 use paginate::Paginate;
 pub use paginate::RULES;
 
 use super::connection::{Connection, join, render_headers};
-use super::{Answer, Call, Cx, Hand, Kind, Local, Manual, Step, Trouble};
+use super::{Answer, Call, Cx, Hand, Kind, Local, Manual, Step, Touch, Trouble};
 
 /// The kind.
 pub(super) const KIND: Kind = Kind {
     name: "http",
     about: "Calls a service and reads its answer.",
     fields: FIELDS,
-    rules: Rules { needs: &["on", "url"], apart: &["json", "form", "text"], ..Rules::NONE },
+    rules: Rules { needs: &["on", "url"], apart: body::KEYS, with: WITH, ..Rules::NONE },
     plain: None,
     example: r#"[[steps]]
 id   = "find_user"
@@ -30,6 +43,9 @@ save.user_id = ".results[0].id"
 "#,
     parse,
 };
+
+/// The keys that go with another one.
+const WITH: &[(&str, &str)] = &[("mode", "into"), ("replace", "into")];
 
 const METHODS: &[&str] = &["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
 
@@ -50,6 +66,36 @@ const FIELDS: &[Field] = &[
     Field { name: "json", shape: Shape::Value, about: "A body, sent as JSON." },
     Field { name: "form", shape: Shape::Map, about: "A body, sent as an HTML form." },
     Field { name: "text", shape: Shape::Template, about: "A body, sent as it is." },
+    Field {
+        name: "multipart",
+        shape: Shape::Tables(body::PART),
+        about: "A body of parts, as HTML forms with files send them.",
+    },
+    Field {
+        name: "upload",
+        shape: Shape::Template,
+        about: "A body: a file of this machine, sent as it is and as it is read.",
+    },
+    Field {
+        name: "into",
+        shape: Shape::Template,
+        about: "The file that the body of an accepted answer is kept in, whole or not at all; `.` is then `path`, `size` and `sha256`.",
+    },
+    Field {
+        name: "mode",
+        shape: Shape::Word(into::MODES),
+        about: "That file's permissions; `0600` if not said.",
+    },
+    Field {
+        name: "replace",
+        shape: Shape::Boolean,
+        about: "Whether another file in its place may be overwritten; it cannot be taken back then.",
+    },
+    Field {
+        name: "raw",
+        shape: Shape::Boolean,
+        about: "Whether the body is taken as text although it says that it is JSON.",
+    },
     Field {
         name: "accept",
         shape: Shape::Integers,
@@ -79,13 +125,8 @@ struct Http {
     accept: Vec<u64>,
     redirects: usize,
     paginate: Option<Paginate>,
-}
-
-#[derive(Debug)]
-enum Body {
-    Json(Tree),
-    Form(Vec<(String, Tree)>),
-    Text(Template),
+    into: Option<Into>,
+    raw: bool,
 }
 
 fn parse(reader: &Reader<'_>) -> Option<Box<dyn Step>> {
@@ -95,10 +136,16 @@ fn parse(reader: &Reader<'_>) -> Option<Box<dyn Step>> {
     let url = reader.template("url", reader.open("a URL"));
     let query = reader.map("query", reader.open("a URL's query"));
     let headers = reader.map("headers", Sink::Closed);
-    let body = body(reader);
+    let body = body::parse(reader);
+    reader.obeys(&Rules { with: WITH, ..Rules::NONE });
+    let into = into::parse(reader);
     let accept = reader.integers("accept");
     let redirects = reader.integer("redirects").unwrap_or(0);
     let paginate = paginate::parse(reader, method.unwrap_or("GET"));
+    if paginate.is_some() && into.is_some() {
+        let title = "a call goes through pages or into a file, not both";
+        reader.gather.report(Diag::error(title, reader.span()));
+    }
     if !reader.has("url") {
         return reader.missing(
             "url",
@@ -121,37 +168,15 @@ fn parse(reader: &Reader<'_>) -> Option<Box<dyn Step>> {
         accept,
         redirects: usize::try_from(redirects).unwrap_or(usize::MAX).min(20),
         paginate,
+        into,
+        raw: reader.boolean("raw").unwrap_or(false),
     }))
-}
-
-fn body(reader: &Reader<'_>) -> Option<Body> {
-    let given: Vec<&str> =
-        ["json", "form", "text"].into_iter().filter(|key| reader.has(key)).collect();
-    if let [first, second, ..] = given.as_slice() {
-        let span = reader.get(second).map_or(reader.span(), toml::Spanned::span);
-        let other = reader.get(first).map_or(reader.span(), toml::Spanned::span);
-        reader.gather.report(
-            crate::diag::Diag::error(
-                format!("a call has one body, not `{first}` and `{second}`"),
-                span,
-            )
-            .related(other, "the other one"),
-        );
-    }
-    match given.first().copied()? {
-        "json" => reader.tree("json", Sink::Closed).map(Body::Json),
-        "form" => Some(Body::Form(reader.map("form", Sink::Closed))),
-        _ => reader.template("text", Sink::Closed).map(Body::Text),
-    }
 }
 
 impl Step for Http {
     fn effect(&self) -> Effect {
-        match self.method {
-            "GET" | "HEAD" | "OPTIONS" => Effect::Read,
-            "PUT" | "DELETE" => Effect::Repeatable,
-            _ => Effect::Once,
-        }
+        let kept = if self.into.is_some() { Effect::Repeatable } else { Effect::Read };
+        self.asks_for().max(kept)
     }
 
     fn locals(&self) -> &'static [&'static str] {
@@ -170,70 +195,138 @@ impl Step for Http {
 
     fn what(&self, cx: &Cx<'_>) -> Result<String, Trouble> {
         let (_, url) = self.target(cx)?;
-        Ok(cx.mask(&format!("{} {url}", self.method)))
+        let into = self.into.as_ref().map(|into| into.path(cx)).transpose()?;
+        let into = into.map(|path| format!(" into {}", path.display())).unwrap_or_default();
+        Ok(cx.mask(&format!("{} {url}{into}", self.method)))
     }
 
     fn preview(&self, cx: &Cx<'_>) -> Result<Vec<String>, Trouble> {
-        Ok(match self.body(cx)? {
-            Some((kind, Sent::Json(json))) => {
-                let pretty = serde_json::to_string_pretty(&json).unwrap_or_default();
-                std::iter::once(kind.to_owned())
-                    .chain(pretty.lines().map(|line| cx.mask(line)))
-                    .collect()
-            }
-            Some((kind, Sent::Bytes(bytes))) => {
-                vec![kind.to_owned(), cx.mask(&String::from_utf8_lossy(&bytes))]
-            }
-            None => Vec::new(),
-        })
+        self.body.as_ref().map(|body| body.lines(cx)).transpose().map(Option::unwrap_or_default)
     }
 
     fn manual(&self, hand: &Hand<'_>) -> Manual {
         self.by_hand(hand)
     }
 
+    fn manual_back(&self) -> Option<Manual> {
+        let into = self.into.as_ref().filter(|into| self.takes_back(into))?;
+        let file = words(&into.file);
+        Some(Manual::text(format!("Remove `{file}` if it is still as it was fetched.")))
+    }
+
+    fn touches(&self) -> Vec<Touch> {
+        let writes = self.into.iter().map(|into| Touch::Writes(into.file.source().to_owned()));
+        self.body.iter().flat_map(Body::touches).chain(writes).collect()
+    }
+
+    fn before(&self, cx: &Cx<'_>) -> Vec<(&'static str, Labeled)> {
+        self.into.as_ref().map(|into| into.before(cx)).unwrap_or_default()
+    }
+
     fn run<'a>(&'a self, cx: &'a Cx<'a>) -> Local<'a, Result<Answer, Trouble>> {
         Box::pin(async move {
-            match &self.paginate {
-                Some(paginate) => self.all_pages(cx, paginate).await,
-                None => Ok(self.call(cx, self.request(cx)?).await?.0),
+            match (&self.paginate, &self.into) {
+                (Some(paginate), _) => self.all_pages(cx, paginate).await,
+                (None, Some(into)) => self.fetch(cx, into).await,
+                (None, None) => Ok(self.call(cx, self.request(cx)?, None).await?.0),
             }
         })
     }
-}
 
-enum Sent {
-    Json(Json),
-    Bytes(Vec<u8>),
+    fn recall(&self, cx: &Cx<'_>) {
+        let kept = cx.private.get(COOKIES).map(|kept| kept.json.clone());
+        let kept = kept.and_then(|kept| serde_json::from_value::<Vec<Cookie>>(kept).ok());
+        if let (Some(kept), Ok(connection)) = (kept, self.spec(cx)) {
+            self.learn(cx, &kept);
+            let jar = cx.services.jar(connection);
+            kept.into_iter().for_each(|cookie| jar.borrow_mut().put(cookie));
+        }
+    }
+
+    fn take_back<'a>(&'a self, cx: &'a Cx<'a>) -> Option<Local<'a, Result<String, Trouble>>> {
+        let into = self.into.as_ref().filter(|into| self.takes_back(into))?;
+        Some(Box::pin(async move { into.take_back(cx) }))
+    }
 }
 
 impl Http {
     /// One request and what its answer gives.
-    async fn call(&self, cx: &Cx<'_>, request: Request) -> Result<(Answer, Response), Trouble> {
+    async fn call(
+        &self,
+        cx: &Cx<'_>,
+        request: Request,
+        taker: Option<&mut dyn Taker>,
+    ) -> Result<(Answer, Response), Trouble> {
         let what = cx.mask(&format!("{} {}", self.method, request.url));
         (cx.trace)(format!("> {what}"));
-        let (spec, on) = (self.spec(cx)?, &self.on);
-        let (tls, through) = (spec.tls(cx)?, spec.through(cx.scope)?);
-        let (url, through) = (&request.url, through.as_ref());
-        let client = cx.services.client(on, url, self.redirects, &tls, through).await?;
+        let route = self.spec(cx)?.route(cx)?;
+        let client = cx.services.client(&self.on, &request.url, &route).await?;
         let url = cx.services.refused(self.method, request.url);
         let request = Request { url, ..request };
-        let response =
-            client.send(request).await.map_err(|broken| self.broken(cx, &what, &broken))?;
+        let response = client
+            .send_for(request, taker)
+            .await
+            .map_err(|broken| self.broken(cx, &what, &broken))?;
         (cx.trace)(format!("< {}", cx.mask(&answer::head(&response))));
-        Ok((self.answer(cx, &what, &response)?, response))
+        self.learn(cx, &response.cookies);
+        let answer = self.answer(cx, &what, &response)?;
+        let private = kept_cookies(&response);
+        Ok((Answer { private, ..answer }, response))
     }
 
-    fn spec<'a>(&self, cx: &'a Cx<'_>) -> Result<&'a Connection, Trouble> {
+    /// What cookies hold is secret.
+    fn learn(&self, cx: &Cx<'_>, cookies: &[Cookie]) {
+        for cookie in cookies {
+            // one too short to be found is no key to anything
+            let _ = cx.services.redactor.add_json(&cookie.value().into());
+        }
+    }
+
+    /// The connection's cookies, if it keeps any.
+    fn cookies(&self, cx: &Cx<'_>) -> Result<Option<Cookies>, Trouble> {
+        let connection = self.spec(cx)?;
+        let now_ms = cx.services.world.clock.now_ms();
+        Ok(connection.cookies.then(|| Cookies { jar: cx.services.jar(connection), now_ms }))
+    }
+
+    /// The same, the body kept as a file.
+    async fn fetch(&self, cx: &Cx<'_>, into: &Into) -> Result<Answer, Trouble> {
+        let mut incoming = into.open(self, cx)?;
+        let (answer, _) = self.call(cx, self.request(cx)?, Some(&mut incoming)).await?;
+        let kept = incoming.keep().map_err(|trouble| trouble.doubtful(self.changes()))?;
+        // the service was asked to change something: that has happened
+        let unchanged = kept.is_unchanged() && !self.changes();
+        Ok(Answer { unchanged, ..kept.answer(answer) })
+    }
+
+    /// What the service is asked for.
+    fn asks_for(&self) -> Effect {
+        match self.method {
+            "GET" | "HEAD" | "OPTIONS" => Effect::Read,
+            "PUT" | "DELETE" => Effect::Repeatable,
+            _ => Effect::Once,
+        }
+    }
+
+    /// Whether the service is asked to change something.
+    fn changes(&self) -> bool {
+        self.asks_for() > Effect::Read
+    }
+
+    /// Whether removing the file takes all of it back.
+    fn takes_back(&self, into: &Into) -> bool {
+        !into.replace && !self.changes()
+    }
+
+    fn spec<'a>(&self, cx: &'a Cx<'_>) -> Result<&'a Rc<Connection>, Trouble> {
         let found = cx.connections.iter().find(|connection| connection.name == self.on);
-        found
-            .map(|connection| &**connection)
-            .ok_or_else(|| Trouble::failed(format!("no connection `{}`", self.on)))
+        found.ok_or_else(|| Trouble::failed(format!("no connection `{}`", self.on)))
     }
 
     fn target<'a>(&self, cx: &'a Cx<'_>) -> Result<(&'a Connection, url::Url), Trouble> {
         let connection = self.spec(cx)?;
-        let mut url = join(&connection.base(cx.scope)?, &self.url.render_text(cx.scope)?)?;
+        let base = connection.placed(connection.base(cx.scope)?, cx);
+        let mut url = join(&base, &self.url.render_text(cx.scope)?)?;
         if !self.query.is_empty() {
             let pairs = pairs(&self.query, cx)?;
             url.query_pairs_mut().extend_pairs(pairs);
@@ -241,40 +334,36 @@ impl Http {
         Ok((connection, url))
     }
 
-    fn body(&self, cx: &Cx<'_>) -> Result<Option<(&'static str, Sent)>, Trouble> {
-        Ok(Some(match &self.body {
-            None => return Ok(None),
-            Some(Body::Json(tree)) => ("application/json", Sent::Json(tree.render(cx.scope)?)),
-            Some(Body::Form(fields)) => {
-                let mut form = url::form_urlencoded::Serializer::new(String::new());
-                form.extend_pairs(pairs(fields, cx)?);
-                ("application/x-www-form-urlencoded", Sent::Bytes(form.finish().into_bytes()))
-            }
-            Some(Body::Text(template)) => (
-                "text/plain; charset=utf-8",
-                Sent::Bytes(template.render_text(cx.scope)?.into_bytes()),
-            ),
-        }))
-    }
-
     fn request(&self, cx: &Cx<'_>) -> Result<Request, Trouble> {
         let (connection, url) = self.target(cx)?;
-        let mut headers = connection.headers(cx.scope)?;
+        let mut headers = connection.headers(cx)?;
         let own = render_headers(&self.headers, cx.scope)?;
         headers.retain(|(name, _)| !own.iter().any(|(key, _)| key == name));
         headers.extend(own);
-        let body = self.body(cx)?.map(|(kind, sent)| {
+        let body = self.body.as_ref().map(|body| body.sent(cx)).transpose()?.map(|sent| {
+            if matches!(self.body, Some(Body::Multipart(_))) {
+                // nobody else knows what stands between the parts
+                headers.retain(|(name, _)| name != "content-type");
+            }
             if !headers.iter().any(|(name, _)| name == "content-type") {
-                headers.push(("content-type".to_owned(), kind.to_owned()));
+                headers.push(("content-type".to_owned(), sent.kind.clone()));
             }
-            match sent {
-                Sent::Json(json) => json.to_string().into_bytes(),
-                Sent::Bytes(bytes) => bytes,
-            }
+            sent.payload()
         });
         let timeout = cx.timeout.unwrap_or(connection.timeout);
-        Ok(Request { method: self.method.to_owned(), url, headers, body, timeout })
+        let (method, redirects) = (self.method.to_owned(), self.redirects);
+        let cookies = self.cookies(cx)?;
+        Ok(Request { method, url, headers, body, timeout, redirects, cookies })
     }
+}
+
+/// The name under which an outcome keeps the cookies that came with it, sealed.
+const COOKIES: &str = "cookies";
+
+fn kept_cookies(response: &Response) -> Vec<(&'static str, Labeled)> {
+    let cookies = Some(&response.cookies).filter(|cookies| !cookies.is_empty());
+    let json = cookies.and_then(|cookies| serde_json::to_value(cookies).ok());
+    json.map(|json| (COOKIES, Labeled::secret(json))).into_iter().collect()
 }
 
 fn pairs(fields: &[(String, Tree)], cx: &Cx<'_>) -> Result<Vec<(String, String)>, Trouble> {

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use crate::transport::{Broken, Request, Tls};
+use crate::transport::{Broken, Payload, Request};
 use crate::value::Json;
 
-use super::{Again, Cx, Failure, Trouble, failure};
+use super::{Again, Cx, Effect, Failure, Route, Trouble, failure};
 
 /// How long the fake may take to answer.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -35,16 +35,24 @@ pub(super) fn fake<'a>(cx: &'a Cx<'_>) -> Result<Option<&'a str>, Trouble> {
 pub(super) async fn ask(cx: &Cx<'_>, fake: &str, told: &Json) -> Result<Said, Trouble> {
     let url = url::Url::parse(&format!("{fake}{}", crate::fake::COMMANDS))
         .map_err(|error| Trouble::failed(format!("`{fake}` is no address: {error}")))?;
-    let client = cx.services.client("", &url, 0, &Tls::default(), None).await?;
+    let client = cx.services.client("", &url, &Route::default()).await?;
+    // What may be done again is told from what may not, as with calls.
+    let method = match cx.effect {
+        Effect::Pure | Effect::Read => "GET",
+        Effect::Repeatable => "PUT",
+        Effect::Once => "POST",
+    };
     let request = Request {
-        method: "POST".to_owned(),
+        method: method.to_owned(),
         url,
         headers: vec![("content-type".to_owned(), "application/json".to_owned())],
-        body: Some(told.to_string().into_bytes()),
+        body: Some(Payload::Bytes(told.to_string().into_bytes())),
         timeout: PATIENCE,
+        redirects: 0,
+        cookies: None,
     };
     let response = client.send(request).await.map_err(|broken| {
-        let doubt = !matches!(broken, Broken::NotSent(_) | Broken::NoWay(_));
+        let doubt = !matches!(broken, Broken::Unmade(_) | Broken::NotSent(_) | Broken::NoWay(_));
         let message = format!("the fake failed: {}", broken.message());
         Trouble::Failed(Failure { doubt, ..failure(message) }, Again::MaybeDone)
     })?;

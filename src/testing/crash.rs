@@ -25,9 +25,10 @@ pub struct Crashes {
 }
 
 /// How a case ended, whatever happened on the way.
-#[derive(PartialEq)]
 struct End {
     code: Option<i32>,
+    /// What the process said went wrong, if it did.
+    said: String,
     state: Json,
     changes: Vec<String>,
     files: Vec<(PathBuf, String)>,
@@ -68,6 +69,7 @@ struct Trial<'a> {
     /// Whether the programs it runs are all run once; one that reads, say, may be run again.
     once: bool,
     code: std::cell::Cell<Option<i32>>,
+    said: std::cell::RefCell<String>,
 }
 
 impl<'a> Trial<'a> {
@@ -93,7 +95,8 @@ impl<'a> Trial<'a> {
         std::fs::write(&file, Json::Object(all).to_string()).map_err(|error| error.to_string())?;
         let code = std::cell::Cell::new(None);
         let once = programs_once(bench.runbook);
-        Ok(Self { stage, state: home, case, program, name, once, code })
+        let said = std::cell::RefCell::default();
+        Ok(Self { stage, state: home, case, program, name, once, code, said })
     }
 
     /// Runs until the end or the kill; whether it was killed.
@@ -101,18 +104,25 @@ impl<'a> Trial<'a> {
         let inputs = self.state.path().join("inputs.json").display().to_string();
         let output =
             self.child(&["run", self.name, "--inputs", &inputs, "--rehearsal", "--trust"], at)?;
-        self.code.set(output.status.code());
+        self.ended(&output);
         Ok(output.status.code().is_none())
     }
 
     /// What a person does after a crash: resume, or run again if there is nothing to resume.
     fn go_on(&self) -> Result<(), String> {
         let output = self.child(&["resume", "r1"], 0)?;
-        self.code.set(output.status.code());
+        self.ended(&output);
         if output.status.code() == Some(i32::from(Exit::Usage.code())) {
             self.start(0)?;
         }
         Ok(())
+    }
+
+    fn ended(&self, output: &Output) {
+        self.code.set(output.status.code());
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        let wrong = told.lines().skip_while(|line| !line.starts_with("error: "));
+        *self.said.borrow_mut() = wrong.map(|line| format!("\n  {line}")).collect();
     }
 
     fn child(&self, words: &[&str], at: u64) -> Result<Output, String> {
@@ -147,7 +157,8 @@ impl<'a> Trial<'a> {
         if !self.once {
             changes.retain(|change| !change.ends_with(crate::fake::COMMANDS));
         }
-        Ok(End { code: self.code.get(), state: self.stage.served.state(), changes, files })
+        let (code, said) = (self.code.get(), self.said.borrow().clone());
+        Ok(End { code, said, state: self.stage.served.state(), changes, files })
     }
 }
 
@@ -192,7 +203,9 @@ fn differences(whole: &End, end: &End) -> Vec<Difference> {
     };
     let code =
         |code: Option<i32>| code.map_or_else(|| "killed".to_owned(), |code| code.to_string());
-    same("exit code", code(whole.code), code(end.code));
+    if whole.code != end.code {
+        same("exit code", code(whole.code), code(end.code) + &end.said);
+    }
     same("changes", settled(&whole.changes), settled(&end.changes));
     same("the fake's state", whole.state.to_string(), end.state.to_string());
     let told = |end: &End| {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::judge::{Difference, Seen, judge};
 use super::{Case, Harm, Injected};
-use crate::engine::{Broken, Durable, Engine, Options, Recorder};
+use crate::engine::{Broken, Engine, Options, Recorder};
 use crate::fake::{Asked, Fake, Served, serve};
 use crate::journal::Memory;
 use crate::journal::event::{Entry, Event, REHEARSAL, Stored};
@@ -258,7 +258,7 @@ fn begin(
     };
     let mut history = History::default();
     history.take(&event);
-    recorder.say(event, Durable::Soon).map_err(|error| error.message)?;
+    recorder.keep(event);
     Ok(history)
 }
 

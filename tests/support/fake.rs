@@ -1,7 +1,7 @@
 //! A fake of a service that a test starts, stops and breaks from outside.
 //!
 //! It keeps its port, its state and the log of its requests while it is down, as a real service
-//! would. Faults count requests over its whole life.
+//! would.
 
 use std::sync::{Arc, Mutex};
 
@@ -9,6 +9,8 @@ use runbook::diag;
 use runbook::fake::{Asked, Fake, Fault, Served, serve};
 use runbook::source::Source;
 use serde_json::Value;
+
+use super::server::{Awaited, strike};
 
 /// A fake, up or down.
 pub(crate) struct Faked {
@@ -18,7 +20,7 @@ pub(crate) struct Faked {
     state: Value,
     /// What was asked before the last start.
     before: Vec<Asked>,
-    faults: Arc<Mutex<Vec<(usize, Fault)>>>,
+    awaited: Arc<Mutex<Vec<Awaited<Fault>>>>,
 }
 
 impl Faked {
@@ -32,7 +34,7 @@ impl Faked {
             up: None,
             state,
             before: Vec::new(),
-            faults: Arc::default(),
+            awaited: Arc::default(),
         };
         faked.serve(0)?;
         Ok(faked)
@@ -41,10 +43,9 @@ impl Faked {
     fn serve(&mut self, port: u16) -> Result<(), String> {
         let fake = parse(&self.text)?;
         let served = serve(fake, &self.state, port).map_err(|error| error.to_string())?;
-        let (faults, before) = (Arc::clone(&self.faults), self.before.len());
-        served.set_faults(Box::new(move |number, _, _| {
-            let faults = faults.lock().expect("faults");
-            faults.iter().find(|(at, _)| *at == before + number).map(|(_, fault)| *fault)
+        let awaited = Arc::clone(&self.awaited);
+        served.set_faults(Box::new(move |_, method, target| {
+            strike(&mut awaited.lock().expect("faults"), method, target)
         }));
         self.address = served.address().to_string();
         self.up = Some(served);
@@ -70,16 +71,23 @@ impl Faked {
         if self.up.is_some() { Ok(()) } else { self.serve(port.unwrap_or(0)) }
     }
 
-    /// Sets what goes wrong at the `n`-th request, counted from 1.
-    pub(crate) fn fault_at(&self, n: usize, name: &str) -> Result<(), String> {
+    /// Sets what goes wrong at a request yet to come.
+    pub(crate) fn fault_on(&self, request: &str, nth: usize, name: &str) -> Result<(), String> {
         let fault = match name {
             "close" => Fault::Close,
             "do-and-close" => Fault::DoAndClose,
             "cut" => Fault::Cut,
             status => Fault::Status(status.parse().map_err(|_| format!("no fault `{name}`"))?),
         };
-        self.faults.lock().expect("faults").push((n, fault));
+        let request = request.to_owned();
+        self.awaited.lock().expect("faults").push(Awaited { request, nth, fault });
         Ok(())
+    }
+
+    /// The requests that were to go wrong and never came.
+    pub(crate) fn unmet(&self) -> Vec<String> {
+        let awaited = self.awaited.lock().expect("faults");
+        awaited.iter().map(|awaited| awaited.request.clone()).collect()
     }
 
     /// Every request so far: method, target and status. Reads may come at once, in any order:
@@ -139,19 +147,21 @@ jq = '(.state.count + 1) as $n | {status: 200, body: "\($n)", state: {count: $n}
     fn it_keeps_its_state_its_log_and_its_port_while_it_is_down() {
         let mut faked = Faked::start(COUNTER, &["busy"]).unwrap();
         assert_eq!(post(&faked).as_deref(), Some("8"));
-        faked.fault_at(2, "do-and-close").unwrap();
+        faked.fault_on("GET /", 1, "close").unwrap();
+        faked.fault_on("POST /", 1, "do-and-close").unwrap();
         faked.stop();
         assert_eq!(post(&faked), None);
         faked.resume().unwrap();
         assert_eq!(post(&faked), None);
         assert_eq!(post(&faked).as_deref(), Some("10"));
         assert_eq!(faked.requests(), "POST /  200\nPOST /  no answer\nPOST /  200\n");
+        assert_eq!(faked.unmet(), ["GET /"]);
     }
 
     #[test]
     fn what_is_not_there_is_said() {
         assert!(Faked::start(COUNTER, &["idle"]).is_err());
         assert!(Faked::start("x", &[]).is_err());
-        assert!(Faked::start(COUNTER, &[]).unwrap().fault_at(1, "flood").is_err());
+        assert!(Faked::start(COUNTER, &[]).unwrap().fault_on("GET /", 1, "flood").is_err());
     }
 }

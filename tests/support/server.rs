@@ -36,13 +36,15 @@ pub(crate) enum Fault {
     Stall,
     /// The head promises the whole body, half of it comes, then the connection closes.
     Cut,
+    /// The request is answered, and from then on the server is down.
+    ThenDown,
 }
 
 impl Fault {
     /// The fault of that name in a transcript.
     pub(crate) fn named(name: &str) -> Option<Self> {
         match name {
-            "refuse" => Some(Self::Refuse),
+            "then-down" => Some(Self::ThenDown),
             "down" => Some(Self::Down),
             "close" => Some(Self::Close),
             "drop" => Some(Self::Drop),
@@ -163,6 +165,7 @@ struct State {
     handler: Option<Handler>,
     log: Vec<Request>,
     faults: HashMap<usize, Fault>,
+    awaited: Vec<Awaited<Fault>>,
     /// How often `release` was called; what is held waits for the next.
     released: usize,
     up: bool,
@@ -310,6 +313,16 @@ impl Server {
         }
     }
 
+    /// Sets what goes wrong at a request yet to come.
+    pub(crate) fn fault_on(&self, fault: Awaited<Fault>) {
+        self.0.state().awaited.push(fault);
+    }
+
+    /// The requests that were to go wrong and never came.
+    pub(crate) fn unmet(&self) -> Vec<String> {
+        self.0.state().awaited.iter().map(|awaited| awaited.request.clone()).collect()
+    }
+
     /// Nothing goes wrong any more, but for what is held already.
     pub(crate) fn heal(&self) {
         self.0.state().faults.clear();
@@ -358,6 +371,28 @@ impl Drop for Server {
         self.release();
         self.stop();
     }
+}
+
+/// Something that goes wrong at a request yet to come.
+#[derive(Debug)]
+pub(crate) struct Awaited<F> {
+    /// Method and path.
+    pub(crate) request: String,
+    /// At the how manieth such request, from 1.
+    pub(crate) nth: usize,
+    /// What.
+    pub(crate) fault: F,
+}
+
+/// What goes wrong at a request, which is awaited no longer.
+pub(crate) fn strike<F>(awaited: &mut Vec<Awaited<F>>, method: &str, target: &str) -> Option<F> {
+    let path = target.split('?').next().unwrap_or(target);
+    let request = format!("{method} {path}");
+    for met in awaited.iter_mut().filter(|awaited| awaited.request == request) {
+        met.nth -= 1;
+    }
+    let at = awaited.iter().position(|awaited| awaited.nth == 0)?;
+    Some(awaited.remove(at).fault)
 }
 
 struct Connection<'a> {
@@ -428,14 +463,16 @@ impl Connection<'_> {
         let number = state.log.len() + 1;
         let down = (!state.up).then_some(Fault::Drop);
         let fault = down.or_else(|| state.faults.get(&number).copied());
+        let fault = fault.or_else(|| strike(&mut state.awaited, &request.method, &request.target));
         let answer = match &mut state.handler {
             _ if matches!(fault, Some(Fault::Drop | Fault::Down | Fault::Deaf)) => nothing(),
             Some(handler) => handler(&request),
             None => find(&mut state.routes, &request),
         };
         state.log.push(request);
-        let last = state.faults.get(&(number + 1)) == Some(&Fault::Refuse);
-        if last {
+        let refused = state.faults.get(&(number + 1)) == Some(&Fault::Refuse);
+        let last = refused || fault == Some(Fault::ThenDown);
+        if refused {
             // It strikes once: the request that comes after the return is served.
             state.faults.remove(&(number + 1));
         }

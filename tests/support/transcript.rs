@@ -21,12 +21,16 @@
 //! $ cat FILE   $ mode FILE   $ ls FOLDER   $ rm FILE   $ write FILE <<EOF … EOF
 //! $ sed -i s/OLD/NEW/ FILE          each OLD, taken as it stands
 //! $ chmod OCTAL FILE   $ mkdir FOLDER   $ link TARGET FILE
-//! $ server stop|start|release   $ server fault N refuse|down|close|hold|stall|cut   $ requests
+//! $ server stop|start|release   $ requests
+//! $ server fault [N] METHOD PATH close|hold|stall|cut|down|then-down   at the N-th such request
 //! $ fake start FAKE.TOML [STATE…]   a fake of a service; `bundled/…` is in `runbooks/`
-//! $ fake stop|back|requests   $ fake fault N close|do-and-close|cut|STATUS
+//! $ fake stop|back|requests
+//! $ fake fault [N] METHOD PATH close|do-and-close|cut|STATUS
 //! $ # a remark
 //! ```
 //!
+//! A fault strikes at the N-th such request from there on, the first if not said; a fault whose
+//! request never comes fails the case.
 //! While `runbook fake` runs in the background, `[FAKE]` is its address.
 //! A fake keeps port, state and log while it is down. `[SERVER]` and `[FAKE]` are `HOST:PORT`s.
 //! What varies is replaced: those, `[DIR]`, `[TIME]`, `[WHEN]`, `[PID]`, `[REHEARSAL]`, `[HOST]`, `[DIGEST]`, `[KEY]`.
@@ -45,7 +49,7 @@ use similar::TextDiff;
 
 use super::env::{Env, Output, Running};
 use super::fake::Faked;
-use super::server::{Fault, Server};
+use super::server::{Awaited, Fault, Server};
 
 /// Where the cases are.
 pub(crate) fn folder() -> PathBuf {
@@ -168,8 +172,28 @@ impl Session {
             let raw = stage.perform(block).map_err(|why| format!("`$ {}`: {why}", block.line))?;
             outputs.push(raw);
         }
+        met(&stage.server.unmet())?;
+        met(&stage.fake.borrow().as_ref().map(Faked::unmet).unwrap_or_default())?;
         Ok(self.with(&outputs))
     }
+}
+
+/// The request of a fault, and at the how manieth such one.
+fn request(words: &[&str]) -> Result<(String, usize), String> {
+    let (nth, request) = match words {
+        [method, path] => (1, format!("{method} {path}")),
+        [nth, method, path] => {
+            let nth = nth.parse().map_err(|_| format!("no number: `{nth}`"))?;
+            (nth, format!("{method} {path}"))
+        }
+        _ => return Err("a fault is told as `[N] METHOD PATH NAME`".to_owned()),
+    };
+    if nth == 0 { Err("requests are counted from 1".to_owned()) } else { Ok((request, nth)) }
+}
+
+/// A fault whose request never came shows nothing: the case is wrong.
+fn met(unmet: &[String]) -> Result<(), String> {
+    if unmet.is_empty() { Ok(()) } else { Err(format!("never came: {}", unmet.join(", "))) }
 }
 
 fn heredoc_lines<'a>(lines: &mut impl Iterator<Item = &'a str>) -> Result<String, String> {
@@ -322,10 +346,10 @@ impl Stage {
             ["stop"] => self.server.stop(),
             ["start"] => self.server.resume(),
             ["release"] => self.server.release(),
-            ["fault", number, name] => {
-                let number = number.parse().map_err(|_| format!("no number: `{number}`"))?;
+            ["fault", at @ .., name] => {
                 let fault = Fault::named(name).ok_or_else(|| format!("no fault `{name}`"))?;
-                self.server.fault_at(number, fault);
+                let (request, nth) = request(at)?;
+                self.server.fault_on(Awaited { request, nth, fault });
             }
             _ => return Err("unknown server control".to_owned()),
         }
@@ -340,7 +364,9 @@ impl Stage {
                 None => self.env.path(file),
             };
             let text = fs::read_to_string(path).map_err(|error| format!("{file}: {error}"))?;
-            *fake = Some(Faked::start(&text, states)?);
+            if let Some(before) = fake.replace(Faked::start(&text, states)?) {
+                met(&before.unmet())?;
+            }
             return Ok(String::new());
         }
         let fake = fake.as_mut().ok_or("there is no fake")?;
@@ -348,9 +374,9 @@ impl Stage {
             ["stop"] => fake.stop(),
             ["back"] => fake.resume()?,
             ["requests"] => return Ok(fake.requests()),
-            ["fault", number, name] => {
-                let number = number.parse().map_err(|_| format!("no number: `{number}`"))?;
-                fake.fault_at(number, name)?;
+            ["fault", at @ .., name] => {
+                let (request, nth) = request(at)?;
+                fake.fault_on(&request, nth, name)?;
             }
             _ => return Err("unknown fake control".to_owned()),
         }
@@ -501,73 +527,4 @@ fn trim_end(text: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn case(session: &str) -> Env {
-        let case = Env::new();
-        fs::write(case.path("session.txt"), session).unwrap();
-        case
-    }
-
-    #[test]
-    fn a_difference_is_a_readable_diff() {
-        let case = case("$ write a <<EOF\none\nEOF\n$ cat a\ntwo\n");
-        let problem = check_folder(case.root(), false).unwrap_err();
-        assert!(problem.contains("\n-two\n+one\n"), "{problem}");
-    }
-
-    #[test]
-    fn output_nobody_expected_is_a_difference() {
-        let case = case("$ cat a\n");
-        assert!(check_folder(case.root(), false).unwrap_err().contains("+a: not there"));
-    }
-
-    #[test]
-    fn an_update_writes_the_output_and_keeps_prose_and_gaps() {
-        let case = case("Why.\n\n$ write a <<EOF\n$ x\nEOF\n\n$ cat a\nold\n\n\n$ mode a\n");
-        fs::set_permissions(case.root(), fs::Permissions::from_mode(0o700)).unwrap();
-        check_folder(case.root(), true).unwrap();
-        let now = fs::read_to_string(case.path("session.txt")).unwrap();
-        let start = "Why.\n\n$ write a <<EOF\n$ x\nEOF\n\n$ cat a\n\\$ x\n\n$ mode a\n0";
-        assert!(now.starts_with(start), "{now}");
-        check_folder(case.root(), false).unwrap();
-    }
-
-    #[test]
-    fn words_are_split_as_a_shell_does() {
-        let line = r#"a 'b c' "d \"e\"" f\ g k='v w' '' "#;
-        assert_eq!(words(line).unwrap(), ["a", "b c", "d \"e\"", "f g", "k=v w", ""]);
-        assert!(words("'a").is_err());
-    }
-
-    #[test]
-    fn what_varies_is_replaced_and_its_column_with_it() {
-        let stage = Stage::new();
-        for (raw, clean) in [
-            ("ok  login   210 ms  done", "ok  login  [TIME]  done"),
-            ("took 3.2 s", "took [TIME]"),
-            ("at 2026-11-24 08:00:00Z.", "at [WHEN]."),
-            ("pid 42, \"pid\":7", "pid [PID], \"pid\":[PID]"),
-            ("{\"at_ms\":1,\"took_ms\":2}", "{\"at_ms\":[WHEN],\"took_ms\":[TIME]}"),
-            ("http://127.0.0.1:1/x", "http://[FAKE]/x"),
-        ] {
-            assert_eq!(stage.cleaned(raw), clean);
-        }
-        let own = format!("{} {}/a", stage.server.url(), stage.env.root().display());
-        assert_eq!(stage.cleaned(&own), "http://[SERVER] [DIR]/a");
-    }
-
-    #[test]
-    fn the_program_may_have_variables_and_must_be_ours() {
-        check_folder(case("$ A_1=x runbook --version\n").root(), true).unwrap();
-        assert!(check_folder(case("$ curl x\n").root(), false).unwrap_err().contains("unknown"));
-    }
-
-    #[test]
-    fn streams_and_code_are_told_in_order() {
-        let stage = Stage::new();
-        let output = Output { stdout: "data\n".into(), stderr: "? x\n".into(), code: Some(4) };
-        assert_eq!(stage.told(&output), "\\? x\nstdout:\ndata\n? 4\n");
-    }
-}
+mod tests;

@@ -2,18 +2,28 @@
 //!
 //! Here it is decided whether a failure is a *definite refusal*, after which nothing can have
 //! happened: a request that was never sent, any 4xx (RFC 9110, 15.5: the service says that it
-//! did not do it), and a 503 with `Retry-After` (15.6.4: it could not, and says when it can).
-//! Any other 5xx may come from somebody between, after the work was done.
+//! did not do it), a 307 or 308 (it is to be asked elsewhere), and a 503 with `Retry-After`
+//! (15.6.4: it could not, and says when it can). Any other 5xx may come from somebody between,
+//! after the work was done; a 2xx or 303 that was not wanted says that something was done; and
+//! what follows a redirect that turned a change into a GET says nothing of the change.
 
 use super::super::retry::{Cause, Refusal};
-use super::super::{Again, Answer, Cx, Failure, Step, Trouble, failure};
+use super::super::{Again, Answer, Cx, Failure, Trouble, failure};
 use super::Http;
-use crate::journal::event::Effect;
 use crate::jq::{self, Val};
 use crate::transport::{Broken, Response};
 use crate::value::{Json, text};
 
 impl Http {
+    /// Tells which statuses are no failure.
+    pub(super) fn accepting(&self) -> Box<dyn Fn(u16) -> bool + Send> {
+        let accept = self.accept.clone();
+        Box::new(move |status| match accept.as_slice() {
+            [] => (200..300).contains(&status),
+            all => all.contains(&u64::from(status)),
+        })
+    }
+
     pub(super) fn answer(
         &self,
         cx: &Cx<'_>,
@@ -21,16 +31,19 @@ impl Http {
         response: &Response,
     ) -> Result<Answer, Trouble> {
         let status = response.status;
-        let accepted = if self.accept.is_empty() {
-            (200..300).contains(&status)
-        } else {
-            self.accept.contains(&u64::from(status))
-        };
-        if !accepted {
+        let renew = self.spec(cx)?.renew.as_ref();
+        if renew.is_some_and(|renew| renew.fits(status, &response.body)) {
+            return Err(match self.refused(cx, what, response) {
+                Trouble::Failed(failure, _) => Trouble::Failed(failure, Again::Renewed),
+                other => other,
+            });
+        }
+        if !self.accepting()(status) {
             return Err(self.refused(cx, what, response));
         }
-        let evidence = if is_json(response) { Vec::new() } else { came_back(cx, response) };
-        let input = match is_json(response) {
+        let json = is_json(response) && !self.raw;
+        let evidence = if json { Vec::new() } else { came_back(cx, response) };
+        let input = match json {
             true if response.body.is_empty() => Val::default(),
             true => jq::parse_body(&response.body)
                 .map_err(|error| self.not_json(cx, what, response, &error))?,
@@ -50,8 +63,9 @@ impl Http {
         let message = format!("{what} answered {}", status_line(status));
         let details = if status < 300 { came_back(cx, response) } else { body_lines(cx, response) };
         let after = response.retry_after(cx.services.world.clock.now_ms());
-        let definite = status < 500 || status == 503 && after.is_some();
-        let doubt = !definite && self.effect() > Effect::Read;
+        let refuses = matches!(status, 307 | 308 | 400..500) || status == 503 && after.is_some();
+        let definite = refuses && !response.turned;
+        let doubt = !definite && self.changes();
         let failure = Failure { details, doubt, ..failure(message) };
         if status < 400 {
             return Trouble::Failed(failure, Again::No);
@@ -68,7 +82,7 @@ impl Http {
         );
         let mut details = vec![cx.mask(error)];
         details.extend(came_back(cx, response));
-        let doubt = self.effect() > Effect::Read;
+        let doubt = self.changes();
         Trouble::Failed(Failure { details, doubt, ..failure(message) }, Again::No)
     }
 
@@ -79,11 +93,12 @@ impl Http {
             Broken::NoAnswer(_) => (Some(Cause::Connection), false),
             Broken::TooLate(_) => (Some(Cause::Timeout), false),
             Broken::BadAnswer(_) => (None, false),
+            Broken::Unmade(_) => (None, true),
         };
         let again = cause.map_or(Again::No, |cause| {
             Again::Call(Box::new(Refusal { definite, cause, after: None, answer: None }))
         });
-        let doubt = !definite && self.effect() > Effect::Read;
+        let doubt = !definite && self.changes();
         let trouble = Trouble::Failed(Failure { doubt, ..failure(message) }, again);
         match broken {
             Broken::NoWay(fault) => fault.hint.iter().fold(trouble, Trouble::hint),

@@ -2,7 +2,9 @@
 
 use super::super::connection::Connection;
 use super::super::{Hand, Manual, manual};
-use super::{Body, Http};
+use super::Http;
+use super::body::{Body, Content, Part};
+use crate::template::Template;
 
 impl Http {
     /// The command, and what it reads on standard input.
@@ -26,6 +28,9 @@ impl Http {
         }
         if let Some(paginate) = self.paginate.as_ref().filter(|_| !hand.head) {
             parts.push(format!("| {}", hand.list(paginate.items)));
+        }
+        if let Some(into) = &self.into {
+            parts.push(format!("-o {}", manual::quoted(&manual::words(&into.file))));
         }
         let way = connection.and_then(|connection| connection.manual_way());
         let way = way.map(|host| format!("# on {host}, where it is set\n")).unwrap_or_default();
@@ -77,12 +82,16 @@ impl Http {
         if self.redirects > 0 {
             words.push(format!("-L --max-redirs {}", self.redirects));
         }
-        words.extend(connection.map(Connection::manual_tls).unwrap_or_default());
+        words.extend(connection.map(Connection::manual_options).unwrap_or_default());
         if !query.is_empty() {
             words.push("-G".to_owned());
         }
         words.push(manual::quoted(&url));
         std::iter::once(words.join(" ")).chain(query).collect::<Vec<_>>().join(" \\\n  ")
+    }
+
+    fn says_type(&self) -> bool {
+        self.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type"))
     }
 
     /// Adds the options of the body; what goes to standard input is given back.
@@ -97,8 +106,19 @@ impl Http {
             }
             Body::Json(tree) => ("application/json", hand.body(tree)),
             Body::Text(template) => ("text/plain; charset=utf-8", manual::words(template)),
+            Body::Upload(file) => {
+                parts.push(format!("--data-binary {}", manual::quoted(&at(file))));
+                if !self.says_type() {
+                    parts.push("-H 'Content-Type: application/octet-stream'".to_owned());
+                }
+                return None;
+            }
+            Body::Multipart(all) => {
+                parts.extend(all.iter().map(form));
+                return None;
+            }
         };
-        if !self.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type")) {
+        if !self.says_type() {
             parts.push(format!("-H 'Content-Type: {kind}'"));
         }
         if hand.head {
@@ -107,5 +127,33 @@ impl Http {
         }
         parts.push("--data-binary @-".to_owned());
         Some(text)
+    }
+}
+
+/// A file, as `curl` is told to read it.
+fn at(file: &Template) -> String {
+    format!("@{}", manual::words(file))
+}
+
+/// A part of a form.
+fn form(part: &Part) -> String {
+    let kind = part.kind.as_ref().map(|kind| format!(";type={}", manual::words(kind)));
+    let kind = kind.unwrap_or_default();
+    let name = &part.name;
+    match &part.content {
+        Content::Text(text) if kind.is_empty() => {
+            let pair = format!("{name}={}", manual::words(text));
+            format!("--form-string {}", manual::quoted(&pair))
+        }
+        Content::Text(text) => {
+            let pair = format!("{name}={}{kind}", manual::words(text));
+            format!("-F {}", manual::quoted(&pair))
+        }
+        Content::File(file) => {
+            let called = part.filename.as_ref().map(manual::words);
+            let called = called.map(|name| format!(";filename={name}")).unwrap_or_default();
+            let pair = format!("{name}={}{kind}{called}", at(file));
+            format!("-F {}", manual::quoted(&pair))
+        }
     }
 }

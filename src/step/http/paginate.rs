@@ -133,7 +133,7 @@ impl Http {
         loop {
             let mut request = self.request(cx)?;
             request.url = so_far.next.clone();
-            let (answer, response) = match self.call(cx, request).await {
+            let (answer, response) = match self.call(cx, request, None).await {
                 Ok(got) => got,
                 Err(trouble) => {
                     cx.kept.replace(Some(Box::new(so_far)));

@@ -1,0 +1,325 @@
+//! `run --each FILE`: one run for each line of inputs, many at once in one process.
+//!
+//! Each is a run of its own, with its own name and history, to be resumed and taken back by
+//! itself. All of them are in the journal before the first one does anything, so that after a
+//! kill none is forgotten; what they write while others wait for the disk goes in one commit.
+
+use std::cell::Cell;
+use std::collections::HashMap;
+use std::path::Path;
+use std::rc::Rc;
+
+use futures_util::stream::{self, StreamExt as _};
+use tokio::sync::watch;
+
+use super::inputs::Flags;
+use super::run::{Args, lock, started, texts};
+use super::session::{Session, block_on, broken_exit, interrupted};
+use super::{Global, Output, load, out, session, state, trust};
+use crate::engine::{Broken, Engine, Options, Recorder, SharedReport};
+use crate::exit::Exit;
+use crate::journal::event::{Entry, Outcome};
+use crate::journal::seal::Key;
+use crate::journal::shared::Shared;
+use crate::journal::store::Store;
+use crate::plan::History;
+use crate::redact;
+use crate::report::{self, Report};
+use crate::runbook::settle::{Given, Refused, Settled, settle};
+use crate::runbook::{Runbook, digest};
+use crate::step::Services;
+use crate::terminal::Nobody;
+use crate::value::Json;
+use crate::world::World;
+
+/// A line of inputs, accepted.
+struct Line {
+    /// Where it stands: `clients.jsonl:3`.
+    place: String,
+    settled: Vec<Settled>,
+    /// Knows this run's secrets and no others: a redactor that knew those of a thousand runs
+    /// would be built anew for each.
+    redactor: redact::Shared,
+}
+
+/// A run that is in the journal and has not begun to walk.
+struct Begun {
+    started: Entry,
+    redactor: redact::Shared,
+}
+
+/// What all runs share.
+struct Crowd<'a> {
+    runbook: &'a Runbook,
+    world: &'a World,
+    services: &'a Services,
+    key: &'a Key,
+    options: Options,
+    journal: &'a Shared,
+    report: SharedReport,
+}
+
+pub(super) fn run(args: &Args, file: &Path, global: &Global, world: World) -> Result<Exit, Exit> {
+    let (_, runbook) = load::load(&args.name, &world)?;
+    args.walk.check(&runbook)?;
+    let session = Session::new(global, world);
+    let world = &session.world;
+    trust::require(&runbook, trust::Use::Run, args.flags.trust, world, &*session.terminal())?;
+    let lines = lines(&runbook, &args.flags, file, world)?;
+    let mut services = Services::new(world.clone(), Box::new(Nobody), session.redactor.clone());
+    services.yes = args.flags.yes;
+    services.answers = args.walk.answers.iter().cloned().collect();
+    let key = state::key(world)?;
+    let (store, begun, places) = begin(&runbook, lines, &key, world)?;
+    let report = report(global, world, places, &session.redactor);
+    let journal = Shared::new(store).map_err(|error| {
+        out::error(&format!("cannot start: {error}"));
+        Exit::Failed
+    })?;
+    let options = args.walk.options();
+    let (runbook, services, key) = (&runbook, &services, &key);
+    let crowd =
+        Crowd { runbook, world, services, key, options, journal: &journal, report: report.clone() };
+    let tally = Tally::default();
+    let walked = block_on(crowd.walk(begun, args.at_once, &tally));
+    report.borrow_mut().finish();
+    journal.close();
+    walked.map_or(Err(Exit::Failed), |()| Ok(tally.exit()))
+}
+
+/// All lines, each settled; or everything that is wrong with any of them, and nothing is run.
+fn lines(runbook: &Runbook, flags: &Flags, file: &Path, world: &World) -> Result<Vec<Line>, Exit> {
+    let given = flags.given(runbook, world)?;
+    let text = std::fs::read_to_string(world.cwd.join(file)).map_err(|error| {
+        out::error(&format!("cannot read {}: {error}", file.display()));
+        Exit::Usage
+    })?;
+    let (mut lines, mut wrong) = (Vec::new(), 0);
+    for (number, text) in (1..).zip(text.lines()).filter(|(_, text)| !text.trim().is_empty()) {
+        let place = format!("{}:{number}", file.display());
+        match line(runbook, &given, &place, text, world) {
+            Ok(line) => lines.push(line),
+            Err(messages) => {
+                wrong += 1;
+                messages.iter().for_each(|message| out::error(message));
+            }
+        }
+    }
+    if wrong == 0 && lines.is_empty() {
+        out::error(&format!("{} holds no line: there is nothing to run", file.display()));
+        wrong = 1;
+    }
+    if wrong > 0 {
+        out::hint("each line is one JSON object of inputs; nothing was run");
+        return Err(Exit::Usage);
+    }
+    Ok(lines)
+}
+
+fn line(
+    runbook: &Runbook,
+    shared: &Given,
+    place: &str,
+    text: &str,
+    world: &World,
+) -> Result<Line, Vec<String>> {
+    let json: Json = serde_json::from_str(text).map_err(|error| {
+        let (what, at) = (error.to_string(), error.column());
+        let what = what.rsplit_once(" at line").map_or(what.as_str(), |(what, _)| what);
+        vec![format!("{place}:{at}: not a JSON object: {what}")]
+    })?;
+    let Json::Object(map) = json else {
+        return Err(vec![format!("{place}: not a JSON object")]);
+    };
+    let redactor = redact::Shared::default();
+    let mut files = shared.files.clone();
+    files.insert(0, (place.to_owned(), map));
+    let given = Given {
+        flags: shared.flags.clone(),
+        files,
+        preset: shared.preset.clone(),
+        site: shared.site.clone(),
+        fake: None,
+        yes: shared.yes,
+        redactor: redactor.clone(),
+    };
+    match settle(runbook, &given, world, &Nobody) {
+        Ok(settled) => Ok(Line { place: place.to_owned(), settled, redactor }),
+        Err(refused) => {
+            let said = said(refused).into_iter();
+            Err(said.map(|what| redactor.mask(&format!("{place}: {what}"))).collect())
+        }
+    }
+}
+
+/// What is wrong with the inputs of one line.
+fn said(refused: Refused) -> Vec<String> {
+    match refused {
+        Refused::Wrong(messages) => messages,
+        Refused::Missing(missing) => missing
+            .into_iter()
+            .map(|one| format!("input `{}` is missing: {}", one.name, one.about))
+            .collect(),
+        Refused::Interrupted => Vec::new(),
+    }
+}
+
+/// Puts all runs into the journal, in one transaction; where each stands, by its name.
+fn begin(
+    runbook: &Runbook,
+    lines: Vec<Line>,
+    key: &Key,
+    world: &World,
+) -> Result<(Store, Vec<Begun>, HashMap<String, String>), Exit> {
+    let refused = |error| state::refused(&error);
+    let mut store = state::store(world)?;
+    let runs = store.new_run_ids(lines.len()).map_err(refused)?;
+    let (mut begun, mut places) = (Vec::new(), HashMap::new());
+    for (line, run) in lines.into_iter().zip(runs) {
+        let event = started(runbook, &line.settled, &run, key, false)?;
+        places.insert(run.clone(), line.place);
+        let started = Entry { run, seq: 1, at_ms: world.clock.now_ms(), event };
+        begun.push(Begun { started, redactor: line.redactor });
+    }
+    let texts: Vec<(String, String)> =
+        texts(runbook).into_iter().map(|text| (digest(&text), text)).collect();
+    let texts = texts.iter().map(|(digest, text)| (digest.as_str(), text.as_str()));
+    let entries: Vec<Entry> = begun.iter().map(|begun| begun.started.clone()).collect();
+    store.append_unsynced(&entries, texts).map_err(refused)?;
+    Ok((store, begun, places))
+}
+
+fn report(
+    global: &Global,
+    world: &World,
+    places: HashMap<String, String>,
+    redactor: &redact::Shared,
+) -> SharedReport {
+    let options = session::report_options(global, world);
+    let report: Box<dyn Report> = match session::output(global, world) {
+        Output::Human | Output::Plain => {
+            report::many(Box::new(redactor.writer(std::io::stderr())), options, places)
+        }
+        Output::Jsonl | Output::Json => {
+            report::jsonl(Box::new(redactor.writer(std::io::stdout())), &options)
+        }
+    };
+    Rc::new(std::cell::RefCell::new(report))
+}
+
+/// How the runs came out.
+#[derive(Default)]
+struct Tally {
+    failed: Cell<bool>,
+    doubt: Cell<bool>,
+    waiting: Cell<bool>,
+    interrupted: Cell<bool>,
+}
+
+impl Tally {
+    fn count(&self, outcome: Outcome) {
+        match outcome {
+            Outcome::Failed => self.failed.set(true),
+            Outcome::InDoubt => self.doubt.set(true),
+            Outcome::Waiting => self.waiting.set(true),
+            Outcome::Interrupted => self.interrupted.set(true),
+            Outcome::Done | Outcome::Stopped | Outcome::Undone | Outcome::Planned => {}
+        }
+    }
+
+    /// One code for all: a failure outweighs a doubt, and that a question.
+    fn exit(&self) -> Exit {
+        if self.interrupted.get() {
+            Exit::Interrupted
+        } else if self.failed.get() {
+            Exit::Failed
+        } else if self.doubt.get() {
+            Exit::InDoubt
+        } else if self.waiting.get() {
+            Exit::Waiting
+        } else {
+            Exit::Done
+        }
+    }
+}
+
+impl Crowd<'_> {
+    /// Walks all of them, so many at once. After an interruption those under way are ended, and
+    /// no other is begun.
+    async fn walk(&self, begun: Vec<Begun>, at_once: usize, tally: &Tally) {
+        let (stop, stopped) = watch::channel(false);
+        let all = async {
+            stream::iter(begun)
+                .map(|begun| self.one(begun, stopped.clone(), tally))
+                .buffer_unordered(at_once)
+                .for_each(|()| std::future::ready(()))
+                .await;
+        };
+        let mut all = std::pin::pin!(all);
+        tokio::select! {
+            biased;
+            () = interrupted() => {
+                // nobody need be listening any more
+                let _ = stop.send(true);
+                tally.interrupted.set(true);
+                all.await;
+            }
+            () = &mut all => {}
+        }
+    }
+
+    /// One run, from its lock to its end.
+    async fn one(&self, begun: Begun, mut stopped: watch::Receiver<bool>, tally: &Tally) {
+        if *stopped.borrow() {
+            return;
+        }
+        let run = begun.started.run.clone();
+        let Ok(_lock) = lock(self.world, &run) else { return tally.count(Outcome::Failed) };
+        self.report.borrow_mut().event(&begun.started);
+        let services = self.services.beside(begun.redactor.clone());
+        let (clock, journal) = (self.world.clock.clone(), Box::new(self.journal.hand()));
+        let report = self.report.clone();
+        let recorder = Recorder::new(run.clone(), 1, clock, journal, report, begun.redactor);
+        let history = History::fold(std::slice::from_ref(&begun.started));
+        let options = self.options.clone();
+        let engine = Engine::new(self.runbook, &services, &recorder, self.key, history, options);
+        let ended = tokio::select! {
+            biased;
+            _ = stopped.wait_for(|stop| *stop) => {
+                engine.end(Outcome::Interrupted).await.map(|()| Outcome::Interrupted)
+            }
+            ended = engine.walk() => ended,
+        };
+        match ended {
+            Ok(outcome) => tally.count(outcome),
+            Err(broken) => {
+                say_broken(&run, &broken);
+                tally.count(Outcome::Failed);
+            }
+        }
+    }
+}
+
+fn say_broken(run: &str, broken: &Broken) {
+    out::say(&format!("run `{run}`:"));
+    let _ = broken_exit(broken);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_gravest_outcome_gives_the_exit_code() {
+        let exit = |outcomes: &[Outcome]| {
+            let tally = Tally::default();
+            outcomes.iter().for_each(|outcome| tally.count(*outcome));
+            tally.exit()
+        };
+        assert_eq!(exit(&[Outcome::Done, Outcome::Stopped]), Exit::Done);
+        assert_eq!(exit(&[Outcome::Waiting, Outcome::Done]), Exit::Waiting);
+        assert_eq!(exit(&[Outcome::Waiting, Outcome::InDoubt]), Exit::InDoubt);
+        assert_eq!(exit(&[Outcome::Failed, Outcome::InDoubt]), Exit::Failed);
+        assert_eq!(exit(&[Outcome::Interrupted, Outcome::Failed]), Exit::Interrupted);
+    }
+}

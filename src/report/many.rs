@@ -1,0 +1,169 @@
+//! Many runs at once: one line for each that ends. What went wrong is told when all have ended,
+//! each with its cause and the command that goes on, so that it does not scroll away.
+
+use std::collections::HashMap;
+use std::io::Write;
+
+use crate::journal::event::{Entry, Event, Outcome};
+
+use super::teller::{Teller, View, status};
+use super::text::{Line, draw};
+use super::words::{self, count};
+use super::{Options, Report, put};
+
+/// Tells of runs as they end.
+pub(super) struct Many {
+    out: Box<dyn Write + Send>,
+    options: Options,
+    /// Where the inputs of each run stand.
+    places: HashMap<String, String>,
+    /// The runs under way.
+    open: HashMap<String, Teller>,
+    /// How many came out how, in the order in which that was first seen.
+    ended: Vec<(Outcome, usize)>,
+    /// What there is to tell of those that did not come to their end.
+    left: Vec<Line>,
+}
+
+impl Many {
+    pub(super) fn new(
+        out: Box<dyn Write + Send>,
+        options: Options,
+        places: HashMap<String, String>,
+    ) -> Self {
+        let (open, ended, left) = (HashMap::new(), Vec::new(), Vec::new());
+        Self { out, options, places, open, ended, left }
+    }
+
+    /// The line of a run that ended, and what is told of it later.
+    fn end(&mut self, run: &str, outcome: Outcome, mut told: Vec<Line>) {
+        match self.ended.iter_mut().find(|(known, _)| *known == outcome) {
+            Some((_, times)) => *times += 1,
+            None => self.ended.push((outcome, 1)),
+        }
+        let place = self.places.remove(run).unwrap_or_default();
+        let summary = if told.is_empty() { Line::default() } else { told.remove(0) };
+        let line = summary.add(&format!("  {run}  {place}"));
+        put(&mut self.out, &draw(std::slice::from_ref(&line), self.options.color));
+        if outcome != Outcome::Done {
+            self.left.push(Line::default());
+            self.left.push(line);
+            self.left.extend(told.into_iter().filter(|line| !line.is_empty()));
+        }
+    }
+
+    /// How all of them came out, in one line.
+    fn total(&self) -> Line {
+        let all: usize = self.ended.iter().map(|(_, times)| times).sum();
+        let done = self.ended.iter().find(|(outcome, _)| *outcome == Outcome::Done);
+        let done = done.map_or(0, |(_, times)| *times);
+        let (untouched, broken) = (self.places.len(), self.open.len());
+        let all = all + untouched + broken;
+        let mut parts = vec![format!("{done} of {} done", count(all, "run"))];
+        let others = self.ended.iter().filter(|(outcome, _)| *outcome != Outcome::Done);
+        parts.extend(others.map(|(outcome, times)| format!("{times} {}", said(*outcome))));
+        parts.extend((broken > 0).then(|| format!("{broken} cut short")));
+        parts.extend((untouched > 0).then(|| format!("{untouched} not begun")));
+        let word = if done == all { words::DONE } else { words::FAIL };
+        status(word).add(&parts.join(", "))
+    }
+
+    /// The runs that nothing was done for.
+    fn untouched(&self) -> Vec<Line> {
+        let mut runs: Vec<(&String, &String)> = self.places.iter().collect();
+        runs.sort_by_key(|(run, _)| (run.len(), run.as_str()));
+        let [(first, place), ..] = runs[..] else { return Vec::new() };
+        let last = runs.last().map_or("", |(run, _)| run.as_str());
+        let said = if runs.len() == 1 {
+            format!("`{first}` ({place}) was not begun: `{} resume {first}`", self.options.command)
+        } else {
+            format!(
+                "{} from `{first}` ({place}) to `{last}` were not begun: `{} resume RUN` for each",
+                count(runs.len(), "run"),
+                self.options.command
+            )
+        };
+        vec![Line::default(), Line::styled(words::HINT, "hint").add(": ").add(&said)]
+    }
+}
+
+fn said(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Done => "done",
+        Outcome::Undone => "taken back",
+        Outcome::Failed => "failed",
+        Outcome::Waiting => "waiting",
+        Outcome::InDoubt => "in doubt",
+        Outcome::Interrupted => "interrupted",
+        Outcome::Stopped => "stopped as asked",
+        Outcome::Planned => "planned",
+    }
+}
+
+impl Report for Many {
+    fn event(&mut self, entry: &Entry) {
+        let options = &self.options;
+        let open = self.open.entry(entry.run.clone());
+        let teller = open.or_insert_with(|| Teller::new(options.clone(), View::Plain));
+        let told = teller.tell(entry);
+        if let Event::Ended { outcome, .. } = entry.event {
+            self.open.remove(&entry.run);
+            self.end(&entry.run, outcome, told);
+        }
+    }
+
+    fn finish(&mut self) {
+        // their journal could not be written: that is said elsewhere
+        for run in self.open.keys() {
+            self.places.remove(run);
+        }
+        let mut lines = std::mem::take(&mut self.left);
+        lines.extend(self.untouched());
+        if !lines.is_empty() {
+            lines.push(Line::default());
+        }
+        lines.push(self.total());
+        put(&mut self.out, &draw(&lines, self.options.color));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::*;
+    use super::*;
+
+    fn of(run: &str, event: Event) -> Entry {
+        Entry { run: run.into(), seq: 1, at_ms: 0, event }
+    }
+
+    #[test]
+    fn failures_come_last_with_the_command_that_goes_on() {
+        let places = [("r1", "in.jsonl:1"), ("r2", "in.jsonl:2"), ("r3", "in.jsonl:3")];
+        let places = places.map(|(run, place)| (run.to_owned(), place.to_owned()));
+        let paper = Paper::default();
+        let options = Options { times: false, ..Options::default() };
+        let mut report = Many::new(Box::new(paper.clone()), options, HashMap::from(places));
+        let steps = &[("make", "Make it")];
+        report.event(&of("r1", started(steps, false)));
+        report.event(&of("r2", started(steps, false)));
+        report.event(&of("r2", failed("make", "POST http://h/ answered 400", &["no"], &["why"])));
+        report.event(&of("r1", done("make", crate::journal::event::How::Performed, "", &[])));
+        report.event(&of("r2", ended(Outcome::Failed)));
+        report.event(&of("r1", ended(Outcome::Done)));
+        report.finish();
+        insta::assert_snapshot!(paper.text(), @r"
+        fail  0 of 1 step done  r2  in.jsonl:2
+        done  1 step  r1  in.jsonl:1
+
+        fail  0 of 1 step done  r2  in.jsonl:2
+        error: step `make` failed: POST http://h/ answered 400
+          no
+        hint: why
+        hint: fix the cause, then `runbook resume r2`
+
+        hint: `r3` (in.jsonl:3) was not begun: `runbook resume r3`
+
+        fail  1 of 3 runs done, 1 failed, 1 not begun
+        ");
+    }
+}

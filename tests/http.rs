@@ -6,6 +6,7 @@ mod files;
 mod paginate;
 mod retry;
 mod sessions;
+mod tls;
 mod ways;
 
 use crate::support::env::{Env, Output};

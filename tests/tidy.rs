@@ -213,3 +213,29 @@ fn the_engine_names_no_service() {
     }
     none(&problems);
 }
+
+#[test]
+fn every_promise_names_tests_that_exist() {
+    let page = fs::read_to_string(root().join("docs/security.md")).unwrap();
+    let quoted = Regex::new("`([^`]+)`").unwrap();
+    let rows = page.lines().filter_map(|line| line.strip_prefix("| ")?.split_once(" | "));
+    let rows: Vec<_> = rows.filter(|(promise, _)| *promise != "promise").collect();
+    let mut problems = Vec::new();
+    for (promise, held) in &rows {
+        let (mut text, mut tests) = (String::new(), 0);
+        for word in quoted.captures_iter(held).map(|found| found[1].to_owned()) {
+            if word.ends_with(".rs") {
+                text = fs::read_to_string(root().join(&word)).unwrap_or_default();
+            } else if text.contains(&format!("fn {word}(")) {
+                tests += 1;
+            } else {
+                problems.push(format!("docs/security.md: {promise}: there is no `{word}`"));
+            }
+        }
+        if tests == 0 {
+            problems.push(format!("docs/security.md: {promise}: names no test"));
+        }
+    }
+    assert!(rows.len() > 10, "the table was not found");
+    none(&problems);
+}

@@ -48,7 +48,7 @@ const FIELDS: &[Field] = &[
     Field {
         name: "follow_links",
         shape: Shape::Boolean,
-        about: "Whether `file` may be a symbolic link; if not said, one is refused.",
+        about: "Whether `file` may be a symbolic link, and the way there another user's to bend; both are refused if not said.",
     },
     REVEAL,
 ];

@@ -13,7 +13,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::crash;
 
-use super::Trouble;
+use super::{Trouble, way};
 
 /// The largest file taken, in bytes.
 const FILE_LIMIT: u64 = 64 * 1024 * 1024;
@@ -248,18 +248,35 @@ fn open(path: &Path, follow: bool) -> io::Result<(File, bool)> {
 fn read(file: &mut File) -> io::Result<String> {
     let mut bytes = Vec::new();
     file.seek(SeekFrom::Start(0))?;
-    io::Read::by_ref(file).take(FILE_LIMIT).read_to_end(&mut bytes)?;
+    io::Read::by_ref(file).take(FILE_LIMIT + 1).read_to_end(&mut bytes)?;
+    if u64::try_from(bytes.len()).is_ok_and(|length| length > FILE_LIMIT) {
+        // what was not read would be lost
+        return Err(io::Error::other(Refused("it is larger than 64 MiB".to_owned())));
+    }
     String::from_utf8(bytes)
         .map_err(|_| io::Error::other(Refused("the file is not UTF-8 text".to_owned())))
 }
 
+/// Refuses what is not an ordinary file, and unless the author allows it a link: the file itself,
+/// or one on the way there that others may bend.
 pub(super) fn refuse_link(path: &Path, follow: bool) -> io::Result<()> {
-    match std::fs::symlink_metadata(path) {
-        Ok(found) if found.is_symlink() && !follow => Err(io::Error::other(Refused(
-            "it is a symbolic link; name the file itself, or allow it with `follow_links = true`"
-                .to_owned(),
-        ))),
-        Ok(found) if found.is_dir() => Err(io::Error::other(Refused("it is a folder".to_owned()))),
+    let refused = |why: &str| Err(io::Error::other(Refused(why.to_owned())));
+    if !follow && let Some(wrong) = way::wrong(path)? {
+        return refused(&wrong);
+    }
+    let found = match std::fs::symlink_metadata(path) {
+        Ok(found) if found.is_symlink() && !follow => {
+            return refused(
+                "it is a symbolic link; name the file itself, or allow it with `follow_links = true`",
+            );
+        }
+        Ok(found) if found.is_symlink() => std::fs::metadata(path),
+        other => other,
+    };
+    match found {
+        Ok(found) if found.is_dir() => refused("it is a folder"),
+        // a pipe would wait for ever
+        Ok(found) if !found.is_file() => refused("it is no ordinary file"),
         _ => Ok(()),
     }
 }
@@ -418,6 +435,33 @@ mod tests {
         });
         let text = std::fs::read_to_string(&path).unwrap();
         assert_eq!(text.lines().filter(|line| line.starts_with('N')).count(), 100);
+    }
+
+    #[test]
+    fn what_is_too_large_to_be_read_whole_is_not_cut() {
+        let folder = folder();
+        let path = folder.path().join("f");
+        std::fs::write(&path, BLOCK).unwrap();
+        OpenOptions::new().write(true).open(&path).unwrap().set_len(FILE_LIMIT + 1).unwrap();
+        let ours = Ours { created: false, newline: false, doubt: false };
+        for refused in
+            [add(&path, "# other\n", false, false).err(), remove(&path, BLOCK, &ours, false).err()]
+        {
+            assert!(refused.unwrap().to_string().contains("larger than 64 MiB"));
+        }
+        assert_eq!(std::fs::metadata(&path).unwrap().len(), FILE_LIMIT + 1);
+    }
+
+    #[test]
+    fn a_pipe_is_not_waited_for() {
+        let folder = folder();
+        let path = folder.path().join("pipe");
+        let made = std::process::Command::new("mkfifo").arg(&path).status().unwrap();
+        assert!(made.success());
+        for follow in [false, true] {
+            let refused = look(&path, BLOCK, follow).err().unwrap();
+            assert!(refused.to_string().contains("no ordinary file"), "{refused}");
+        }
     }
 
     #[test]

@@ -237,9 +237,11 @@ impl Step for Http {
         let kept = cx.private.get(COOKIES).map(|kept| kept.json.clone());
         let kept = kept.and_then(|kept| serde_json::from_value::<Vec<Cookie>>(kept).ok());
         if let (Some(kept), Ok(connection)) = (kept, self.spec(cx)) {
-            self.learn(cx, &kept);
+            Self::learn(cx, &kept);
             let jar = cx.services.jar(connection);
-            kept.into_iter().for_each(|cookie| jar.borrow_mut().put(cookie));
+            for cookie in kept {
+                jar.borrow_mut().put(cookie);
+            }
         }
     }
 
@@ -268,14 +270,14 @@ impl Http {
             .await
             .map_err(|broken| self.broken(cx, &what, &broken))?;
         (cx.trace)(format!("< {}", cx.mask(&answer::head(&response))));
-        self.learn(cx, &response.cookies);
+        Self::learn(cx, &response.cookies);
         let answer = self.answer(cx, &what, &response)?;
         let private = kept_cookies(&response);
         Ok((Answer { private, ..answer }, response))
     }
 
     /// What cookies hold is secret.
-    fn learn(&self, cx: &Cx<'_>, cookies: &[Cookie]) {
+    fn learn(cx: &Cx<'_>, cookies: &[Cookie]) {
         for cookie in cookies {
             // one too short to be found is no key to anything
             let _ = cx.services.redactor.add_json(&cookie.value().into());

@@ -170,6 +170,9 @@ fn placeholder(code: &str, joins: bool) -> String {
 
 /// The few filters that a shell knows too.
 fn expansion(code: &str) -> Option<String> {
+    if let Some((name, other)) = code.split_once(" or ") {
+        return either(name, other);
+    }
     let (name, filter) = code.split_once('|')?;
     let (name, filter) = (name.trim().to_uppercase(), filter.trim());
     let plain = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
@@ -181,6 +184,14 @@ fn expansion(code: &str) -> Option<String> {
         _ => return None,
     };
     plain.then(|| format!("${{{name}{end}}}"))
+}
+
+/// `a or b`: the second where the first is empty.
+fn either(name: &str, other: &str) -> Option<String> {
+    let (name, other) = (name.trim(), other.trim());
+    let plain = |word: &str| word.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    (plain(name) && plain(other))
+        .then(|| format!("${{{}:-{}}}", name.to_uppercase(), variable(other)))
 }
 
 fn statement(code: &str) -> String {

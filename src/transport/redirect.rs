@@ -26,7 +26,7 @@ pub(super) fn next(request: &Request, response: &Response) -> Result<Option<Requ
         _ => false,
     };
     if asks {
-        next.method = "GET".to_owned();
+        "GET".clone_into(&mut next.method);
         next.body = None;
         next.headers.retain(|(name, _)| !name.starts_with("content-"));
     }

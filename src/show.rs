@@ -187,11 +187,10 @@ fn shell(step: &StepDef, manual: &Manual, hand: &Hand<'_>) -> Option<String> {
     match step.saves.as_slice() {
         [] => return manual.piped(None),
         [one] if !hand.head => {
-            let _ =
-                writeln!(out, "{}=$({})", name(one), ended(&manual.piped(take(one).as_deref())?));
+            assign(&mut out, &name(one), &manual.piped(take(one).as_deref())?);
         }
         many => {
-            let _ = writeln!(out, "RESPONSE=$({})", ended(&manual.piped(None)?));
+            assign(&mut out, "RESPONSE", &manual.piped(None)?);
             for save in many {
                 let jq = take(save).unwrap_or_else(|| "cat".to_owned());
                 let on_head = |program| hand.programs.reads(program).contains(&"response");
@@ -210,6 +209,18 @@ fn shell(step: &StepDef, manual: &Manual, hand: &Hand<'_>) -> Option<String> {
         let _ = writeln!(out, "echo \"{}: {}\"", name(save), variable(&save.name));
     }
     Some(out)
+}
+
+/// What a command prints as a variable. A remark on it stands before.
+fn assign(out: &mut String, name: &str, shell: &str) {
+    let mut shell = shell;
+    while let Some((remark, rest)) =
+        shell.split_once('\n').filter(|(line, _)| line.starts_with("# "))
+    {
+        let _ = writeln!(out, "{remark}");
+        shell = rest;
+    }
+    let _ = writeln!(out, "{name}=$({})", ended(shell));
 }
 
 /// A command inside `$( )`: a text on standard input ends on a line of its own.

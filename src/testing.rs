@@ -80,7 +80,7 @@ pub const FAULT: &[Field] = &[
     Field {
         name: "fault",
         shape: Shape::Word(FAULTS),
-        about: "`close`: not answered, nothing done; `lost`: done, but not answered; `silence`: no answer ever; `cut`: half an answer.",
+        about: "`refused`: nobody listens, nothing was sent; `close`: sent, but not answered, nothing done; `lost`: done, but not answered; `silence`: no answer ever; `cut`: half an answer.",
     },
     Field {
         name: "status",
@@ -90,7 +90,7 @@ pub const FAULT: &[Field] = &[
 ];
 
 /// The words for a fault.
-pub const FAULTS: &[&str] = &["close", "lost", "silence", "cut"];
+pub const FAULTS: &[&str] = &["refused", "close", "lost", "silence", "cut"];
 
 /// The keys of what must come out.
 pub const EXPECT: &[Field] = &[
@@ -183,7 +183,16 @@ pub struct Injected {
     on: String,
     nth: u64,
     times: u64,
-    fault: Fault,
+    harm: Harm,
+}
+
+/// Who does the harm.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Harm {
+    /// The server.
+    Server(Fault),
+    /// Nobody listens.
+    Refused,
 }
 
 /// What must come out of a case.
@@ -259,12 +268,13 @@ fn object(reader: &Reader<'_>, key: &str) -> serde_json::Map<String, Json> {
 fn injected(reader: &Reader<'_>) -> Option<Injected> {
     reader.only(FAULT);
     let status = reader.integer("status").and_then(|status| u16::try_from(status).ok());
-    let fault = match (reader.word("fault", FAULTS), status) {
-        (Some("close"), None) => Fault::Close,
-        (Some("lost"), None) => Fault::DoAndClose,
-        (Some("silence"), None) => Fault::Silence,
-        (Some(_), None) => Fault::Cut,
-        (None, Some(status)) => Fault::Status(status),
+    let harm = match (reader.word("fault", FAULTS), status) {
+        (Some("refused"), None) => Harm::Refused,
+        (Some("close"), None) => Harm::Server(Fault::Close),
+        (Some("lost"), None) => Harm::Server(Fault::DoAndClose),
+        (Some("silence"), None) => Harm::Server(Fault::Silence),
+        (Some(_), None) => Harm::Server(Fault::Cut),
+        (None, Some(status)) => Harm::Server(Fault::Status(status)),
         _ => {
             return reader
                 .missing("fault", &format!("say `status`, or `fault` as one of {}", list(FAULTS)));
@@ -274,7 +284,7 @@ fn injected(reader: &Reader<'_>) -> Option<Injected> {
         on: reader.string("on").unwrap_or_default(),
         nth: reader.integer("nth").unwrap_or(1),
         times: reader.integer("times").unwrap_or(1),
-        fault,
+        harm,
     })
 }
 

@@ -1,6 +1,7 @@
 //! What an author of runbooks meets: `new`, `check`, `explain`, `show`, `kinds`, `schema`.
 
 use super::support::env::{Env, Output};
+use super::support::terminal::{DOWN, Terminal};
 
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
@@ -35,6 +36,45 @@ fn a_new_runbook_checks_clean_rehearses_and_passes_its_tests_even_when_killed() 
         let now = std::fs::read(env.path(&format!("runbooks/{name}/{name}.toml"))).unwrap();
         assert_eq!(runbook, now);
     }
+}
+
+#[test]
+fn new_in_a_terminal_asks_until_the_answers_are_right() {
+    let env = Env::new();
+    let mut terminal = Terminal::start(&env, &["new", "add-user"]);
+    terminal.expect("as in https://api.example.com/v1:");
+    terminal.line("wiki.example.com");
+    // what was wrong is said while the line can still be mended
+    terminal.expect("write an address such as");
+    terminal.keys(&"\x7f".repeat("wiki.example.com".len()));
+    terminal.line("https://wiki.example.com/api");
+    terminal.expect("How does a call prove who makes it?");
+    terminal.expect("a token in a header of another name");
+    terminal.keys(DOWN);
+    terminal.keys(DOWN);
+    terminal.line("");
+    terminal.expect("as in x-api-key:");
+    terminal.line("X-Wiki-Key");
+    terminal.expect("The first call");
+    terminal.line("POST users/");
+    let (rest, code) = terminal.finish();
+    assert_eq!(code, Some(0), "{rest}");
+    assert!(rest.contains("runbook test --crash add-user"), "{rest}");
+    let written = std::fs::read_to_string(env.path("runbooks/add-user/add-user.toml")).unwrap();
+    assert!(written.contains("x-wiki-key = \"{{ token }}\""), "{written}");
+    assert!(written.contains("users/{{ item_id }}/\""), "{written}");
+    ends(&env.run(&["check", "add-user", "--deny", "warnings"]), 0);
+    ends(&env.run(&["test", "add-user", "--crash"]), 0);
+}
+
+#[test]
+fn new_left_in_a_terminal_writes_nothing() {
+    let env = Env::new();
+    let mut terminal = Terminal::start(&env, &["new", "add-user"]);
+    terminal.expect("Base address");
+    terminal.control('c');
+    assert_eq!(terminal.finish().1, Some(130));
+    assert!(!env.path("runbooks").exists());
 }
 
 #[test]

@@ -82,6 +82,8 @@ cases! {
     runs_and_log
     runs_filter
     small_kinds
+    test_differences
+    test_faults
     transcript_itself
     undo
     undo_append

@@ -196,13 +196,11 @@ fn name_of(text: &str) -> Result<String, String> {
 }
 
 fn base_of(text: &str) -> Result<url::Url, String> {
-    let url = url::Url::parse(text).map_err(|error| error.to_string())?;
-    if !matches!(url.scheme(), "http" | "https")
-        || url.query().is_some()
-        || url.fragment().is_some()
-    {
-        return Err("write an address such as https://api.example.com/v1".to_owned());
-    }
+    let url = url::Url::parse(text).ok().filter(|url| {
+        let plain = url.query().is_none() && url.fragment().is_none();
+        plain && matches!(url.scheme(), "http" | "https")
+    });
+    let url = url.ok_or("write an address such as https://api.example.com/v1")?;
     if !url.username().is_empty() || url.password().is_some() {
         return Err("leave the account out, and say `--auth basic`".to_owned());
     }

@@ -65,6 +65,10 @@ fn test(args: &Args, world: &World) -> Result<Exit, Exit> {
             verdicts.push(verdict);
         }
     }
+    if let (Some(part), true) = (&args.filter, verdicts.is_empty()) {
+        out::error(&format!("no case's name holds `{part}`"));
+        return Err(Exit::Usage);
+    }
     if let Some(path) = &args.junit {
         std::fs::write(path, junit(&verdicts)).map_err(|error| {
             out::error(&format!("cannot write {}: {error}", path.display()));
@@ -133,16 +137,34 @@ fn crash(bench: &Bench<'_>, case: &Case, name: &str, verdict: &mut Verdict) {
 fn told(difference: &Difference) -> String {
     let Difference { what, wanted, got } = difference;
     if wanted.contains('\n') || got.contains('\n') {
-        let side = |mark: char, text: &str| {
-            text.lines().fold(String::new(), |mut lines, line| {
-                let _ = write!(lines, "\n        {mark} {line}");
-                lines
-            })
-        };
-        return format!("{what} differs (- wanted, + got){}{}", side('-', wanted), side('+', got));
+        return format!("{what} differs (- wanted, + got){}", lines(wanted, got));
     }
     let same = wanted.chars().zip(got.chars()).take_while(|(wanted, got)| wanted == got).count();
     format!("{what}: wanted {}, got {}", near(wanted, same), near(got, same))
+}
+
+/// Two texts line by line: what they begin and end with alike, and what lies between.
+fn lines(wanted: &str, got: &str) -> String {
+    const AROUND: usize = 3;
+    let (old, new): (Vec<&str>, Vec<&str>) = (wanted.lines().collect(), got.lines().collect());
+    let head = old.iter().zip(&new).take_while(|(old, new)| old == new).count();
+    let (rest, other) = (&old[head..], &new[head..]);
+    let alike = rest.iter().rev().zip(other.iter().rev());
+    let tail = alike.take_while(|(old, new)| old == new).count();
+    let mut told = String::new();
+    let mut side = |mark: char, lines: &[&str]| {
+        for line in lines {
+            let _ = write!(told, "\n    {mark} {line}");
+        }
+    };
+    side(' ', &old[head.saturating_sub(AROUND)..head]);
+    side('-', &rest[..rest.len() - tail]);
+    side('+', &other[..other.len() - tail]);
+    side(' ', &rest[rest.len() - tail..][..tail.min(AROUND)]);
+    if old == new {
+        told.push_str("\n    only the line end at the end");
+    }
+    told
 }
 
 /// A text, or of a long one what stands around its first difference.

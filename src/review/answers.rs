@@ -46,7 +46,7 @@ impl Answers {
 
     /// Whether each step has had an answer: more of them can only show more keys.
     fn complete(&self, runbook: &Runbook) -> bool {
-        let mut calling = runbook.steps.iter().filter(|step| step.action.call().is_some());
+        let mut calling = runbook.steps.iter().filter(|step| step.action.calls().is_some());
         calling.all(|step| !self.of(step, Sight::Answer).is_empty())
     }
 }

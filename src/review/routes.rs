@@ -47,7 +47,7 @@ impl Calls {
     }
 
     fn action(&mut self, runbook: &Runbook, action: &dyn Step) {
-        if let Some(call) = action.call() {
+        if let Some(call) = action.calls() {
             let named = |connection: &&std::rc::Rc<step::Connection>| connection.name == call.on;
             let base = runbook.connections.iter().find(named).map(|found| found.base_template());
             self.wander |= call.wanders;

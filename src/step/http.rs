@@ -187,7 +187,7 @@ impl Step for Http {
         Some(&self.on)
     }
 
-    fn call(&self) -> Option<Call<'_>> {
+    fn calls(&self) -> Option<Call<'_>> {
         let wanders = self.redirects > 0 || self.paginate.is_some();
         let (on, method, url) = (&self.on, self.method, &self.url);
         Some(Call { on, method, url, wanders })
@@ -263,6 +263,8 @@ impl Http {
         (cx.trace)(format!("> {what}"));
         let route = self.spec(cx)?.route(cx)?;
         let client = cx.services.client(&self.on, &request.url, &route).await?;
+        let url = cx.services.refused(self.method, request.url);
+        let request = Request { url, ..request };
         let response = client
             .send_for(request, taker)
             .await

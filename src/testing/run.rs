@@ -2,12 +2,13 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use super::judge::{Difference, Seen, judge};
-use super::{Case, Injected};
+use super::{Case, Harm, Injected};
 use crate::engine::{Broken, Engine, Options, Recorder};
-use crate::fake::{Asked, Fake, Fault, Served, serve};
+use crate::fake::{Asked, Fake, Served, serve};
 use crate::journal::Memory;
 use crate::journal::event::{Entry, Event, REHEARSAL, Stored};
 use crate::journal::seal::Key;
@@ -38,6 +39,8 @@ pub(super) struct Stage {
     pub(super) served: Served,
     pub(super) folder: tempfile::TempDir,
     pub(super) inputs: serde_json::Map<String, Json>,
+    /// The calls for which nobody listens.
+    pub(super) refused: Rc<Met>,
 }
 
 /// Runs a case; what came out otherwise than it must, or why it could not be run at all.
@@ -78,22 +81,38 @@ pub(super) fn stage(bench: &Bench<'_>, case: &Case) -> Result<Stage, String> {
         .filter(|(name, _)| known(name))
         .map(|(name, value)| (name, fill(value)));
     let inputs = inputs.collect();
-    let faults = case.faults.clone();
-    let met = std::sync::Mutex::new(vec![0_u64; faults.len()]);
-    served.set_faults(Box::new(move |_, method, target| {
-        let mut met = met.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        faults.iter().zip(met.iter_mut()).find_map(|(fault, met)| meets(fault, met, method, target))
+    let faults = Met::new(case, |harm| matches!(harm, Harm::Server(_)));
+    served.set_faults(Box::new(move |_, method, target| match faults.meets(method, target) {
+        Some(Harm::Server(fault)) => Some(fault),
+        _ => None,
     }));
-    Ok(Stage { served, folder, inputs })
+    let refused = Rc::new(Met::new(case, |harm| *harm == Harm::Refused));
+    Ok(Stage { served, folder, inputs, refused })
 }
 
-fn meets(injected: &Injected, met: &mut u64, method: &str, target: &str) -> Option<Fault> {
-    if !format!("{method} {target}").starts_with(&injected.on) {
-        return None;
+/// A case's faults of one sort, each with how many requests it has been asked about.
+pub(super) struct Met(Mutex<Vec<(Injected, u64)>>);
+
+impl Met {
+    fn new(case: &Case, sort: impl Fn(&Harm) -> bool) -> Self {
+        let faults = case.faults.iter().filter(|fault| sort(&fault.harm));
+        Self(Mutex::new(faults.map(|fault| (fault.clone(), 0)).collect()))
     }
-    *met += 1;
-    let first = injected.nth;
-    (first..first + injected.times).contains(met).then_some(injected.fault)
+
+    /// What is done to a request. Every fault that it fits counts it.
+    fn meets(&self, method: &str, target: &str) -> Option<Harm> {
+        let request = format!("{method} {target}");
+        let mut faults = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut done = None;
+        for (fault, met) in faults.iter_mut().filter(|(fault, _)| request.starts_with(&fault.on)) {
+            *met += 1;
+            let last = fault.nth.saturating_add(fault.times);
+            if (fault.nth..last).contains(met) {
+                done = done.or(Some(fault.harm));
+            }
+        }
+        done
+    }
 }
 
 /// The case's inputs in the order of precedence.
@@ -162,6 +181,10 @@ async fn one(
     services.folder = Some(stage.folder.path().to_path_buf());
     services.fake = Some(stage.served.url());
     services.seen = answers;
+    let refused = Rc::clone(&stage.refused);
+    services.refuses = Some(Box::new(move |method, url| {
+        refused.meets(method, &url[url::Position::BeforePath..]).is_some()
+    }));
     let key = Key::random().map_err(|error| error.to_string())?;
     let entries = Rc::new(RefCell::new(Vec::new()));
     let mut outcome = None;

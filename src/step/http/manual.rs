@@ -39,7 +39,8 @@ impl Http {
             [] | [200] => String::new(),
             all => {
                 let all: Vec<String> = all.iter().map(|status| format!("`{status}`")).collect();
-                format!("Right answers: status {}.", all.join(" or "))
+                let words = if all.len() > 3 { ", " } else { " or " };
+                format!("Right answers: status {}.", all.join(words))
             }
         };
         let text = [Some(text).filter(|text| !text.is_empty()), pages];

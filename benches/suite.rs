@@ -18,6 +18,8 @@ mod baseline;
 mod calls;
 #[path = "suite/growth.rs"]
 mod growth;
+#[path = "suite/many.rs"]
+mod many;
 #[path = "suite/server.rs"]
 mod server;
 #[path = "suite/whole.rs"]
@@ -50,7 +52,10 @@ struct Row {
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     if let Some(mode) = arguments.first().and_then(|word| word.strip_prefix("baseline:")) {
-        return baseline::run(mode, &arguments[1..]);
+        return match mode {
+            "many" => many::least(&arguments[1..]),
+            mode => baseline::run(mode, &arguments[1..]),
+        };
     }
     if arguments.first().is_some_and(|word| word == "serve") {
         return server::serve_for_ever(Duration::from_millis(latency(&arguments)));
@@ -61,6 +66,7 @@ fn main() {
     startup(rounds, &mut rows);
     whole::whole(rounds, &mut rows);
     whole::slow(if short { 3 } else { 9 }, latency(&arguments), &mut rows);
+    many::runs(short, &mut rows);
     growth::steps(short, &mut rows);
     growth::files(short, &mut rows);
     growth::history(short, &mut rows);
@@ -234,5 +240,4 @@ fn sizes(rows: &mut Vec<Row>) {
     #[expect(clippy::cast_precision_loss, reason = "a few million")]
     let mib = bytes as f64 / 1024.0 / 1024.0;
     row(rows, "the binary", format!("{mib:.1} MiB"), "≤ 12 MiB", Some(mib / 12.0));
-    row(rows, "1,000 runs in one process", "not built yet".to_owned(), "≥ 2,500 a second", None);
 }

@@ -7,6 +7,7 @@
 //! printed. The engine does not know whether it speaks to a fake.
 
 mod answer;
+mod beside;
 pub mod calls;
 mod command;
 pub mod parse;
@@ -31,6 +32,8 @@ pub struct Fake {
     routes: Vec<Route>,
     commands: Vec<Command>,
     otherwise: Option<ProgramId>,
+    /// The fakes of other services, by name.
+    beside: Vec<(String, Fake)>,
 }
 
 /// Where a rehearsal's commands are sent instead of being run, below the server's address.
@@ -76,9 +79,14 @@ enum Segment {
 }
 
 impl Fake {
-    /// The names of the variants of the state that a rehearsal may start in.
-    pub fn states(&self) -> impl Iterator<Item = &str> {
-        self.states.iter().map(|(name, _)| name.as_str())
+    /// The names of the variants of the state that a rehearsal may start in; of another service's
+    /// `other.variant`.
+    pub fn states(&self) -> Vec<String> {
+        let own = self.states.iter().map(|(name, _)| name.clone());
+        let inner = |(name, fake): &(String, Self)| -> Vec<String> {
+            fake.states().iter().map(|state| format!("{name}.{state}")).collect()
+        };
+        own.chain(self.beside.iter().flat_map(inner)).collect()
     }
 
     /// The variants in which a rehearsal of this runbook starts when it is not told another.
@@ -92,26 +100,45 @@ impl Fake {
         self.routes.len() + self.commands.len()
     }
 
-    /// The state to start in: the plain one with these variants laid over it, one after the other.
-    /// Fails with the first name that is no variant.
+    /// The state to start in: the plain one with these variants laid over it, one after the other;
+    /// `other.variant` is one of another service's. Fails with the first name that is no variant.
     pub fn state(&self, variants: &[String]) -> Result<Json, String> {
         let mut state = self.state.clone();
+        let mut others: Vec<Vec<String>> = vec![Vec::new(); self.beside.len()];
         for variant in variants {
-            let found = self.states.iter().find(|(name, _)| name == variant);
-            let (_, changes) = found.ok_or_else(|| variant.clone())?;
-            merge(&mut state, changes);
+            if let Some((_, changes)) = self.states.iter().find(|(name, _)| name == variant) {
+                merge(&mut state, changes);
+                continue;
+            }
+            let of = |name: &String| variant.strip_prefix(name.as_str())?.strip_prefix('.');
+            let mut named = self.beside.iter().zip(&mut others);
+            let found = named.find_map(|((name, _), all)| Some((all, of(name)?)));
+            let (all, inner) = found.ok_or_else(|| variant.clone())?;
+            all.push(inner.to_owned());
+        }
+        for ((name, fake), variants) in self.beside.iter().zip(&others) {
+            let inner = fake.state(variants).map_err(|inner| format!("{name}.{inner}"))?;
+            merge(&mut state, &Json::Object([(name.clone(), inner)].into_iter().collect()));
         }
         Ok(state)
     }
 
     /// What a rehearsal answers a runbook's inputs with. In texts `$URL` stands for the
     /// server's address (no slash at its end) and `$DIR` for a folder for the rehearsal's files.
+    /// What the first fake does not say is taken from those beside it.
     pub fn inputs(&self, url: &str, dir: &str) -> Vec<(String, Json)> {
         let fill = |value: &Json| match value {
             Json::String(text) => Json::String(text.replace("$URL", url).replace("$DIR", dir)),
             other => other.clone(),
         };
-        self.inputs.iter().map(|(name, value)| (name.clone(), fill(value))).collect()
+        let mut all: Vec<(String, Json)> = Vec::new();
+        let beside = self.beside.iter().flat_map(|(_, fake)| &fake.inputs);
+        for (name, value) in self.inputs.iter().chain(beside) {
+            if !all.iter().any(|(known, _)| known == name) {
+                all.push((name.clone(), fill(value)));
+            }
+        }
+        all
     }
 }
 

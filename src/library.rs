@@ -6,6 +6,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::runbook::Runbook;
 use crate::source::Source;
 use crate::world::World;
 
@@ -50,9 +51,13 @@ pub fn find(name: &str, world: &World) -> Result<Found, NotFound> {
             return read(&shown(&path, world), &path);
         }
     }
+    named(name).ok_or_else(|| NotFound::Nowhere(names(world)))
+}
+
+/// The bundled runbook of this name.
+fn named(name: &str) -> Option<Found> {
     let inside = BUNDLED.iter().map(|(path, _)| *path).filter(|path| is_runbook(Path::new(path)));
-    let inside = inside.into_iter().find(|path| stem(Path::new(path)) == name);
-    inside.and_then(bundled).ok_or_else(|| NotFound::Nowhere(names(world)))
+    inside.into_iter().find(|path| stem(Path::new(path)) == name).and_then(bundled)
 }
 
 /// Whether a text is, to the letter, a runbook that came with the program.
@@ -81,10 +86,11 @@ pub fn beside(found: &Found, world: &World) -> Vec<Source> {
 pub fn used(name: &str, from: &Source, world: &World) -> Result<Source, String> {
     let beside =
         Path::new(&*from.path).with_file_name(format!("{}.toml", name.trim_end_matches(".toml")));
-    let found = match find(&beside.display().to_string(), world) {
-        Ok(found) => Ok(found),
-        Err(_) => find(name, world),
-    };
+    // What came with the program goes with what came with it, whatever else has that name.
+    let with = || from.path.starts_with(PREFIX).then(|| named(name)).flatten();
+    let found = find(&beside.display().to_string(), world)
+        .or_else(|missing| with().ok_or(missing))
+        .or_else(|_| find(name, world));
     found.map(|found| found.source).map_err(|missing| match missing {
         NotFound::Nowhere(names) => {
             match crate::diag::closest(name, names.iter().map(String::as_str)) {
@@ -148,6 +154,18 @@ pub fn executable(path: &Path) -> bool {
     use std::os::unix::fs::PermissionsExt as _;
     std::fs::metadata(path)
         .is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
+}
+
+/// The fakes for rehearsing a runbook: its own service's, then those of the runbooks it uses.
+pub fn fakes(found: &Found, runbook: &Runbook, world: &World) -> Vec<Source> {
+    let used = runbook.used.iter().filter_map(|(_, source)| find(&source.path, world).ok()?.fake);
+    let mut all: Vec<Source> = Vec::new();
+    for fake in found.fake.clone().into_iter().chain(used) {
+        if !all.iter().any(|known| known.path == fake.path) {
+            all.push(fake);
+        }
+    }
+    all
 }
 
 /// Every runbook there is: those found first hide later ones of the same name.
@@ -249,4 +267,20 @@ fn bundled(path: &str) -> Option<Found> {
         tests: beside(&tests),
         bundled: true,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_two_bundled_runbooks_have_one_name() {
+        let paths =
+            BUNDLED.iter().map(|(path, _)| *path).filter(|path| is_runbook(Path::new(path)));
+        let mut names: Vec<&str> = paths.map(|path| stem(Path::new(path))).collect();
+        let all = names.len();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), all, "a name is found in one place only: {names:?}");
+    }
 }

@@ -12,6 +12,7 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::ops::{Bound, Range};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 
@@ -24,6 +25,9 @@ const SHORTEST: usize = 6;
 
 /// Digits from which on a number is a secret of its own and not a count or a time.
 const LONG_NUMBER: usize = 16;
+
+/// Bytes searched from which on a better automaton is worth building.
+const MUCH: usize = 256 * 1024;
 
 /// Words that are found everywhere, in lower case.
 const COMMON: &[&str] = &[
@@ -79,6 +83,8 @@ impl std::fmt::Display for Added {
 /// Replaces secrets by `***`.
 #[derive(Default)]
 pub struct Redactor {
+    /// What was taken in, each once: its forms are found out once.
+    secrets: BTreeSet<String>,
     /// All forms of all secrets, sorted.
     patterns: BTreeSet<Vec<u8>>,
     /// The longest of them, in bytes.
@@ -89,9 +95,27 @@ pub struct Redactor {
 
 enum Search {
     Nothing,
-    Automaton(Box<AhoCorasick>),
+    Automaton(Box<Automaton>),
     /// The automaton could not be built: nothing can be let through.
     Broken,
+}
+
+/// Quick to build at first, as most runs show little and each new secret asks for another one;
+/// quick to search once there is much to search.
+struct Automaton {
+    first: AhoCorasick,
+    packed: OnceLock<Option<AhoCorasick>>,
+    /// Bytes it was given so far.
+    seen: AtomicUsize,
+}
+
+impl Automaton {
+    fn to_search(&self, patterns: &BTreeSet<Vec<u8>>, bytes: usize) -> Option<&AhoCorasick> {
+        if self.seen.fetch_add(bytes, Ordering::Relaxed) < MUCH {
+            return Some(&self.first);
+        }
+        self.packed.get_or_init(|| built(patterns, AhoCorasickKind::ContiguousNFA)).as_ref()
+    }
 }
 
 impl std::fmt::Debug for Redactor {
@@ -201,7 +225,7 @@ impl Redactor {
         let automaton = match self.search.get_or_init(|| self.build()) {
             Search::Nothing => return Some(Vec::new()),
             Search::Broken => return None,
-            Search::Automaton(automaton) => automaton,
+            Search::Automaton(automaton) => automaton.to_search(&self.patterns, text.len())?,
         };
         // most texts hold none, and that is found out faster
         if !automaton.is_match(text) {
@@ -234,6 +258,9 @@ impl Redactor {
     }
 
     fn insert(&mut self, secret: &str) {
+        if !self.secrets.insert(secret.to_owned()) {
+            return;
+        }
         for form in forms::all(secret) {
             self.longest = self.longest.max(form.len());
             self.patterns.insert(form.into_bytes());
@@ -245,14 +272,22 @@ impl Redactor {
         if self.patterns.is_empty() {
             return Search::Nothing;
         }
-        // every match is wanted, those inside others too; and no table of all states times
-        // all bytes, which a secret of some kilobytes would blow up to a hundred megabytes
-        let built = AhoCorasick::builder()
-            .match_kind(MatchKind::Standard)
-            .kind(Some(AhoCorasickKind::ContiguousNFA))
-            .build(&self.patterns);
-        built.map_or(Search::Broken, |automaton| Search::Automaton(Box::new(automaton)))
+        match built(&self.patterns, AhoCorasickKind::NoncontiguousNFA) {
+            Some(first) => {
+                let (packed, seen) = (OnceLock::new(), AtomicUsize::new(0));
+                Search::Automaton(Box::new(Automaton { first, packed, seen }))
+            }
+            None => Search::Broken,
+        }
     }
+}
+
+/// Every match is wanted, those inside others too; and no table of all states times all bytes,
+/// which a secret of some kilobytes would blow up to a hundred megabytes.
+fn built(patterns: &BTreeSet<Vec<u8>>, kind: AhoCorasickKind) -> Option<AhoCorasick> {
+    let builder =
+        AhoCorasick::builder().match_kind(MatchKind::Standard).kind(Some(kind)).to_owned();
+    builder.build(patterns).ok()
 }
 
 fn judge(secret: &str) -> Added {

@@ -8,7 +8,6 @@ mod answers;
 mod names;
 mod routes;
 
-use crate::fake::Fake;
 use crate::runbook::Runbook;
 use crate::source::Source;
 use crate::testing::Case;
@@ -21,8 +20,8 @@ pub use routes::routes;
 pub struct Pack<'a> {
     /// The runbook.
     pub runbook: &'a Runbook,
-    /// Its fake.
-    pub fake: (&'a Source, &'a Fake),
+    /// Its fake, and those of the services whose runbooks it uses.
+    pub fakes: &'a [Source],
     /// Its cases.
     pub cases: &'a [Case],
     /// Clock and environment.

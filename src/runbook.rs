@@ -11,11 +11,13 @@ mod parse;
 pub mod settle;
 mod step;
 
+use std::cell::OnceCell;
 use std::rc::Rc;
 use std::time::Duration;
 
 use crate::diag::Diag;
 use crate::journal::event::{Effect, Failure, StepRef};
+use crate::journal::store;
 use crate::jq::{ProgramId, Programs};
 use crate::reader::{Gather, Text, Use};
 use crate::source::{Source, Span};
@@ -55,6 +57,7 @@ pub struct Runbook {
     pub used: Vec<(String, Source)>,
     /// The plug-ins it and those it uses need.
     pub plugins: Vec<Rc<Plugin>>,
+    pub(crate) digest: OnceCell<String>,
 }
 
 /// One thing a runbook asks for.
@@ -341,6 +344,11 @@ impl Runbook {
         }
     }
 
+    /// The digest of its text, found out once.
+    pub fn digest(&self) -> &str {
+        self.digest.get_or_init(|| digest(&self.source.text))
+    }
+
     /// The steps as the journal names them.
     pub fn step_refs(&self) -> Vec<StepRef> {
         self.steps
@@ -380,14 +388,9 @@ impl Runbook {
 /// What stands between a step's id and those of the runbook that takes it back.
 pub const BELOW: &str = "undo/";
 
-/// A digest as text: the first 16 hex digits of SHA-256.
+/// A digest as text: SHA-256 in hexadecimal.
 pub fn digest(text: &str) -> String {
-    use sha2::{Digest as _, Sha256};
-    use std::fmt::Write as _;
-    Sha256::digest(text.as_bytes()).iter().fold(String::new(), |mut hex, byte| {
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    })
+    store::digest_of(text)
 }
 
 impl Input {

@@ -346,11 +346,12 @@ fn context(reads: &[Read], values: &dyn Lookup) -> Value {
 }
 
 fn locate(source: &str, areas: &[Range<usize>], names: HashSet<String>) -> Vec<Read> {
+    let mut places = scan::find_names(source, areas, &names);
     let mut reads: Vec<Read> = names
         .into_iter()
         .filter(|name| !ENV.globals().any(|(global, _)| global == name))
         .map(|name| {
-            let range = scan::find_name(source, areas, &name).unwrap_or(0..source.len());
+            let range = places.remove(&name).unwrap_or(0..source.len());
             Read { name, range }
         })
         .collect();

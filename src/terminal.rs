@@ -1,8 +1,8 @@
 //! Asking a person: a seam, so that what is asked can be tested without one.
 
-use inquire::validator::Validation;
+mod prompt;
 
-use crate::printable::printable;
+use unicode_width::UnicodeWidthStr as _;
 
 /// A question for a person.
 #[derive(Debug, Clone, Default)]
@@ -11,7 +11,7 @@ pub struct Question {
     pub ask: String,
     /// More about it, Markdown, shown above by whoever knows the screen.
     pub help: String,
-    /// The answer if the person just presses Enter.
+    /// The answer if the person just presses Enter: one of the choices, if there are any.
     pub default: Option<String>,
     /// Not echoed.
     pub secret: bool,
@@ -24,13 +24,13 @@ pub struct Question {
 pub enum NoAnswer {
     /// There is no person.
     NoTerminal,
-    /// The person pressed Ctrl-C or Esc.
+    /// The person pressed Ctrl-C or Ctrl-D.
     Interrupted,
     /// The terminal failed.
     Broken(String),
 }
 
-/// Says what is wrong with an answer, while it is typed.
+/// Says what is wrong with an answer, before it is taken.
 pub type Validator = std::rc::Rc<dyn Fn(&str) -> Result<(), String>>;
 
 /// A person, or none.
@@ -59,13 +59,13 @@ impl Terminal for Nobody {
     }
 }
 
-/// A person at the process's own terminal; prompts are written to stderr.
+/// A person at the process's own terminal, whatever stdout is.
 #[derive(Debug, Clone, Copy)]
 pub struct Person;
 
 impl Terminal for Person {
     fn ask(&self, question: &Question, valid: Validator) -> Result<String, NoAnswer> {
-        once(question, &valid)
+        prompt::ask(question, &valid)
     }
 
     fn present(&self) -> bool {
@@ -73,49 +73,18 @@ impl Terminal for Person {
     }
 }
 
-fn once(question: &Question, valid: &Validator) -> Result<String, NoAnswer> {
-    let shown = |text: &String| printable(text).into_owned();
-    let ask = shown(&question.ask);
-    let answer = if question.secret {
-        inquire::Password::new(&ask)
-            .without_confirmation()
-            .with_display_mode(inquire::PasswordDisplayMode::Hidden)
-            .with_validator(checker(valid))
-            .prompt()
-    } else if !question.choices.is_empty() {
-        let start = question
-            .default
-            .as_ref()
-            .and_then(|default| question.choices.iter().position(|choice| choice == default));
-        inquire::Select::new(&ask, question.choices.iter().map(shown).collect())
-            .with_starting_cursor(start.unwrap_or(0))
-            .raw_prompt()
-            .map(|taken| question.choices.get(taken.index).cloned().unwrap_or(taken.value))
-    } else {
-        let prompt = inquire::Text::new(&ask).with_validator(checker(valid));
-        // one that holds what cannot be shown is no answer that would be taken
-        match question.default.as_ref().map(shown) {
-            Some(default) => prompt.with_default(&default).prompt(),
-            None => prompt.prompt(),
+/// A text as lines no wider than so many columns, broken at its spaces; a
+/// longer word is left whole.
+pub fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split_whitespace() {
+        match lines.last_mut() {
+            Some(line) if line.width() + 1 + word.width() <= width => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
         }
-    };
-    answer.map_err(|error| match error {
-        inquire::InquireError::OperationCanceled | inquire::InquireError::OperationInterrupted => {
-            NoAnswer::Interrupted
-        }
-        inquire::InquireError::NotTTY => NoAnswer::NoTerminal,
-        other => NoAnswer::Broken(other.to_string()),
-    })
-}
-
-fn checker(
-    valid: &Validator,
-) -> impl Fn(&str) -> Result<Validation, inquire::CustomUserError> + Clone + 'static {
-    let valid = valid.clone();
-    move |answer| {
-        Ok(match valid(answer) {
-            Ok(()) => Validation::Valid,
-            Err(wrong) => Validation::Invalid(wrong.into()),
-        })
     }
+    lines
 }

@@ -133,7 +133,7 @@ impl Typed {
                 .map(Json::from)
                 .map_err(|_| "must be a whole number".to_owned()),
             ("number", Json::String(string)) => number(string),
-            ("list", Json::String(string)) => Ok(items(string)),
+            ("list", Json::String(string)) => items(string),
             ("object", Json::String(string)) => object(string),
             (name, _) => Err(format!("must be {}", described(name))),
         }
@@ -145,6 +145,16 @@ impl Typed {
             Json::Bool(true) => "yes".to_owned(),
             Json::Bool(false) => "no".to_owned(),
             other => text(other),
+        }
+    }
+
+    /// How an answer is written, where that must be said.
+    pub fn written(&self) -> Option<&'static str> {
+        match self.name {
+            "boolean" => Some("yes/no"),
+            "list" => Some("as a, b or as JSON"),
+            "object" => Some("as JSON"),
+            _ => None,
         }
     }
 
@@ -243,16 +253,18 @@ fn url(string: &str) -> Result<Json, String> {
     }
 }
 
-/// A JSON list, or words with commas between.
-fn items(string: &str) -> Json {
+/// A JSON list, or words with commas between. What begins as JSON is no word: a bracket may have
+/// been forgotten.
+fn items(string: &str) -> Result<Json, String> {
     match serde_json::from_str(string) {
-        Ok(list @ Json::Array(_)) => list,
-        _ => string
-            .split(',')
-            .map(str::trim)
-            .filter(|item| !item.is_empty())
-            .map(Json::from)
-            .collect(),
+        Ok(list @ Json::Array(_)) => Ok(list),
+        _ if string.trim_start().starts_with(['[', '{']) => {
+            Err(r#"must be a list: write `a, b`, or as JSON `["a", "b"]`"#.to_owned())
+        }
+        _ => {
+            let items = string.split(',').map(str::trim).filter(|item| !item.is_empty());
+            Ok(items.map(Json::from).collect())
+        }
     }
 }
 
@@ -260,5 +272,21 @@ fn object(string: &str) -> Result<Json, String> {
     match serde_json::from_str(string) {
         Ok(object @ Json::Object(_)) => Ok(object),
         _ => Err("must be a JSON object".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_begins_as_json_is_no_word_of_a_list() {
+        assert_eq!(items("a, b,"), Ok(serde_json::json!(["a", "b"])));
+        assert_eq!(items(""), Ok(serde_json::json!([])));
+        assert_eq!(items(r#"["a, b", 1]"#), Ok(serde_json::json!(["a, b", 1])));
+        for slip in [r#"["a""#, r#" ["a", b]"#, r#"{"a": 1}"#, "{a"] {
+            let wrong = items(slip).unwrap_err();
+            assert!(wrong.starts_with("must be a list: write `a, b`"), "{wrong}");
+        }
     }
 }

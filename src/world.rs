@@ -14,6 +14,9 @@ use std::time::{Duration, Instant, SystemTime};
 /// Columns assumed where no terminal says how wide it is.
 const DEFAULT_WIDTH: usize = 80;
 
+/// Terminals that cannot edit a line, nor hide one.
+const CRUDE: &[&str] = &["dumb", "cons25", "emacs"];
+
 /// The folder of ours inside the person's configuration and state folders.
 const FOLDER: &str = "runbook";
 
@@ -122,6 +125,12 @@ impl World {
     pub fn color(&self) -> bool {
         let refused = self.var("NO_COLOR").is_some_and(|value| !value.is_empty());
         self.stderr_tty && !refused && self.var("TERM") != Some("dumb")
+    }
+
+    /// Whether a person is there to be asked: in a terminal that can draw what is typed.
+    pub fn person(&self) -> bool {
+        let crude = self.var("TERM").is_some_and(|term| CRUDE.contains(&term));
+        self.stdin_tty && self.stderr_tty && !crude
     }
 
     /// Columns of the terminal progress goes to, as it is now; 80 where there is none.

@@ -178,20 +178,24 @@ fn many_runs_killed_anywhere_are_finished_one_by_one() {
     }
 }
 
-/// Between the first event of all runs and the first step of the last one anybody may resume it.
+/// Between the first event of all runs and the first step of the last one, too.
 #[test]
-fn a_run_that_another_process_took_meanwhile_is_left_to_it() {
+fn no_other_process_takes_one_of_the_runs() {
     let crowd = Crowd::new(2);
     crowd.server.fault_at(1, Fault::Hold);
     let running = crowd.start(1, 0);
     crowd.server.wait_for(1);
-    let out = crowd.env.run(&["resume", "r2"]);
-    assert_eq!(out.code, Some(0), "{}", out.stderr);
+    for args in [&["resume", "r2"][..], &["undo", "r2", "--yes"], &["forget", "r2"]] {
+        let out = crowd.env.run(args);
+        assert_eq!(out.code, Some(1), "{args:?}: {}", out.stderr);
+        let holder = format!("held by process {}", running.pid());
+        assert!(out.stderr.contains(&holder), "{args:?}: {}", out.stderr);
+    }
     crowd.server.release();
-    let out = running.finish();
-    assert_eq!(out.code, Some(1), "{}", out.stderr);
-    assert!(out.stderr.contains("run `r2`"), "{}", out.stderr);
+    assert_eq!(running.finish().code, Some(0));
     crowd.check_whole("two hands");
+    let locks = std::fs::read_dir(crowd.env.path(".state/runbook/locks")).unwrap();
+    assert_eq!(locks.count(), 0, "what locks is taken away");
 }
 
 #[test]

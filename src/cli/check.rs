@@ -104,16 +104,14 @@ fn check(file: &str, world: &World, trust: bool) -> Result<Vec<Checked>, Exit> {
     let (cases, tests) = tests.map_or((None, None), |(cases, checked)| (cases, Some(checked)));
     let (mut fake, mut tests) = (fake, tests);
     if let Some(runbook) = &runbook {
+        let fakes = library::fakes(&found, runbook, world);
         if let (Some(tests), Some(_)) = (&mut tests, &cases) {
-            tests.diags.extend(review::names(&tests.source, runbook, service.as_ref()));
+            let all = Fake::parse_all(&fakes).ok().flatten();
+            tests.diags.extend(review::names(&tests.source, runbook, all.as_ref()));
         }
         if let (Some(service), Some(fake)) = (&service, &mut fake) {
-            let pack = Pack {
-                runbook,
-                fake: (&fake.source.clone(), service),
-                cases: cases.as_deref().unwrap_or_default(),
-                world,
-            };
+            let cases = cases.as_deref().unwrap_or_default();
+            let pack = Pack { runbook, fakes: &fakes, cases, world };
             first.diags.extend(review::answers(&pack));
             first.diags.sort_by_key(|diag| diag.span.as_ref().map_or(0, |span| span.start));
             fake.diags.extend(uncalled(&found, service, world));

@@ -3,6 +3,7 @@
 use super::{load, out};
 use crate::exit::Exit;
 use crate::fake::{Fake, Served};
+use crate::library::{self, Found};
 use crate::source::Source;
 use crate::value::Json;
 use crate::world::World;
@@ -27,9 +28,10 @@ pub(super) fn run(args: &Args, verbose: bool, world: &World) -> Exit {
 }
 
 fn start(args: &Args, verbose: bool, world: &World) -> Result<Exit, Exit> {
-    let source = source(&args.name, world)?;
+    let (found, sources) = sources(&args.name, world)?;
     let here = world.cwd.display().to_string();
-    let (served, values) = serve(&source, (&args.name, &args.state), args.port, &here, world)?;
+    let fake = parsed(&sources, &found, world)?;
+    let (served, values) = serve(fake, (&args.name, &args.state), args.port, &here)?;
     if verbose {
         served.listen(Box::new(|asked| {
             // the query may hold what is nobody's business
@@ -41,7 +43,7 @@ fn start(args: &Args, verbose: bool, world: &World) -> Result<Exit, Exit> {
     super::session::block_on(super::session::unless_interrupted(async {
         // The address is what other programs wait for: the one line on stdout.
         out::print(&format!("{}\n", served.url()));
-        out::say(&format!("serving {} until interrupted; its inputs:", source.path));
+        out::say(&format!("serving {} until interrupted; its inputs:", paths(&sources)));
         for (name, value) in &values {
             out::say(&format!("  {name} = {value}"));
         }
@@ -51,31 +53,44 @@ fn start(args: &Args, verbose: bool, world: &World) -> Result<Exit, Exit> {
     Ok(Exit::Done)
 }
 
-/// A fake's file: beside the runbook of this name, or itself.
-fn source(name: &str, world: &World) -> Result<Source, Exit> {
-    let found = load::find(name, world)?;
+/// The fakes for the runbook of this name, or the one of this path.
+fn sources(name: &str, world: &World) -> Result<(Found, Vec<Source>), Exit> {
     if name.ends_with("fake.toml") {
-        return Ok(found.source);
+        let found = load::find(name, world)?;
+        let sources = vec![found.source.clone()];
+        return Ok((found, sources));
     }
-    found.fake.ok_or_else(|| {
+    let (found, runbook) = load::load(name, world)?;
+    let sources = library::fakes(&found, &runbook, world);
+    Ok((found, sources))
+}
+
+fn paths(sources: &[Source]) -> String {
+    let paths: Vec<&str> = sources.iter().map(|source| &*source.path).collect();
+    paths.join(", ")
+}
+
+/// Parses fakes, the first with the others beside it; mistakes are shown at their places.
+pub(super) fn parsed(sources: &[Source], found: &Found, world: &World) -> Result<Fake, Exit> {
+    let fake = Fake::parse_all(sources).map_err(|(place, mistakes)| {
+        load::show(&sources[place], &mistakes, world);
+        Exit::Invalid
+    })?;
+    fake.ok_or_else(|| {
         out::error(&format!("there is no fake beside {}", found.source.path));
+        out::hint("write a `fake.toml` there; see docs/fake.md");
         Exit::Usage
     })
 }
 
-/// Parses and serves a fake, in these states or in those that the runbook needs; also gives its
+/// Serves a fake, in these states or in those that the runbook needs; also gives its
 /// values for the runbook's inputs.
 pub(super) fn serve(
-    source: &Source,
+    fake: Fake,
     (runbook, states): (&str, &[String]),
     port: u16,
     folder: &str,
-    world: &World,
 ) -> Result<(Served, Vec<(String, Json)>), Exit> {
-    let fake = Fake::parse(source).map_err(|mistakes| {
-        load::show(source, &mistakes, world);
-        Exit::Invalid
-    })?;
     let usual = fake.usual(runbook);
     if states.is_empty() && !usual.is_empty() {
         out::say(&format!(
@@ -86,7 +101,8 @@ pub(super) fn serve(
     let states = if states.is_empty() { usual } else { states };
     let state = fake.state(states).map_err(|unknown| {
         out::error(&format!("the fake has no state `{unknown}`"));
-        let known: Vec<&str> = fake.states().collect();
+        let known = fake.states();
+        let known: Vec<&str> = known.iter().map(String::as_str).collect();
         out::hint(&format!("it has {}", crate::reader::list(&known)));
         Exit::Usage
     })?;

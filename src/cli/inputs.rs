@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use super::out;
 use crate::exit::Exit;
 use crate::reader::to_json;
-use crate::runbook::settle::{Given, Refused, Settled, settle};
-use crate::runbook::{From, Runbook};
+use crate::runbook::settle::{Given, Refused, Settled, found, no_input, settle};
+use crate::runbook::{From, Input, Runbook};
 use crate::scope::Scope;
-use crate::terminal::Terminal;
+use crate::terminal::{Nobody, Terminal};
 use crate::value::Json;
 use crate::world::World;
 
@@ -88,7 +88,11 @@ pub(super) fn settled(
     if let Ok(settled) = &settled {
         open_files(runbook, settled, world);
     }
-    settled.map_err(|refused| match refused {
+    settled.map_err(|why| refused(runbook, why))
+}
+
+fn refused(runbook: &Runbook, why: Refused) -> Exit {
+    match why {
         Refused::Wrong(messages) => {
             for message in &messages {
                 out::error(message);
@@ -110,8 +114,36 @@ pub(super) fn settled(
             out::say("interrupted: nothing was run");
             Exit::Interrupted
         }
-    })
+    }
 }
+
+/// Shows where each input's value comes from, and which are missing; nobody is asked.
+pub(super) fn explain(runbook: &Runbook, given: &Given, world: &World) -> Result<(), Exit> {
+    let (settled, missing) =
+        found(runbook, given, world, &Nobody).map_err(|why| refused(runbook, why))?;
+    open_files(runbook, &settled, world);
+    for row in rows(runbook, &settled) {
+        out::line(row.trim_end());
+    }
+    if missing.is_empty() { Ok(()) } else { Err(refused(runbook, Refused::Missing(missing))) }
+}
+
+/// Name, origin and value of each input, in columns.
+fn rows(runbook: &Runbook, settled: &[Settled]) -> Vec<String> {
+    let name = runbook.inputs.iter().map(|input| input.name.len()).max().unwrap_or(0);
+    let origins = settled.iter().map(|one| one.origin.len());
+    let origin = origins.max().unwrap_or(0).max(MISSING.len());
+    let row = |input: &Input| {
+        let one = settled.iter().find(|one| one.name == input.name);
+        let (from, value) =
+            one.map_or((MISSING, String::new()), |one| (one.origin.as_str(), one.value.shown()));
+        format!("{:name$}  {from:origin$}  {value}", input.name)
+    };
+    runbook.inputs.iter().map(row).collect()
+}
+
+/// What stands in place of an origin.
+const MISSING: &str = "missing";
 
 /// Warns of files with secrets that others may read.
 fn open_files(runbook: &Runbook, settled: &[Settled], world: &World) {
@@ -172,17 +204,12 @@ fn site(runbook: &Runbook, world: &World) -> Result<Site, Exit> {
     let mut all = map(&path, &path)?;
     let own = all.remove(&runbook.name);
     if let Some(Json::Object(own)) = own {
+        let known = |name: &String| runbook.inputs.iter().any(|input| input.name == *name);
+        let place = format!("[{}] in {}", runbook.name, path.display());
+        for name in own.keys().filter(|name| !known(name)) {
+            out::warning(&no_input(runbook, name, &place));
+        }
         all.extend(own);
     }
     Ok(Some((path.display().to_string(), all)))
-}
-
-/// Where each input came from, as rows of a table.
-pub(super) fn explain(settled: &[Settled]) -> Vec<String> {
-    let name = settled.iter().map(|one| one.name.len()).max().unwrap_or(0);
-    let origin = settled.iter().map(|one| one.origin.len()).max().unwrap_or(0);
-    let row = |one: &Settled| {
-        format!("{:name$}  {:origin$}  {}", one.name, one.origin, one.value.shown())
-    };
-    settled.iter().map(row).collect()
 }

@@ -13,7 +13,7 @@ use futures_util::stream::{self, StreamExt as _};
 use tokio::sync::watch;
 
 use super::inputs::Flags;
-use super::run::{Args, lock, started, texts};
+use super::run::{Args, held, holder, started, texts};
 use super::session::{Session, block_on, broken_exit, interrupted};
 use super::{Global, Output, load, out, session, state, trust};
 use crate::engine::{Broken, Engine, Options, Recorder, SharedReport};
@@ -21,12 +21,12 @@ use crate::exit::Exit;
 use crate::journal::event::{Entry, Outcome};
 use crate::journal::seal::Key;
 use crate::journal::shared::Shared;
-use crate::journal::store::Store;
+use crate::journal::store::{RunLock, Store, lock_new};
 use crate::plan::History;
 use crate::redact;
 use crate::report::{self, Report};
+use crate::runbook::Runbook;
 use crate::runbook::settle::{Given, Refused, Settled, settle};
-use crate::runbook::{Runbook, digest};
 use crate::step::Services;
 use crate::terminal::Nobody;
 use crate::value::Json;
@@ -60,7 +60,7 @@ struct Crowd<'a> {
 }
 
 pub(super) fn run(args: &Args, file: &Path, global: &Global, world: World) -> Result<Exit, Exit> {
-    let (_, runbook) = load::load(&args.name, &world)?;
+    let (_, runbook) = load::load_trusting(&args.name, &world, args.flags.trust)?;
     args.walk.check(&runbook)?;
     let session = Session::new(global, world);
     let world = &session.world;
@@ -70,7 +70,7 @@ pub(super) fn run(args: &Args, file: &Path, global: &Global, world: World) -> Re
     services.yes = args.flags.yes;
     services.answers = args.walk.answers.iter().cloned().collect();
     let key = state::key(world)?;
-    let (store, begun, places) = begin(&runbook, lines, &key, world)?;
+    let Start { store, begun, places, lock } = begin(&runbook, lines, &key, world)?;
     let report = report(global, world, places, &session.redactor);
     let journal = Shared::new(store).map_err(|error| {
         out::error(&format!("cannot start: {error}"));
@@ -84,6 +84,7 @@ pub(super) fn run(args: &Args, file: &Path, global: &Global, world: World) -> Re
     let walked = block_on(crowd.walk(begun, args.at_once, &tally));
     report.borrow_mut().finish();
     journal.close();
+    drop(lock);
     walked.map_or(Err(Exit::Failed), |()| Ok(tally.exit()))
 }
 
@@ -164,16 +165,23 @@ fn said(refused: Refused) -> Vec<String> {
     }
 }
 
-/// Puts all runs into the journal, in one transaction; where each stands, by its name.
-fn begin(
-    runbook: &Runbook,
-    lines: Vec<Line>,
-    key: &Key,
-    world: &World,
-) -> Result<(Store, Vec<Begun>, HashMap<String, String>), Exit> {
+/// All runs, in the journal and in this process's hand.
+struct Start {
+    store: Store,
+    begun: Vec<Begun>,
+    /// Where the line of each stands, by its name.
+    places: HashMap<String, String>,
+    lock: RunLock,
+}
+
+/// Puts all runs into the journal, in one transaction. Whoever finds them there finds them held.
+fn begin(runbook: &Runbook, lines: Vec<Line>, key: &Key, world: &World) -> Result<Start, Exit> {
     let refused = |error| state::refused(&error);
     let mut store = state::store(world)?;
     let runs = store.new_run_ids(lines.len()).map_err(refused)?;
+    let first = runs.first().cloned().unwrap_or_default();
+    let lock = lock_new(&world.state_dir(), &runs, &holder(world))
+        .map_err(|error| held(&first, &error))?;
     let (mut begun, mut places) = (Vec::new(), HashMap::new());
     for (line, run) in lines.into_iter().zip(runs) {
         let event = started(runbook, &line.settled, &run, key, false)?;
@@ -181,12 +189,11 @@ fn begin(
         let started = Entry { run, seq: 1, at_ms: world.clock.now_ms(), event };
         begun.push(Begun { started, redactor: line.redactor });
     }
-    let texts: Vec<(String, String)> =
-        texts(runbook).into_iter().map(|text| (digest(&text), text)).collect();
-    let texts = texts.iter().map(|(digest, text)| (digest.as_str(), text.as_str()));
+    let texts = texts(runbook);
+    let texts = texts.iter().map(|(digest, text)| (digest.as_str(), &**text));
     let entries: Vec<Entry> = begun.iter().map(|begun| begun.started.clone()).collect();
     store.append_unsynced(&entries, texts).map_err(refused)?;
-    Ok((store, begun, places))
+    Ok(Start { store, begun, places, lock })
 }
 
 fn report(
@@ -268,13 +275,12 @@ impl Crowd<'_> {
         }
     }
 
-    /// One run, from its lock to its end.
+    /// One run, to its end.
     async fn one(&self, begun: Begun, mut stopped: watch::Receiver<bool>, tally: &Tally) {
         if *stopped.borrow() {
             return;
         }
         let run = begun.started.run.clone();
-        let Ok(_lock) = lock(self.world, &run) else { return tally.count(Outcome::Failed) };
         self.report.borrow_mut().event(&begun.started);
         let services = self.services.beside(begun.redactor.clone());
         let (clock, journal) = (self.world.clock.clone(), Box::new(self.journal.hand()));

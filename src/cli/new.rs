@@ -112,8 +112,7 @@ const WAYS: &[&str] = &[
 ];
 
 fn service(args: &Args, world: &World) -> Result<Service, Exit> {
-    let there = world.stdin_tty && world.stderr_tty;
-    let terminal: &dyn Terminal = if there { &Person } else { &Nobody };
+    let terminal: &dyn Terminal = if world.person() { &Person } else { &Nobody };
     let name = valid(&args.name, "NAME", name_of)?;
     let base = "Base address of the service, as in https://api.example.com/v1:";
     let base = given(terminal, args.base.as_ref(), "--base", base, base_of)?;
@@ -130,9 +129,10 @@ fn auth(terminal: &dyn Terminal) -> Result<Auth, Exit> {
     let question = Question {
         ask: "How does a call prove who makes it?".to_owned(),
         choices: WAYS.iter().map(|way| (*way).to_owned()).collect(),
+        default: WAYS.first().map(|way| (*way).to_owned()),
         ..Question::default()
     };
-    let way = asked(terminal, "--auth", &question, auth_of)?;
+    let way = asked(terminal, "--auth", &question, |_| Ok(()))?;
     match way.split_whitespace().next() {
         Some("header") => {
             let ask = "The header's name, as in x-api-key:";
@@ -165,7 +165,10 @@ fn asked<T: 'static>(
 ) -> Result<String, Exit> {
     let right = move |answer: &str| take(answer.trim()).map(drop);
     terminal.ask(question, Rc::new(right)).map_err(|none| match none {
-        NoAnswer::Interrupted => Exit::Interrupted,
+        NoAnswer::Interrupted => {
+            out::say("interrupted: nothing was written");
+            Exit::Interrupted
+        }
         NoAnswer::NoTerminal => {
             out::error(&format!("{flag} is needed: nobody is there to be asked"));
             Exit::Usage

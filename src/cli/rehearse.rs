@@ -8,6 +8,7 @@ use crate::exit::Exit;
 use crate::journal::Memory;
 use crate::journal::event::REHEARSAL;
 use crate::journal::seal::Key;
+use crate::library;
 use crate::world::World;
 
 /// Run a runbook against a fake of its service; nothing real is changed
@@ -31,23 +32,14 @@ pub(super) fn run(args: &Args, global: &Global, world: World) -> Exit {
 fn rehearse(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
     let (found, runbook) = load::load_trusting(&args.name, &world, args.flags.trust)?;
     args.walk.check(&runbook)?;
-    let Some(source) = found.fake else {
-        out::error(&format!("there is no fake beside {}", found.source.path));
-        out::hint("write a `fake.toml` there; see docs/fake.md");
-        return Err(Exit::Usage);
-    };
+    let served = fake::parsed(&library::fakes(&found, &runbook, &world), &found, &world)?;
     let folder =
         tempfile::Builder::new().prefix("runbook-rehearsal-").tempdir().map_err(|error| {
             out::error(&format!("cannot make a temporary folder: {error}"));
             Exit::Failed
         })?;
-    let (served, values) = fake::serve(
-        &source,
-        (&runbook.name, &args.state),
-        0,
-        &folder.path().display().to_string(),
-        &world,
-    )?;
+    let (served, values) =
+        fake::serve(served, (&runbook.name, &args.state), 0, &folder.path().display().to_string())?;
     let session = Session::new(global, world);
     let mut given = args.flags.given(&runbook, &session.world)?;
     given.site = None;

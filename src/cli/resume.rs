@@ -4,7 +4,7 @@ mod updated;
 
 use std::collections::BTreeMap;
 
-use super::run::{Kept, WalkFlags, done, known, lock};
+use super::run::{Kept, WalkFlags, done, holder, known, lock};
 use super::session::{Direction, Session, walk};
 use super::{Global, inputs, load, out, plugins, state, trust};
 use crate::exit::Exit;
@@ -106,7 +106,7 @@ fn resume(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
         Some(run) => state::find(&store, run)?,
         None => state::newest_unfinished(&store)?,
     };
-    let _lock = lock(&world, &run)?;
+    let _lock = lock(&world, &run, &holder(&world))?;
     let Taken { store, entries, mut history, mut runbook, key } = take(store, &run, &world)?;
     if let Some(exit) = over(&run, &history) {
         return Ok(exit);
@@ -229,7 +229,7 @@ fn resumed(
     for (name, value) in values {
         inputs.insert(name.clone(), seal(key, &format!("{run}/input/{name}"), &value)?);
     }
-    let text = updated.then(|| digest(&runbook.source.text));
+    let text = updated.then(|| runbook.digest().to_owned());
     let steps = if updated { runbook.step_refs() } else { Vec::new() };
     let uses = if updated { super::run::uses(runbook) } else { BTreeMap::new() };
     Ok(Event::Resumed { undo: false, text, uses, steps, inputs })

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use super::inputs::{self, Flags};
 use super::session::{Direction, Session, walk};
@@ -147,13 +148,11 @@ fn start(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
     let mut given = args.flags.given(&runbook, &session.world)?;
     // a rehearsal takes nothing from the person's own environment and files
     given.fake = args.rehearsal.then(serde_json::Map::new);
-    let settled = inputs::settled(&runbook, &given, &session.world, &*session.terminal())?;
     if args.explain {
-        for row in inputs::explain(&settled) {
-            out::line(&row);
-        }
+        inputs::explain(&runbook, &given, &session.world)?;
         return Ok(Exit::Done);
     }
+    let settled = inputs::settled(&runbook, &given, &session.world, &*session.terminal())?;
     let mut services = session.services();
     services.yes = args.flags.yes;
     services.hosts = args.rehearsal.then(|| LOOPBACK.to_owned());
@@ -163,7 +162,7 @@ fn start(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
     let key = state::key(&session.world)?;
     let mut store = state::store(&session.world)?;
     let run = store.new_run_id().map_err(|error| state::refused(&error))?;
-    let _lock = lock(&session.world, &run)?;
+    let _lock = lock(&session.world, &run, &holder(&session.world))?;
     let journal = Box::new(Kept { store, texts: texts(&runbook) });
     let recorder = session.recorder(&run, 0, journal);
     let started = started(&runbook, &settled, &run, &key, args.rehearsal)?;
@@ -212,7 +211,7 @@ pub(super) fn started(
         runbook: runbook.name.clone(),
         title: runbook.title.clone(),
         path: runbook.source.path.to_string(),
-        text: digest(&runbook.source.text),
+        text: runbook.digest().to_owned(),
         uses: uses(runbook),
         steps: runbook.step_refs(),
         inputs: stored,
@@ -232,24 +231,35 @@ pub(super) fn kind(name: &str) -> String {
     format!("{PREFIX}{name} --describe")
 }
 
-/// The texts a definition is made of.
-pub(super) fn texts(runbook: &Runbook) -> Vec<String> {
-    let used = runbook.used.iter().map(|(_, source)| source.text.to_string());
-    let kinds = runbook.plugins.iter().map(|plugin| plugin.kept());
-    std::iter::once(runbook.source.text.to_string()).chain(used).chain(kinds).collect()
+/// The texts a definition is made of, each with its digest.
+pub(super) fn texts(runbook: &Runbook) -> Vec<(String, Arc<str>)> {
+    let own = (runbook.digest().to_owned(), Arc::clone(&runbook.source.text));
+    let used = runbook.used.iter().map(|(_, source)| Arc::clone(&source.text));
+    let kinds = runbook.plugins.iter().map(|plugin| Arc::from(plugin.kept()));
+    let others = used.chain(kinds).map(|text: Arc<str>| (digest(&text), text));
+    std::iter::once(own).chain(others).collect()
+}
+
+/// This process, from now on.
+pub(super) fn holder(world: &World) -> Holder {
+    Holder::here(world.clock.now_ms())
 }
 
 /// Takes the one hand a run may be in.
-pub(super) fn lock(world: &World, run: &str) -> Result<store::RunLock, Exit> {
-    let holder = Holder::here(world.clock.now_ms());
-    store::lock(&world.state_dir(), run, &holder).map_err(|error| match &error {
+pub(super) fn lock(world: &World, run: &str, holder: &Holder) -> Result<store::RunLock, Exit> {
+    store::lock(&world.state_dir(), run, holder).map_err(|error| held(run, &error))
+}
+
+/// Says who holds a run.
+pub(super) fn held(run: &str, error: &LockError) -> Exit {
+    match error {
         LockError::Held { since_ms, .. } => {
             out::error(&format!("run `{run}`: {error}, since {}", since(*since_ms)));
             out::hint("wait until it ends; what it does is not done twice");
             Exit::Failed
         }
         LockError::Failed(error) => state::refused(error),
-    })
+    }
 }
 
 fn since(ms: i64) -> String {
@@ -260,7 +270,7 @@ fn since(ms: i64) -> String {
 /// The journal on disk; the definition's texts go with the first entries.
 pub(super) struct Kept {
     pub(super) store: Store,
-    pub(super) texts: Vec<String>,
+    pub(super) texts: Vec<(String, Arc<str>)>,
 }
 
 impl Journal for Kept {
@@ -271,9 +281,7 @@ impl Journal for Kept {
 
 impl Kept {
     fn write(&mut self, entries: &[Entry], sync: bool) -> Result<(), StoreError> {
-        let digests: Vec<String> = self.texts.iter().map(|text| digest(text)).collect();
-        let text =
-            digests.iter().zip(&self.texts).map(|(digest, text)| (digest.as_str(), text.as_str()));
+        let text = self.texts.iter().map(|(digest, text)| (digest.as_str(), &**text));
         if sync {
             self.store.append_with_text(entries, text)?;
         } else {

@@ -42,7 +42,7 @@ impl Session {
 
     /// The person, if there is one; the report keeps still while they are asked.
     pub(super) fn terminal(&self) -> Box<dyn Terminal> {
-        if self.world.stdin_tty && self.world.stderr_tty {
+        if self.world.person() {
             let (width, color) = (self.world.width(), self.world.color());
             Box::new(Quiet { report: self.report.clone(), width, color })
         } else {

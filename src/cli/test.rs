@@ -3,9 +3,8 @@
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
-use super::{load, out};
+use super::{fake, load, out};
 use crate::exit::Exit;
-use crate::fake::Fake;
 use crate::library::{self, Found};
 use crate::review;
 use crate::testing::{self, Bench, Case, Difference};
@@ -50,17 +49,14 @@ fn test(args: &Args, world: &World) -> Result<Exit, Exit> {
             Exit::Invalid
         })?;
         let (_, runbook) = load::load(&name, world)?;
-        let service = found.fake.as_ref().and_then(|fake| Fake::parse(fake).ok());
-        let wrong = review::names(source, &runbook, service.as_ref());
+        let fakes = library::fakes(&found, &runbook, world);
+        let service = fake::parsed(&fakes, &found, world)?;
+        let wrong = review::names(source, &runbook, Some(&service));
         if !wrong.is_empty() {
             load::show(source, &wrong, world);
             return Err(Exit::Invalid);
         }
-        let Some(fake) = &found.fake else {
-            out::error(&format!("there is no fake beside {}", found.source.path));
-            return Err(Exit::Usage);
-        };
-        let bench = Bench { runbook: &runbook, fake, world };
+        let bench = Bench { runbook: &runbook, fakes: &fakes, world };
         let wanted =
             |case: &&Case| args.filter.as_ref().is_none_or(|part| case.name.contains(part));
         for case in cases.iter().filter(wanted) {

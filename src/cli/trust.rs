@@ -96,7 +96,8 @@ pub(super) fn program(
 fn asked(terminal: &dyn Terminal) -> bool {
     let question = Question {
         ask: "Trust this file, as it is now?".to_owned(),
-        choices: vec!["no".to_owned(), "yes".to_owned()],
+        choices: vec!["yes".to_owned(), "no".to_owned()],
+        default: Some("no".to_owned()),
         ..Question::default()
     };
     terminal.ask(&question, std::rc::Rc::new(|_| Ok(()))).as_deref() == Ok("yes")

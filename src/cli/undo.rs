@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::resume::{Taken, take};
-use super::run::{Kept, done, lock};
+use super::run::{Kept, done, holder, lock};
 use super::session::{Direction, Session, broken_exit, walk};
 use super::{Global, out, state};
 use crate::engine::undo::{Back, Way};
@@ -45,7 +45,7 @@ fn undo(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
         return Err(Exit::Usage);
     };
     let run = state::find(&store, &args.run)?;
-    let _lock = lock(&world, &run)?;
+    let _lock = lock(&world, &run, &holder(&world))?;
     let Taken { store, entries, mut history, runbook, key } = take(store, &run, &world)?;
     let session = Session::new(global, world);
     let mut services = session.services();
@@ -175,6 +175,7 @@ fn confirm(args: &Args, run: &str, session: &Session) -> Result<(), Exit> {
     let question = Question {
         ask: "Take these back?".to_owned(),
         choices: vec!["yes".to_owned(), "no".to_owned()],
+        default: Some("no".to_owned()),
         ..Question::default()
     };
     if let Ok("yes") = terminal.ask(&question, std::rc::Rc::new(|_| Ok(()))).as_deref() {

@@ -36,13 +36,12 @@ impl Engine<'_> {
                 Asked::Stop(outcome) => Ok(Some(outcome)),
             },
             Ok(Some(Found::Same(object))) => {
-                if self.options.adopt
-                    || self.history.borrow().adopts(&unit.id)
-                    || self.use_it(unit)?
-                {
-                    self.adopt(unit, began, object, How::Unchanged).await
-                } else {
-                    self.fail(unit, began, there_already())
+                let decided = self.options.adopt || self.history.borrow().adopts(&unit.id);
+                match if decided { Asked::Go } else { self.use_it(unit, began)? } {
+                    Asked::Stop(outcome) => Ok(Some(outcome)),
+                    Asked::Go | Asked::Skip => {
+                        self.adopt(unit, began, object, How::Unchanged).await
+                    }
                 }
             }
             Ok(Some(Found::Different(differs))) => {
@@ -148,21 +147,29 @@ impl Engine<'_> {
     }
 
     /// In a terminal: whether to use what is there.
-    fn use_it(&self, unit: &Unit<'_>) -> Result<bool, super::Broken> {
-        if !self.services.terminal.present() || self.services.yes {
-            return Ok(false);
-        }
+    fn use_it(&self, unit: &Unit<'_>, began: u64) -> Result<Asked, super::Broken> {
         let question = Question {
-            ask: format!("What step `{}` makes is there already, exactly as wanted", unit.id),
+            ask: format!(
+                "What step `{}` makes is there already, exactly as wanted. What now?",
+                unit.id
+            ),
             choices: vec![USE.to_owned(), STOP.to_owned()],
+            default: Some(USE.to_owned()),
             ..Question::default()
         };
-        let taken = self.asked(&question) == Ok(USE.to_owned());
-        if taken {
-            let event = Event::Decided { step: unit.id.clone(), decision: Decision::Adopt };
-            self.tell(event);
+        let nobody = !self.services.terminal.present() || self.services.yes;
+        match if nobody { Err(NoAnswer::NoTerminal) } else { self.asked(&question) } {
+            Ok(answer) if answer == USE => {
+                let event = Event::Decided { step: unit.id.clone(), decision: Decision::Adopt };
+                self.tell(event);
+                Ok(Asked::Go)
+            }
+            Err(NoAnswer::Interrupted) => Ok(Asked::Stop(Outcome::Interrupted)),
+            _ => {
+                let outcome = self.fail(unit, began, there_already())?;
+                Ok(Asked::Stop(outcome.unwrap_or(Outcome::Failed)))
+            }
         }
-        Ok(taken)
     }
 
     fn asked(&self, question: &Question) -> Result<String, NoAnswer> {
@@ -182,6 +189,7 @@ impl Engine<'_> {
             let question = Question {
                 ask: format!("{}: {}", unit.id, self.what(unit)),
                 choices: choices.map(str::to_owned).to_vec(),
+                default: Some("do it".to_owned()),
                 ..Question::default()
             };
             match self.asked(&question).as_deref() {

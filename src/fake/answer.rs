@@ -3,6 +3,7 @@
 use serde_json::json;
 use url::form_urlencoded;
 
+use super::beside::inside;
 use super::{Fake, Route, Segment};
 use crate::jq::{self, RunError, Val};
 use crate::value::Json;
@@ -41,10 +42,23 @@ impl Fake {
             return self.command(&request.body, state);
         }
         let route = self.routes.iter().find_map(|route| Some((route, route.params(request)?)));
+        let fits = |fake: &Self| fake.routes.iter().any(|route| route.params(request).is_some());
+        if route.is_none()
+            && let Some((name, other)) = self.beside.iter().find(|(_, other)| fits(other))
+        {
+            return inside(state, name, |state| other.answer(request, state));
+        }
         let (name, program, params) = match (route, self.otherwise) {
             (Some((route, params)), _) => (route.on.as_str(), route.program, params),
             (None, Some(otherwise)) => ("otherwise", otherwise, Vec::new()),
-            (None, None) => return Answer::text(404, "the fake has no such route\n"),
+            (None, None) => {
+                return match self.beside.iter().find(|(_, other)| other.otherwise.is_some()) {
+                    Some((name, other)) => {
+                        inside(state, name, |state| other.answer(request, state))
+                    }
+                    None => Answer::text(404, "the fake has no such route\n"),
+                };
+            }
         };
         let input = [("request", jq::from_json(&request.json(params))), ("state", state.clone())];
         let input = input.map(|(key, value)| (Val::from(key.to_owned()), value));

@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::answer::{Answer, one_object};
+use super::beside::inside;
 use super::{Command, Fake, Word};
 use crate::jq::{self, Val};
 use crate::value::Json;
@@ -14,10 +15,22 @@ impl Fake {
             return Answer::text(400, "a command is told as JSON\n");
         };
         let argv = told["argv"].as_array().map_or(&[][..], Vec::as_slice);
-        let Some(found) = self.commands.iter().find(|command| command.fits(argv)) else {
-            return Answer::text(404, "the fake has no such command\n");
-        };
-        let input = [("command", jq::from_json(&told)), ("state", state.clone())];
+        let fitting = |fake: &'_ Self| fake.commands.iter().position(|one| one.fits(argv));
+        if let Some(place) = fitting(self) {
+            return self.say(&self.commands[place], &told, state);
+        }
+        let other = self.beside.iter().find_map(|(name, fake)| Some((name, fake, fitting(fake)?)));
+        match other {
+            Some((name, fake, place)) => {
+                inside(state, name, |state| fake.say(&fake.commands[place], &told, state))
+            }
+            None => Answer::text(404, "the fake has no such command\n"),
+        }
+    }
+
+    /// What one of its commands would have said.
+    fn say(&self, found: &Command, told: &Json, state: &mut Val) -> Answer {
+        let input = [("command", jq::from_json(told)), ("state", state.clone())];
         let input = input.map(|(key, value)| (Val::from(key.to_owned()), value));
         let input = Val::obj(input.into_iter().collect());
         let outputs = self.programs.run(found.program, &|_| None, input);

@@ -124,7 +124,19 @@ impl Reader<'_> {
         let inputs = self.entries(table.get("inputs"));
         let states = self.entries(table.get("states"));
         let rehearse = self.rehearse(table.get("rehearse"), &states);
-        Fake { about, inputs, state, states, rehearse, programs, routes, commands, otherwise }
+        let beside = Vec::new();
+        Fake {
+            about,
+            inputs,
+            state,
+            states,
+            rehearse,
+            programs,
+            routes,
+            commands,
+            otherwise,
+            beside,
+        }
     }
 
     /// For each runbook a list of states that there are.

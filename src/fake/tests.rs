@@ -143,8 +143,49 @@ fn inputs_are_filled_in_and_states_are_named() {
     let inputs = fake.inputs("http://h:1", "/tmp/d");
     assert_eq!(inputs[0], ("base".to_owned(), json!("http://h:1/x")));
     assert_eq!(inputs[1].1, json!("/tmp/d/f"));
-    assert_eq!(fake.states().collect::<Vec<_>>(), ["late"]);
+    assert_eq!(fake.states(), ["late"]);
     assert_eq!(fake.state(&["early".to_owned()]), Err("early".to_owned()));
+}
+
+#[test]
+fn fakes_beside_one_another_answer_at_one_address_each_with_its_own_state() {
+    let own = Source::new(
+        "bundled:shop/fake.toml",
+        r#"
+format = 1
+inputs = { base = "$URL/shop" }
+state  = { count = 7, counter = "taken by a service of that name" }
+[[routes]]
+on = "GET /shop"
+jq = '{body: {n: .state.count}}'
+[[commands]]
+on = "shop"
+jq = '{stdout: "shop"}'
+"#,
+    );
+    let sources = [own, Source::new("bundled:counter/fake.toml", COUNTER)];
+    let all = Fake::parse_all(&sources).unwrap().unwrap();
+    let inputs: Vec<_> = all.inputs("u", "d").into_iter().map(|(name, _)| name).collect();
+    assert_eq!(inputs, ["base", "file", "flag"]);
+    assert_eq!(all.inputs("u", "d")[0].1, json!("u/shop"));
+    assert_eq!(all.states(), ["counter.late"]);
+    assert_eq!(all.state(&["late".to_owned()]), Err("late".to_owned()));
+    assert_eq!(all.state(&["counter.x".to_owned()]), Err("counter.x".to_owned()));
+    let state = all.state(&["counter.late".to_owned()]).unwrap();
+    let served = serve(all, &state, 0).unwrap();
+    assert_eq!(body(&ask(&served, "GET /shop")), r#"{"n":7}"#);
+    assert_eq!(body(&ask(&served, "POST /count/2/")), r#"{"n":42,"q":{}}"#);
+    assert_eq!(body(&ask(&served, "GET /nothing")), "<p>no</p>", "the other's `otherwise`");
+    let said =
+        ask(&served, &format!("POST {COMMANDS}\n{}", json!({ "argv": ["box", "b", "run"] })));
+    assert!(body(&said).contains(r#""status":3"#), "{said}");
+    let said = ask(&served, &format!("POST {COMMANDS}\n{}", json!({ "argv": ["shop"] })));
+    assert!(body(&said).contains(r#""stdout":"shop""#), "{said}");
+    assert_eq!(served.state()["count"], json!(7));
+    assert_eq!(served.state()["counter"]["count"], json!(43));
+    assert!(Fake::parse_all(&[]).unwrap().is_none());
+    let broken = [sources[0].clone(), Source::new("b/fake.toml", "format = 2")];
+    assert_eq!(Fake::parse_all(&broken).unwrap_err().0, 1);
 }
 
 #[test]

@@ -1,12 +1,15 @@
 //! A journal that many runs of one process share: what they give meanwhile goes in one commit.
 //!
 //! One thread owns the store. While it waits for the disk the others' entries gather, and the
-//! next commit takes all of them: the more runs wait, the more share a sync. A run whose
+//! next commit takes all of them, and those of runs that are just about to give some: the more
+//! runs wait, the more share a sync. A run that is alone waits for nobody. A run whose
 //! entries do not fit its history (another process was at work on it) is refused by itself;
 //! all others of that commit are written.
 
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 
@@ -14,6 +17,9 @@ use super::event::Entry;
 use super::store::{Store, StoreError};
 use super::{Appended, Journal, JournalError};
 use crate::crash;
+
+/// How long a commit waits for one more run to join it, while there are some that may.
+const LULL: Duration = Duration::from_micros(300);
 
 /// What one run gave, and where it is told what became of it.
 struct Job {
@@ -25,7 +31,7 @@ struct Job {
 /// The thread that writes; it ends when no run can give it anything any more.
 #[derive(Debug)]
 pub struct Shared {
-    jobs: Sender<Job>,
+    hand: Hand,
     writer: JoinHandle<()>,
 }
 
@@ -36,19 +42,21 @@ impl Shared {
     /// If the system has no thread to give.
     pub fn new(store: Store) -> std::io::Result<Self> {
         let (jobs, taken) = channel();
+        let hand = Hand { jobs, hands: Arc::new(()) };
+        let hands = Arc::downgrade(&hand.hands);
         let named = std::thread::Builder::new().name("journal".to_owned());
-        let writer = named.spawn(move || serve(store, &taken))?;
-        Ok(Self { jobs, writer })
+        let writer = named.spawn(move || serve(store, &taken, &hands))?;
+        Ok(Self { hand, writer })
     }
 
     /// The journal as one run has it.
     pub fn hand(&self) -> Hand {
-        Hand { jobs: self.jobs.clone() }
+        self.hand.clone()
     }
 
     /// Waits until all that was given is written and the store is closed. Hands must be gone.
     pub fn close(self) {
-        drop(self.jobs);
+        drop(self.hand);
         // one that panicked has said so
         let _ = self.writer.join();
     }
@@ -58,6 +66,8 @@ impl Shared {
 #[derive(Debug, Clone)]
 pub struct Hand {
     jobs: Sender<Job>,
+    /// Counts the hands.
+    hands: Arc<()>,
 }
 
 impl Journal for Hand {
@@ -70,9 +80,16 @@ impl Journal for Hand {
     }
 }
 
-fn serve(mut store: Store, jobs: &Receiver<Job>) {
+fn serve(mut store: Store, jobs: &Receiver<Job>, hands: &Weak<()>) {
     while let Ok(first) = jobs.recv() {
-        let together: Vec<Job> = std::iter::once(first).chain(jobs.try_iter()).collect();
+        let mut together = vec![first];
+        // the one that is never used to write is no run's
+        while together.len() + 1 < hands.strong_count()
+            && let Ok(next) = jobs.recv_timeout(LULL)
+        {
+            together.push(next);
+        }
+        together.extend(jobs.try_iter());
         commit(&mut store, together);
     }
 }

@@ -19,7 +19,7 @@ mod wal;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs::DirBuilder;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -32,7 +32,7 @@ use sha2::{Digest, Sha256};
 use crate::journal::event::{Entry, Event};
 
 pub use error::StoreError;
-pub use lock::{Holder, LockError, RunLock, lock};
+pub use lock::{Holder, LockError, RunLock, lock, lock_new};
 pub use query::{RunFilter, RunState, RunSummary};
 
 use head::Head;
@@ -62,6 +62,7 @@ pub struct Store {
     dir: PathBuf,
     file: PathBuf,
     mark: Mark,
+    heads: HashMap<String, Head>,
 }
 
 impl Store {
@@ -88,7 +89,8 @@ impl Store {
         }
         wal::check(&file)?;
         let db = connect(&file).map_err(|error| error.at(&file))?;
-        let mut store = Self { db, dir: dir.to_owned(), mark: Mark::new(dir), file };
+        let mark = Mark::new(dir);
+        let mut store = Self { db, dir: dir.to_owned(), mark, file, heads: HashMap::new() };
         format.settle(&mut store.db, dir).map_err(|error| error.at(&store.file))?;
         store.check_mark().map_err(|error| error.at(&store.file))?;
         Ok(store)
@@ -145,7 +147,7 @@ impl Store {
 
     /// As [`Store::new_run_id`], so many at once, one after the other.
     pub fn new_run_ids(&mut self, count: usize) -> Result<Vec<String>, StoreError> {
-        self.unsynced(|store| store.write(|tx| (0..count).map(|_| next_name(tx)).collect()))
+        self.unsynced(|store| store.write(|tx| next_names(tx, count)))
     }
 
     /// As [`Store::append_with_text`], without the sync: a killed process loses nothing, a
@@ -176,12 +178,32 @@ impl Store {
         entries: &[Entry],
         texts: impl IntoIterator<Item = (&'t str, &'t str)>,
     ) -> Result<Option<Head>, StoreError> {
-        self.write(|tx| {
+        let texts: Vec<_> = texts.into_iter().collect();
+        let known = entries.iter().any(|entry| self.heads.contains_key(&entry.run));
+        match self.try_write(entries, &texts) {
+            // what was known may be old: another process may have been at work on a run
+            Err(_) if known => self.try_write(entries, &texts),
+            result => result,
+        }
+    }
+
+    /// One attempt. The heads it reached are kept for the next one, so that a run's row need not
+    /// be read each time; after an error nothing is known any more.
+    fn try_write(
+        &mut self,
+        entries: &[Entry],
+        texts: &[(&str, &str)],
+    ) -> Result<Option<Head>, StoreError> {
+        let mut heads = std::mem::take(&mut self.heads);
+        let reached = self.write(|tx| {
             for (digest, text) in texts {
                 put_text(tx, digest, text)?;
             }
-            append_all(tx, entries)
-        })
+            append_all(tx, &mut heads, entries)
+        })?;
+        heads.retain(|_, head| !head.is_over());
+        self.heads = heads;
+        Ok(reached)
     }
 
     /// What is too open about the folder and its files: one line each, with the command that
@@ -321,39 +343,48 @@ fn too_open(path: &Path, wanted: u32) -> Option<String> {
 }
 
 fn put_text(tx: &Transaction<'_>, digest: &str, text: &str) -> Result<(), StoreError> {
+    // usually it is there: then neither its bytes nor its digest are gone through again
+    if tx.prepare_cached("SELECT 1 FROM texts WHERE digest = ?1")?.exists([digest])? {
+        return Ok(());
+    }
     if digest_of(text) != digest {
         return Err(StoreError::misuse(format!("`{digest}` is not the digest of its text")));
     }
-    tx.prepare_cached("INSERT OR IGNORE INTO texts(digest, text) VALUES (?1, ?2)")?
+    tx.prepare_cached("INSERT INTO texts(digest, text) VALUES (?1, ?2)")?
         .execute([digest, text])?;
     Ok(())
 }
 
 /// The SHA-256 of a text in lower-case hexadecimal.
-fn digest_of(text: &str) -> String {
+pub fn digest_of(text: &str) -> String {
     hex(&Sha256::digest(text))
 }
 
 fn hex(bytes: &[u8]) -> String {
-    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
-    digits.filter_map(|digit| char::from_digit(digit.into(), 16)).collect()
+    let digit = |half: u8| char::from(b"0123456789abcdef"[usize::from(half & 15)]);
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(*byte)]).collect()
 }
 
 /// Appends to each run; the last run that grew.
-fn append_all(tx: &Transaction<'_>, entries: &[Entry]) -> Result<Option<Head>, StoreError> {
-    let mut heads: BTreeMap<&str, Head> = BTreeMap::new();
+fn append_all(
+    tx: &Transaction<'_>,
+    heads: &mut HashMap<String, Head>,
+    entries: &[Entry],
+) -> Result<Option<Head>, StoreError> {
+    let mut before: BTreeMap<&str, u64> = BTreeMap::new();
     for entry in entries {
-        if !heads.contains_key(entry.run.as_str()) {
-            heads.insert(&entry.run, Head::for_append(tx, entry)?);
+        if !heads.contains_key(&entry.run) {
+            heads.insert(entry.run.clone(), Head::for_append(tx, entry)?);
         }
-        if let Some(head) = heads.get_mut(entry.run.as_str()) {
+        if let Some(head) = heads.get_mut(&entry.run) {
+            before.entry(&entry.run).or_insert(head.seq);
             append_one(tx, head, entry)?;
         }
     }
-    for head in heads.values() {
-        head.save(tx)?;
+    for (run, before) in before {
+        heads.get(run).map_or(Ok(()), |head| head.save(tx, before))?;
     }
-    Ok(entries.last().and_then(|entry| heads.remove(entry.run.as_str())))
+    Ok(entries.last().and_then(|entry| heads.get(&entry.run)).cloned())
 }
 
 fn append_one(tx: &Transaction<'_>, head: &mut Head, entry: &Entry) -> Result<(), StoreError> {
@@ -399,16 +430,27 @@ fn text_of(event: &Event) -> Option<&str> {
 }
 
 fn next_name(tx: &Transaction<'_>) -> Result<String, StoreError> {
-    loop {
-        let number: i64 = tx
+    let names = next_names(tx, 1)?;
+    names.into_iter().next().ok_or_else(|| StoreError::misuse("no name was asked for"))
+}
+
+/// So many free names, without going through the counter for each.
+fn next_names(tx: &Transaction<'_>, count: usize) -> Result<Vec<String>, StoreError> {
+    let mut names = Vec::with_capacity(count);
+    while names.len() < count {
+        let more = i64::try_from(count - names.len()).unwrap_or(i64::MAX);
+        let last: i64 = tx
             .prepare_cached(
-                "INSERT INTO counters(name, value) VALUES ('run', 1)
-                 ON CONFLICT(name) DO UPDATE SET value = value + 1 RETURNING value",
+                "INSERT INTO counters(name, value) VALUES ('run', ?1)
+                 ON CONFLICT(name) DO UPDATE SET value = value + ?1 RETURNING value",
             )?
-            .query_row([], |row| row.get(0))?;
-        let name = format!("r{number}");
-        if Head::load(tx, &name)?.is_none() {
-            return Ok(name);
+            .query_row([more], |row| row.get(0))?;
+        for number in last - more + 1..=last {
+            let name = format!("r{number}");
+            if !tx.prepare_cached("SELECT 1 FROM runs WHERE run = ?1")?.exists([&name])? {
+                names.push(name);
+            }
         }
     }
+    Ok(names)
 }

@@ -2,10 +2,11 @@
 
 use crate::journal::event::{How, Outcome, PLAN};
 use crate::printable::argument;
+use crate::terminal::wrapped;
 
 use super::story::{Doubtful, Settled, Trouble};
 use super::teller::{MARGIN, Teller, View, status};
-use super::text::{Line, columns, lines, wrapped};
+use super::text::{Line, columns, lines};
 use super::words::{self, BAD, HINT, STRONG, Word, count};
 
 impl Teller {

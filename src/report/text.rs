@@ -118,21 +118,6 @@ pub(super) fn beside(cells: Vec<Line>, widths: &[usize]) -> Line {
     })
 }
 
-/// A text broken at its spaces to lines of at most so many columns.
-pub(super) fn wrapped(text: &str, width: usize) -> Vec<String> {
-    let mut told: Vec<String> = Vec::new();
-    for word in text.split_whitespace() {
-        match told.last_mut() {
-            Some(line) if line.width() + 1 + word.width() <= width => {
-                line.push(' ');
-                line.push_str(word);
-            }
-            _ => told.push(word.to_owned()),
-        }
-    }
-    told
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -16,8 +16,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// Keys that a step's programs look for and that are in none of the answers it gets, in a
 /// rehearsal as it begins and in any case.
 pub fn answers(pack: &Pack<'_>) -> Vec<Diag> {
-    let (source, _) = pack.fake;
-    let bench = Bench { runbook: pack.runbook, fake: source, world: pack.world };
+    let bench = Bench { runbook: pack.runbook, fakes: pack.fakes, world: pack.world };
     let clock = &pack.world.clock;
     let (began, plain) = (clock.monotonic(), Case::plain());
     let mut all = Answers(Vec::new());

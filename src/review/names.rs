@@ -32,11 +32,11 @@ struct Known<'a> {
     presets: Vec<&'a str>,
     steps: Vec<&'a str>,
     saves: Vec<&'a str>,
-    states: Option<Vec<&'a str>>,
+    states: Option<Vec<String>>,
 }
 
 impl<'a> Known<'a> {
-    fn of(runbook: &'a Runbook, fake: Option<&'a Fake>) -> Self {
+    fn of(runbook: &'a Runbook, fake: Option<&Fake>) -> Self {
         let mut saves = Vec::new();
         saved(runbook, &mut saves);
         Self {
@@ -45,7 +45,7 @@ impl<'a> Known<'a> {
             presets: runbook.presets.iter().map(|preset| preset.name.as_str()).collect(),
             steps: runbook.steps.iter().map(|step| step.id.as_str()).collect(),
             saves,
-            states: fake.map(|fake| fake.states().collect()),
+            states: fake.map(Fake::states),
         }
     }
 
@@ -60,8 +60,9 @@ impl<'a> Known<'a> {
             self.step(case, &step, &span);
         }
         if let Some(states) = &self.states {
+            let states: Vec<&str> = states.iter().map(String::as_str).collect();
             for Text { value, span } in case.texts("state") {
-                missing(case, "state of the fake", &value, &span, states);
+                missing(case, "state of the fake", &value, &span, &states);
             }
         }
         let Some(expect) = case.table("expect") else { return };

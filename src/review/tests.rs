@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::diag::{Diag, Severity};
+use crate::fake::Fake;
 use crate::runbook::lint::{PAGES, Page};
 use crate::testing;
 
@@ -16,7 +17,8 @@ fn codes(book: &str, fake: &str, tests: &str) -> Vec<String> {
     let tests = Source::new("x.test.toml", tests);
     let cases = testing::parse(&tests).map_err(|diags| diags[0].title.clone()).unwrap();
     let world = World::real();
-    let pack = Pack { runbook: &book, fake: (&fake, &service), cases: &cases, world: &world };
+    let fakes = [fake];
+    let pack = Pack { runbook: &book, fakes: &fakes, cases: &cases, world: &world };
     let told = |diag: &Diag| match diag.severity {
         Severity::Warning => diag.code.unwrap().to_owned(),
         Severity::Error => diag.title.clone(),

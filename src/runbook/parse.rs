@@ -63,6 +63,7 @@ impl Draft {
             programs: Rc::new(programs),
             used: used.runbooks.into_inner(),
             plugins: used.plugins.into_inner(),
+            digest: std::cell::OnceCell::new(),
         })
     }
 }

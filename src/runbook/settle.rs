@@ -1,7 +1,7 @@
 //! Settling the inputs: all of them, validated, before any step runs.
 //!
 //! Precedence: `--input`, `--inputs FILE`, `--preset`, the input's own sources, the site
-//! file, the default, a prompt.
+//! file; then a person, who is offered the default, or else the default.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -74,6 +74,17 @@ pub fn settle(
     world: &World,
     terminal: &dyn Terminal,
 ) -> Result<Vec<Settled>, Refused> {
+    let (settled, missing) = found(runbook, given, world, terminal)?;
+    if missing.is_empty() { Ok(settled) } else { Err(Refused::Missing(missing)) }
+}
+
+/// What has a value, and what has none.
+pub fn found(
+    runbook: &Runbook,
+    given: &Given,
+    world: &World,
+    terminal: &dyn Terminal,
+) -> Result<(Vec<Settled>, Vec<Missing>), Refused> {
     let mut wrong = unknown(runbook, given);
     let (mut settled, mut missing) = (Vec::new(), Vec::new());
     let scope = Scope::default();
@@ -93,11 +104,7 @@ pub fn settle(
             Err(Problem::Interrupted) => return Err(Refused::Interrupted),
         }
     }
-    match (wrong.is_empty(), missing.is_empty()) {
-        (false, _) => Err(Refused::Wrong(wrong)),
-        (true, false) => Err(Refused::Missing(missing)),
-        (true, true) => Ok(settled),
-    }
+    if wrong.is_empty() { Ok((settled, missing)) } else { Err(Refused::Wrong(wrong)) }
 }
 
 /// What the sources of the secret inputs say now: a token may have been renewed since.
@@ -222,6 +229,16 @@ enum Problem {
     Interrupted,
 }
 
+/// Says that a runbook has no input of a name that stands there, and which was meant.
+pub fn no_input(runbook: &Runbook, name: &str, origin: &str) -> String {
+    let names: Vec<&str> = runbook.inputs.iter().map(|input| input.name.as_str()).collect();
+    let near = crate::diag::closest(name, names.iter().copied()).map_or_else(
+        || format!("; its inputs: {}", crate::reader::list(&names)),
+        |near| format!("; did you mean `{near}`?"),
+    );
+    format!("`{}` has no input `{name}` ({origin}){near}", runbook.name)
+}
+
 fn unknown(runbook: &Runbook, given: &Given) -> Vec<String> {
     let names: Vec<&str> = runbook.inputs.iter().map(|input| input.name.as_str()).collect();
     let flags = given.flags.iter().map(|(name, _)| (name.as_str(), "--input".to_owned()));
@@ -232,14 +249,7 @@ fn unknown(runbook: &Runbook, given: &Given) -> Vec<String> {
     let mut wrong: Vec<String> = flags
         .chain(files)
         .filter(|(name, _)| !names.contains(name))
-        .map(|(name, origin)| {
-            let near = crate::diag::closest(name, names.iter().copied());
-            let near = near.map_or_else(
-                || format!("; its inputs: {}", crate::reader::list(&names)),
-                |near| format!("; did you mean `{near}`?"),
-            );
-            format!("`{}` has no input `{name}` ({origin}){near}", runbook.name)
-        })
+        .map(|(name, origin)| no_input(runbook, name, &origin))
         .collect();
     let presets: Vec<&str> = runbook.presets.iter().map(|preset| preset.name.as_str()).collect();
     if let Some(preset) = given.preset.as_deref().filter(|preset| !presets.contains(preset)) {
@@ -421,16 +431,21 @@ fn ask(
     secret: bool,
     terminal: &dyn Terminal,
 ) -> Result<Json, Problem> {
-    let example =
-        input.example.as_ref().map(|example| format!(" (e.g. {example})")).unwrap_or_default();
+    let written = input.typed.written().map(str::to_owned);
+    let example = input.example.as_ref().filter(|_| input.typed.name != "boolean");
+    let example = example.map(|example| format!("e.g. {example}"));
+    let how: Vec<String> = written.into_iter().chain(example).collect();
     let question = Question {
-        ask: format!(
-            "{}{}",
-            input.name,
-            if input.typed.name == "boolean" { " (yes/no)" } else { example.as_str() }
-        ),
+        ask: if how.is_empty() {
+            input.name.clone()
+        } else {
+            format!("{} ({})", input.name, how.join("; "))
+        },
         help: input.about.clone(),
-        default: default.map(|json| input.typed.typed(&json)),
+        default: default.map(|json| match json {
+            Json::Array(items) if items.is_empty() => String::new(),
+            json => input.typed.typed(&json),
+        }),
         secret,
         choices: input.typed.one_of.clone(),
     };
@@ -455,10 +470,9 @@ fn asked(
     terminal: &dyn Terminal,
 ) -> Result<Json, Problem> {
     let (typed, refused) = (input.typed.clone(), refused.to_vec());
-    let optional = question.secret && question.default.as_deref() == Some("");
+    let optional = question.default.as_deref() == Some("");
     let valid = Rc::new(move |answer: &str| match answer {
-        "" if optional => Ok(()),
-        "" => Err("a value is needed".to_owned()),
+        "" if !optional => Err("a value is needed".to_owned()),
         answer => match typed.accept(&Json::from(answer))? {
             json if refused.contains(&json) => Err("that one was refused".to_owned()),
             _ => Ok(()),

@@ -141,10 +141,10 @@ impl Prompt {
     }
 
     fn ask_person(&self, cx: &Cx<'_>, ask: &str, default: Option<String>) -> Result<Json, Trouble> {
-        let boolean = self.typed.name == "boolean";
-        let yes_or_no = format!("{ask} (yes/no)");
+        let written = self.typed.written();
+        let ask = written.map_or_else(|| ask.to_owned(), |how| format!("{ask} ({how})"));
         let question = Question {
-            ask: if boolean { yes_or_no.clone() } else { ask.to_owned() },
+            ask: ask.clone(),
             default,
             secret: self.secret,
             choices: self.typed.one_of.clone(),
@@ -154,8 +154,7 @@ impl Prompt {
         let valid =
             std::rc::Rc::new(move |answer: &str| typed.accept(&Json::from(answer)).map(drop));
         let answer = cx.services.terminal.ask(&question, valid).map_err(|none| match none {
-            NoAnswer::NoTerminal if boolean => Trouble::Waiting(yes_or_no.clone()),
-            NoAnswer::NoTerminal if question.choices.is_empty() => Trouble::Waiting(ask.to_owned()),
+            NoAnswer::NoTerminal if question.choices.is_empty() => Trouble::Waiting(ask.clone()),
             NoAnswer::NoTerminal => {
                 Trouble::Waiting(format!("{ask} ({})", question.choices.join(", ")))
             }

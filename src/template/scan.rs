@@ -1,5 +1,6 @@
 //! Finds places inside a template's text: minijinja tells which names are read, not where.
 
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
 /// What is called by name.
@@ -49,7 +50,9 @@ pub(super) fn code_areas(source: &str) -> Vec<Range<usize>> {
 }
 
 fn next_open(source: &str, from: usize) -> Option<usize> {
-    ["{{", "{%", "{#"].iter().filter_map(|open| source[from..].find(open)).min().map(|at| at + from)
+    let bytes = source.as_bytes();
+    let opens = |at: &usize| matches!(bytes.get(at + 1), Some(b'{' | b'%' | b'#'));
+    (from..bytes.len()).filter(|at| bytes[*at] == b'{').find(opens)
 }
 
 fn find_close(source: &str, from: usize, close: &str) -> usize {
@@ -107,18 +110,24 @@ fn is_word(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'_' || byte >= 0x80
 }
 
-/// Where a variable of this name is read first.
-pub(super) fn find_name(source: &str, areas: &[Range<usize>], name: &str) -> Option<Range<usize>> {
+/// Where each of these variables is read first.
+pub(super) fn find_names(
+    source: &str,
+    areas: &[Range<usize>],
+    names: &HashSet<String>,
+) -> HashMap<String, Range<usize>> {
     let bytes = source.as_bytes();
-    let words = words(source, areas);
+    let mut found = HashMap::with_capacity(names.len());
     let mut before: u8 = b' ';
-    for word in words {
-        if &source.as_bytes()[word.clone()] == name.as_bytes() && !matches!(before, b'.' | b'|') {
-            return Some(word);
+    for word in words(source, areas) {
+        let first = bytes[word.start];
+        let name = source.get(word.clone()).unwrap_or("");
+        if !matches!(before, b'.' | b'|') && names.contains(name) && !found.contains_key(name) {
+            found.insert(name.to_owned(), word);
         }
-        before = bytes[word.start];
+        before = first;
     }
-    None
+    found
 }
 
 /// The filters and tests named, with their places.

@@ -15,8 +15,8 @@ use crate::jq::Val;
 use crate::plan::History;
 use crate::redact;
 use crate::report::Report;
+use crate::runbook::Runbook;
 use crate::runbook::settle::{Given, Refused, Settled, settle};
-use crate::runbook::{Runbook, digest};
 use crate::source::Source;
 use crate::step::{Services, Sight, rehearsed};
 use crate::terminal::Nobody;
@@ -27,8 +27,8 @@ use crate::world::World;
 pub struct Bench<'a> {
     /// The runbook.
     pub runbook: &'a Runbook,
-    /// The fake beside it.
-    pub fake: &'a Source,
+    /// The fakes of its service and of those it uses, its own first.
+    pub fakes: &'a [Source],
     /// Clock and environment.
     pub world: &'a World,
 }
@@ -60,7 +60,8 @@ pub fn run(bench: &Bench<'_>, case: &Case) -> Result<Vec<Difference>, String> {
 pub(super) fn stage(bench: &Bench<'_>, case: &Case) -> Result<Stage, String> {
     let folder = tempfile::Builder::new().prefix("runbook-test-").tempdir();
     let folder = folder.map_err(|error| format!("cannot make a temporary folder: {error}"))?;
-    let fake = Fake::parse(bench.fake).map_err(|_| "the fake has mistakes".to_owned())?;
+    let fake = Fake::parse_all(bench.fakes).map_err(|_| "the fake has mistakes".to_owned())?;
+    let fake = fake.ok_or("there is no fake")?;
     let state =
         fake.state(&case.state).map_err(|name| format!("the fake has no state `{name}`"))?;
     let path = folder.path().display().to_string();
@@ -227,7 +228,7 @@ fn begin(
         runbook: runbook.name.clone(),
         title: runbook.title.clone(),
         path: runbook.source.path.to_string(),
-        text: digest(&runbook.source.text),
+        text: runbook.digest().to_owned(),
         uses: std::collections::BTreeMap::new(),
         steps: runbook.step_refs(),
         inputs: settled.iter().map(stored).collect::<Result<_, String>>()?,

@@ -1,7 +1,7 @@
-//! The program in a real pseudo-terminal of 100 by 40, as a person sits before it.
+//! The program in a real pseudo-terminal, as a person sits before it, and what they see of it.
 //!
-//! Escape codes are stripped from what is read, and bytes are read one by one: expect ASCII text.
-//! The terminal does not echo; what a prompt shows, the program drew.
+//! Bytes are read one by one: expect ASCII text. The terminal does not echo; what a prompt
+//! shows, the program drew.
 
 use std::process::Command;
 
@@ -14,35 +14,73 @@ use super::env::{Env, PATIENCE};
 /// Arrow down, as a terminal sends it.
 pub(crate) const DOWN: &str = "\x1b[B";
 
+/// Columns of an ordinary screen.
+const COLUMNS: u16 = 100;
+
+/// Its lines.
+const ROWS: u16 = 40;
+
 /// One program in its terminal. Dropping it ends the program. The [`Env`] must outlive it: the
 /// program starts in the folder that vanishes with that.
-pub(crate) struct Terminal(PtySession);
+pub(crate) struct Terminal {
+    session: PtySession,
+    written: String,
+    screen: vt100::Parser,
+}
 
 impl Terminal {
     /// Starts the program with arguments in that environment.
     pub(crate) fn start(env: &Env, args: &[&str]) -> Self {
-        Self::spawn(env, env!("CARGO_BIN_EXE_runbook"), args)
+        Self::narrow(env, COLUMNS, args)
+    }
+
+    /// The same on a screen of so many columns.
+    pub(crate) fn narrow(env: &Env, columns: u16, args: &[&str]) -> Self {
+        Self::sized(env, columns, env!("CARGO_BIN_EXE_runbook"), args)
     }
 
     /// Starts any program in that environment.
     pub(crate) fn spawn(env: &Env, program: &str, args: &[&str]) -> Self {
-        // A new pseudo-terminal has no size, and only a program inside can say it safely.
-        let mut command: Command = env.any("sh");
-        command
-            .env("TERM", "xterm-256color")
-            .args(["-c", r#"stty rows 40 cols 100 && exec "$0" "$@""#, program])
-            .args(args);
-        let timeout = u64::try_from(PATIENCE.as_millis()).ok();
-        let options = Options::new().timeout_ms(timeout).strip_ansi_escape_codes(true);
-        Self(rexpect::spawn_with_options(command, options).expect("terminal starts"))
+        Self::sized(env, COLUMNS, program, args)
     }
 
-    /// Waits for a text and gives what came before it.
-    pub(crate) fn expect(&mut self, text: &str) -> String {
-        match self.0.exp_string(text) {
-            Ok(before) => before,
+    fn sized(env: &Env, columns: u16, program: &str, args: &[&str]) -> Self {
+        // A new pseudo-terminal has no size, and only a program inside can say it safely.
+        let mut command: Command = env.any("sh");
+        let size = format!(r#"stty rows {ROWS} cols {columns} && exec "$0" "$@""#);
+        command.env("TERM", "xterm-256color").args(["-c", &size, program]).args(args);
+        let timeout = u64::try_from(PATIENCE.as_millis()).ok();
+        let options = Options::new().timeout_ms(timeout);
+        let session = rexpect::spawn_with_options(command, options).expect("terminal starts");
+        let [rows, columns] = [ROWS, columns].map(|n| n.try_into().expect("a screen has a size"));
+        Self { session, written: String::new(), screen: vt100::Parser::new(rows, columns, 0) }
+    }
+
+    /// Waits for a text that is written in one go.
+    pub(crate) fn expect(&mut self, text: &str) {
+        match self.session.exp_string(text) {
+            Ok(before) => self.draw(&(before + text)),
             Err(error) => panic!("`{text}` never came: {error}"),
         }
+    }
+
+    fn draw(&mut self, text: &str) {
+        // the session takes each byte for a character
+        let bytes: Vec<u8> = text.chars().filter_map(|c| u8::try_from(c).ok()).collect();
+        self.screen.process(&bytes);
+        self.written.push_str(text);
+    }
+
+    /// All that was ever written, with what moves the cursor, as far as it was waited for.
+    pub(crate) fn written(&self) -> &str {
+        &self.written
+    }
+
+    /// What stands on the screen, as far as it was waited for.
+    pub(crate) fn screen(&self) -> String {
+        let screen = self.screen.screen();
+        let lines = screen.rows(0, screen.size().1.get()).map(|line| line.trim_end().to_owned());
+        lines.collect::<Vec<_>>().join("\n").trim_end().to_owned()
     }
 
     /// Types a line and Enter.
@@ -52,27 +90,28 @@ impl Terminal {
 
     /// Types exactly these bytes.
     pub(crate) fn keys(&mut self, keys: &str) {
-        self.0.send(keys).expect("terminal takes keys");
-        self.0.flush().expect("terminal takes keys");
+        self.session.send(keys).expect("terminal takes keys");
+        self.session.flush().expect("terminal takes keys");
     }
 
     /// Types a letter with Ctrl held.
     pub(crate) fn control(&mut self, letter: char) {
-        self.0.send_control(letter).expect("terminal takes keys");
+        self.session.send_control(letter).expect("terminal takes keys");
     }
 
     /// Ends the program as `kill -9` does.
     pub(crate) fn kill(mut self) {
-        let ended = self.0.process_mut().kill(rexpect::process::Signal::SIGKILL);
+        let ended = self.session.process_mut().kill(rexpect::process::Signal::SIGKILL);
         assert!(matches!(ended, Ok(WaitStatus::Signaled(..))), "{ended:?}");
     }
 
-    /// Waits for the end: the rest of the output and the exit code; `None` after a signal.
+    /// Waits for the end: what stands on the screen then and the exit code; `None` after a signal.
     pub(crate) fn finish(mut self) -> (String, Option<i32>) {
-        let rest = self.0.exp_eof().expect("program ends");
-        match self.0.process().wait().expect("program ends") {
-            WaitStatus::Exited(_, code) => (rest, Some(code)),
-            _ => (rest, None),
+        let rest = self.session.exp_eof().expect("program ends");
+        self.draw(&rest);
+        match self.session.process().wait().expect("program ends") {
+            WaitStatus::Exited(_, code) => (self.screen(), Some(code)),
+            _ => (self.screen(), None),
         }
     }
 }

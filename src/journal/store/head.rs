@@ -67,7 +67,8 @@ impl Head {
         if !lock::is_name(&entry.run) {
             return Err(StoreError::misuse(format!("`{}` is no name for a run", entry.run)));
         }
-        let no = tx.query_row("SELECT coalesce(max(no), 0) + 1 FROM runs", [], |row| row.get(0))?;
+        let next = "SELECT coalesce(max(no), 0) + 1 FROM runs";
+        let no = tx.prepare_cached(next)?.query_row([], |row| row.get(0))?;
         let summary = RunSummary {
             run: entry.run.clone(),
             runbook: runbook.clone(),
@@ -118,12 +119,18 @@ impl Head {
         Ok(())
     }
 
-    /// Writes what may have changed.
-    pub(super) fn save(&self, tx: &Transaction<'_>) -> Result<(), StoreError> {
+    /// Whether its last walk has ended: usually nothing more comes.
+    pub(super) fn is_over(&self) -> bool {
+        self.summary.ended_ms.is_some()
+    }
+
+    /// Writes what may have changed, over the row that stood at this number: another one is not
+    /// what this head was made from.
+    pub(super) fn save(&self, tx: &Transaction<'_>, before: u64) -> Result<(), StoreError> {
         let row = &self.summary;
-        tx.prepare_cached(
+        let changed = tx.prepare_cached(
             "UPDATE runs SET ended_ms = ?2, outcome = ?3, last_step = ?4, last_ms = ?5, seq = ?6,
-             chain = ?7, guard = ?8 WHERE no = ?1",
+             chain = ?7, guard = ?8 WHERE no = ?1 AND run = ?9 AND seq = ?10",
         )?
         .execute((
             self.no,
@@ -134,8 +141,14 @@ impl Head {
             self.seq.cast_signed(),
             self.chain,
             self.guard(),
+            &row.run,
+            before.cast_signed(),
         ))?;
-        Ok(())
+        if changed == 1 {
+            return Ok(());
+        }
+        let (run, expected, given) = (row.run.clone(), before, self.seq);
+        Err(StoreError::Conflict { run, expected, given })
     }
 
     /// The outer error is `SQLite`'s, the inner one ours.

@@ -73,12 +73,12 @@ impl fmt::Display for LockError {
     }
 }
 
-/// A run in this process's hand, until it is dropped.
+/// A run in this process's hand, or many, until it is dropped.
 #[derive(Debug)]
 pub struct RunLock {
     path: PathBuf,
     /// Open as long as the lock is held.
-    _file: File,
+    file: File,
 }
 
 impl Drop for RunLock {
@@ -91,6 +91,9 @@ impl Drop for RunLock {
 /// How often a file is looked at that another process is just making or removing.
 const LOOKS: usize = 1000;
 
+/// What the name of a file begins with that locks many runs: no run's name does.
+const MANY: &str = ".from-";
+
 /// Takes a run: locks `DIR/locks/RUN` and writes the holder into it.
 pub fn lock(dir: &Path, run: &str, holder: &Holder) -> Result<RunLock, LockError> {
     if !is_name(run) {
@@ -100,14 +103,35 @@ pub fn lock(dir: &Path, run: &str, holder: &Holder) -> Result<RunLock, LockError
     let folder = dir.join("locks");
     let path = folder.join(run);
     let failed = |error| LockError::Failed(StoreError::io("lock", &path, &error));
-    DirBuilder::new().recursive(true).mode(0o700).create(&folder).map_err(failed)?;
+    let lock = take(&folder, &path, holder)?;
+    match among_many(&folder, run).map_err(failed)? {
+        Some(Holder { pid, host, since_ms }) => Err(LockError::Held { pid, host, since_ms }),
+        None => Ok(lock),
+    }
+}
+
+/// Takes runs that no other process knows of yet, with one file for all of them: a file for each
+/// costs more than the run. They are held until all of them are let go.
+pub fn lock_new(dir: &Path, runs: &[String], holder: &Holder) -> Result<RunLock, LockError> {
+    let folder = dir.join("locks");
+    let path = folder.join(format!("{MANY}{}", runs.first().map_or("none", String::as_str)));
+    let lock = take(&folder, &path, holder)?;
+    let text = runs.iter().fold(String::new(), |text, run| text + "\n" + run);
+    let written = (&lock.file).write_all(text.as_bytes());
+    written.map_err(|error| LockError::Failed(StoreError::io("lock", &path, &error)))?;
+    Ok(lock)
+}
+
+/// Locks a file, whatever it stands for, and writes the holder into it.
+fn take(folder: &Path, path: &Path, holder: &Holder) -> Result<RunLock, LockError> {
+    let failed = |error| LockError::Failed(StoreError::io("lock", path, &error));
     let mut seen = None;
     for _ in 0..LOOKS {
-        let mut file = open(&path).map_err(failed)?;
+        let mut file = open_in(folder, path).map_err(failed)?;
         match file.try_lock() {
-            Ok(()) if is_at(&file, &path).map_err(failed)? => {
+            Ok(()) if is_at(&file, path).map_err(failed)? => {
                 write_holder(&mut file, holder).map_err(failed)?;
-                return Ok(RunLock { path, _file: file });
+                return Ok(RunLock { path: path.to_owned(), file });
             }
             // its holder removed it just now: what was locked is a file nobody finds
             Ok(()) => {}
@@ -126,10 +150,50 @@ pub fn lock(dir: &Path, run: &str, holder: &Holder) -> Result<RunLock, LockError
     Err(LockError::Held { pid, host, since_ms })
 }
 
+/// Who holds this run among many. Files whose holder has died are taken away.
+fn among_many(folder: &Path, run: &str) -> io::Result<Option<Holder>> {
+    for file in fs::read_dir(folder)? {
+        let path = file?.path();
+        let many = path
+            .file_name()
+            .is_some_and(|name| name.as_encoded_bytes().starts_with(MANY.as_bytes()));
+        if !many {
+            continue;
+        }
+        let Ok(mut file) = File::open(&path) else { continue };
+        match file.try_lock() {
+            Ok(()) if is_at(&file, &path)? => fs::remove_file(&path)?,
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let mut text = String::new();
+                file.read_to_string(&mut text)?;
+                let mut lines = text.lines();
+                let holder = lines.next().and_then(|line| serde_json::from_str(line).ok());
+                if lines.any(|held| held == run) {
+                    return Ok(holder);
+                }
+            }
+            Err(TryLockError::Error(error)) => return Err(error),
+        }
+    }
+    Ok(None)
+}
+
 /// Whether this can be a run's name, and so a file's: `r7`.
 pub(super) fn is_name(run: &str) -> bool {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     (1..=100).contains(&run.len()) && !run.starts_with('.') && run.chars().all(plain)
+}
+
+/// Opens a file in a folder that is there after the first time.
+fn open_in(folder: &Path, path: &Path) -> io::Result<File> {
+    match open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+            open(path)
+        }
+        opened => opened,
+    }
 }
 
 fn open(path: &Path) -> io::Result<File> {
@@ -146,12 +210,14 @@ fn is_at(file: &File, path: &Path) -> io::Result<bool> {
 }
 
 fn write_holder(file: &mut File, holder: &Holder) -> io::Result<()> {
-    file.set_len(0)?;
+    if file.metadata()?.len() > 0 {
+        file.set_len(0)?;
+    }
     file.write_all(serde_json::to_string(holder)?.as_bytes())
 }
 
 fn read_holder(file: &mut File) -> Option<Holder> {
     let mut text = String::new();
     file.read_to_string(&mut text).ok()?;
-    serde_json::from_str(&text).ok()
+    serde_json::from_str(text.lines().next()?).ok()
 }

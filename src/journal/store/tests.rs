@@ -207,6 +207,24 @@ fn events_that_do_not_continue_a_run_are_refused_whole() {
 }
 
 #[test]
+fn what_another_process_appended_meanwhile_is_never_overlooked() {
+    let folder = TempDir::new().unwrap();
+    let mut one = Store::open(folder.path()).unwrap();
+    let mut two = Store::open(folder.path()).unwrap();
+    let run = whole("r1", 6);
+    append_each(&mut one, &run[..2]);
+    append_each(&mut two, &run[2..4]);
+    // what the first one knows of the run is old: nothing may be written over the others'
+    let refused = one.append(&run[2..3]).unwrap_err();
+    assert!(matches!(refused, StoreError::Conflict { expected: 5, given: 3, .. }), "{refused}");
+    append_each(&mut one, &run[4..5]);
+    append_each(&mut two, &run[5..]);
+    assert_eq!(one.entries("r1").unwrap(), run);
+    two.forget(&["r1".to_owned()]).unwrap();
+    assert!(matches!(one.append(&[intent("r1", 7)]), Err(StoreError::Conflict { .. })));
+}
+
+#[test]
 fn many_runs_share_one_append() {
     let dir = TempDir::new().unwrap();
     let mut store = Store::open(dir.path()).unwrap();

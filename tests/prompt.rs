@@ -1,0 +1,246 @@
+//! Questions in a real terminal: what is seen, what the keys do, what Enter takes.
+
+use crate::support::env::Env;
+use crate::support::server::Server;
+use crate::support::terminal::Terminal;
+
+fn write(env: &Env, book: &str) {
+    let book = format!("format = 1\nname = \"book\"\ntitle = \"A book\"\n{book}");
+    std::fs::write(env.path("book.toml"), book).unwrap();
+}
+
+/// The program in an ordinary terminal, about to run that book.
+fn asked(env: &Env, book: &str) -> Terminal {
+    write(env, book);
+    Terminal::start(env, &["run", "./book.toml"])
+}
+
+/// A step that notes values as JSON.
+fn told(names: &[&str]) -> String {
+    let shown: Vec<_> = names.iter().map(|name| format!("{{{{ {name} | tojson }}}}")).collect();
+    format!("[[steps]]\nid = \"told\"\nnote = '''`{}`'''\n", shown.join(" then "))
+}
+
+#[track_caller]
+fn ends(terminal: Terminal, code: i32, last: &str) {
+    let (screen, ended) = terminal.finish();
+    assert!(screen.contains(last), "{screen}");
+    assert_eq!(ended, Some(code), "{screen}");
+}
+
+#[test]
+fn enter_takes_the_default_even_an_empty_one() {
+    let env = Env::new();
+    let book = "[inputs.host]\ndefault = \"\"\n[inputs.urls]\ntype = \"list\"\ndefault = []\n\
+                [inputs.slug]\ndefault = \"wiki\"\n[inputs.last]\n";
+    let mut terminal = asked(&env, &(book.to_owned() + &told(&["host", "urls", "slug", "last"])));
+    terminal.expect("? host [none]: ");
+    terminal.line("");
+    terminal.expect("? urls (as a, b or as JSON) [none]: ");
+    terminal.line("");
+    terminal.expect("? slug [wiki]: ");
+    terminal.line("");
+    terminal.expect("? last: ");
+    terminal.line("");
+    terminal.expect("error: a value is needed");
+    terminal.expect("? last: ");
+    terminal.line("x");
+    ends(terminal, 0, r#""" then [] then "wiki" then "x""#);
+}
+
+#[test]
+fn the_keys_of_a_shell_edit_an_answer() {
+    let env = Env::new();
+    let book = "[inputs.a]\n[inputs.b]\n[inputs.c]\n";
+    let mut terminal = asked(&env, &(book.to_owned() + &told(&["a", "b", "c"])));
+    terminal.expect("? a: ");
+    terminal.line("abc\x15x"); // Ctrl-U
+    terminal.expect("? b: ");
+    terminal.line("one two\x17three"); // Ctrl-W
+    terminal.expect("? c: ");
+    terminal.line("mid end\x01a\x05b\x02\x0b\x1b[Dq"); // Ctrl-A, E, B, K, arrow left
+    ends(terminal, 0, r#""x" then "one three" then "amid enqd""#);
+}
+
+#[test]
+fn a_hidden_answer_is_edited_unseen() {
+    let env = Env::new();
+    let book = "[inputs.token]\nsecret = true\npattern = \"sesame\"\n\
+                [[steps]]\nid = \"right\"\ngate = \"token == 'sesame'\"\n";
+    let mut terminal = asked(&env, book);
+    terminal.expect("? token: ");
+    terminal.line("abracadabra");
+    terminal.expect("error: must match sesame");
+    terminal.expect("? token: ");
+    // typed and wiped, then pasted with the line's end
+    terminal.keys("hocus\x15\x1b[200~sesame\n\x1b[201~\r");
+    terminal.expect("right");
+    let written = terminal.written().replace("must match sesame", "");
+    for word in ["ab", "hoc", "us\x1b", "sesame"] {
+        assert!(!written.contains(word), "{written:?}");
+    }
+    ends(terminal, 0, "done");
+}
+
+#[test]
+fn a_wrong_answer_is_told_and_stands_there_to_be_mended() {
+    let env = Env::new();
+    let book = "[inputs.port]\ntype = \"integer\"\n[inputs.names]\ntype = \"list\"\n\
+                [inputs.sure]\ntype = \"boolean\"\n";
+    let mut terminal = asked(&env, &(book.to_owned() + &told(&["port", "names", "sure"])));
+    terminal.expect("? port: ");
+    terminal.line("8x");
+    terminal.expect("error: must be a whole number");
+    terminal.expect("? port: 8x");
+    terminal.line("\x7f0");
+    terminal.expect("? names (as a, b or as JSON): ");
+    terminal.line("[\"a\"");
+    terminal.expect("error: must be a list: write `a, b`, or as JSON `[\"a\", \"b\"]`");
+    terminal.expect("? names (as a, b or as JSON): ");
+    terminal.line("]");
+    terminal.expect("? sure (yes/no): ");
+    terminal.line("y");
+    ends(terminal, 0, r#"80 then ["a"] then true"#);
+}
+
+#[test]
+fn a_choice_is_completed_begun_or_taken_by_enter() {
+    let env = Env::new();
+    let all = "one_of = [\"confidential\", \"public\", \"pure\"]\n";
+    let book = format!("[inputs.a]\n{all}[inputs.b]\n{all}[inputs.c]\n{all}default = \"public\"\n");
+    let mut terminal = asked(&env, &(book + &told(&["a", "b", "c"])));
+    terminal.expect("? a (confidential/public/pure): ");
+    terminal.line("");
+    terminal.expect("error: choose one");
+    terminal.expect("? a (confidential/public/pure): ");
+    terminal.line("pu");
+    terminal.expect("error: `pu` is the beginning of 2 of them");
+    terminal.expect("? a (confidential/public/pure): ");
+    terminal.line("\x15con\t"); // Ctrl-U, Tab
+    terminal.expect("? b (confidential/public/pure): ");
+    terminal.keys("p\t");
+    terminal.expect("public  pure");
+    terminal.line("b");
+    terminal.expect("? c (confidential/public/pure) [public]: ");
+    terminal.line("");
+    ends(terminal, 0, r#""confidential" then "public" then "public""#);
+}
+
+#[test]
+fn whoever_leaves_a_question_has_run_nothing() {
+    for key in ['c', 'd'] {
+        let env = Env::new();
+        let mut terminal = asked(&env, &("[inputs.name]\n".to_owned() + &told(&["name"])));
+        terminal.expect("? name: ");
+        terminal.control(key);
+        let (screen, code) = terminal.finish();
+        assert_eq!(screen, "? name:\ninterrupted: nothing was run");
+        assert_eq!(code, Some(130));
+    }
+}
+
+#[test]
+fn a_long_question_on_a_narrow_screen_is_left_whole() {
+    let env = Env::new();
+    let ask = "Does the login of the application work with the account of an ordinary person?";
+    let step = format!("id = \"sure\"\nprompt = {{ ask = \"{ask}\", type = \"boolean\" }}\n");
+    write(&env, &format!("[[steps]]\n{step}"));
+    let mut terminal = Terminal::narrow(&env, 40, &["run", "./book.toml"]);
+    terminal.expect("> ");
+    terminal.keys("perhaps so, but I should like to look once more");
+    terminal.expect("ore");
+    terminal.control('c');
+    let (screen, code) = terminal.finish();
+    assert_eq!(code, Some(130));
+    let (asked, stopped) = screen.split_once("\nstop  ").expect("the run says that it stops");
+    insta::assert_snapshot!(asked, @r"
+    run   r1  book
+    ? Does the login of the application
+      work with the account of an ordinary
+      person? (yes/no):
+    > perhaps so, but I should like to look
+    once more
+    ");
+    assert!(stopped.starts_with("interrupted, 0 of 1 step done"), "{stopped}");
+}
+
+/// A thing that may be there before it is made, and can be taken back.
+fn made(server: &Server) -> String {
+    format!(
+        r#"
+[connections.api]
+base = "{}/"
+[[steps]]
+id = "make"
+http = {{ on = "api", method = "POST", url = "things" }}
+already = {{ http = {{ on = "api", url = "things" }}, find = ".[]", same = "true" }}
+save.thing = ".id"
+undo = {{ http = {{ on = "api", method = "DELETE", url = "things" }} }}
+"#,
+        server.url()
+    )
+}
+
+#[test]
+fn what_is_there_already_is_used_on_enter_and_left_on_control_c() {
+    let server = Server::start("[[routes]]\npath = \"/things\"\nbody = [{ id = 1 }]\n");
+    let env = Env::new();
+    let mut terminal = asked(&env, &made(&server));
+    terminal.expect("1-2 [1]: ");
+    insta::assert_snapshot!(terminal.screen(), @r"
+    run   r1  book
+    ? What step `make` makes is there already, exactly as wanted. What now?
+      1  use it
+      2  stop, to change the name or look first
+    1-2 [1]:
+    ");
+    terminal.control('c');
+    ends(terminal, 130, "interrupted");
+    let mut terminal = Terminal::start(&env, &["resume"]);
+    terminal.expect("1-2 [1]: ");
+    terminal.line("2");
+    ends(terminal, 1, "what it makes is there already, exactly as wanted");
+    let mut terminal = Terminal::start(&env, &["resume"]);
+    terminal.expect("1-2 [1]: ");
+    terminal.line("");
+    ends(terminal, 0, "done");
+}
+
+#[test]
+fn nothing_is_taken_back_on_enter() {
+    let made_once = "[[routes]]\npath = \"/things\"\nbody = []\n\
+                     [[routes]]\nmethod = \"POST\"\npath = \"/things\"\nbody = { id = 1 }\n";
+    let server = Server::start(made_once);
+    let env = Env::new();
+    write(&env, &made(&server));
+    assert_eq!(env.run(&["run", "./book.toml"]).code, Some(0));
+    let mut terminal = Terminal::start(&env, &["undo", "r1"]);
+    terminal.expect("? Take these back? (yes/no) [no]: ");
+    terminal.line("");
+    ends(terminal, 130, "nothing was taken back");
+    assert!(server.requests().iter().all(|request| request.method != "DELETE"));
+}
+
+#[test]
+fn a_question_is_seen_where_data_goes_elsewhere() {
+    let env = Env::new();
+    write(&env, &("[inputs.name]\n".to_owned() + &told(&["name"])));
+    let script = r#""$0" run ./book.toml --output jsonl > events"#;
+    let mut terminal = Terminal::spawn(&env, "sh", &["-c", script, env!("CARGO_BIN_EXE_runbook")]);
+    terminal.expect("? name: ");
+    terminal.line("Ada");
+    assert_eq!(terminal.finish().1, Some(0));
+    let events = std::fs::read_to_string(env.path("events")).unwrap();
+    assert!(events.contains("Ada") && events.lines().all(|line| line.starts_with('{')), "{events}");
+}
+
+#[test]
+fn nobody_is_asked_where_lines_cannot_be_edited_nor_for_an_explanation() {
+    let env = Env::new();
+    write(&env, &("[inputs.name]\n".to_owned() + &told(&["name"])));
+    let program = env!("CARGO_BIN_EXE_runbook");
+    let crude = Terminal::spawn(&env, "env", &["TERM=dumb", program, "run", "./book.toml"]);
+    ends(crude, 2, "`book` needs one input more:");
+    let explained = Terminal::start(&env, &["run", "./book.toml", "--explain"]);
+    ends(explained, 2, "name  missing\nerror: `book` needs one input more:");
+}

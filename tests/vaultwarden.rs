@@ -1,0 +1,119 @@
+//! The bundled `enable-sso` with its commands really run: the environment file is a real one, on
+//! this machine and on another one that is reached through a real `sshd`.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use runbook::fake::{Fake, Served, serve};
+use runbook::source::Source;
+use serde_json::json;
+
+use crate::support::env::{Env, Output};
+use crate::support::server::Server;
+use crate::support::sshd::Sshd;
+
+/// What stands in the environment file beforehand.
+const BEFORE: &str = "# Vaultwarden\nDOMAIN=https://vault.example.com\nADMIN_TOKEN='$argon2id$v=19$m'\n\nLOG_LEVEL=\"info\"\n";
+
+/// Vaultwarden, first without single sign-on, then with it.
+const VAULTWARDEN: &str = "[[routes]]\npath = '/identity/sso/prevalidate'\nstatus = 400\nbody = { message = 'no' }\ntimes = 1\n\
+     [[routes]]\npath = '/identity/sso/prevalidate'\nbody = { token = 'x' }\n\
+     [[routes]]\npath = '/alive'\nbody = '\"now\"'\n";
+
+fn authentik() -> Served {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/runbooks/authentik/fake.toml");
+    let fake = Fake::parse(&Source::new("fake.toml", fs::read_to_string(path).unwrap())).unwrap();
+    let state = fake.state(&[]).unwrap();
+    serve(fake, &state, 0).unwrap()
+}
+
+fn done(output: &Output) {
+    assert_eq!(output.code, Some(0), "{output:#?}");
+}
+
+fn mode(path: &Path) -> u32 {
+    fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+/// Enables it and takes it back; the machine is `ssh`, or this one.
+fn there_and_back(env: &mut Env, ssh: &str) {
+    let (authentik, vaultwarden) = (authentik(), Server::start(VAULTWARDEN));
+    let file = env.path("vault warden.env");
+    fs::write(&file, BEFORE).unwrap();
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
+    let restarts = env.path("restarts");
+    let inputs = json!({
+        "service_url": vaultwarden.url(),
+        "vaultwarden_ssh": ssh,
+        "env_file": file,
+        "restart_command": format!("grep -c '^SSO_' '{}' >> '{}' || true", file.display(), restarts.display()),
+        "authentik_url": authentik.url(),
+        "authentik_token": "rehearsal-1Jc8VbSeyR0Q4tGm",
+        "credentials_file": env.path("credentials"),
+    });
+    fs::write(env.path("inputs.json"), inputs.to_string()).unwrap();
+    let run = ["run", "enable-sso", "--inputs", "inputs.json", "--yes"];
+    done(&env.run(&[&run[..], &["--answer", "test_login=yes"]].concat()));
+
+    let text = fs::read_to_string(&file).unwrap();
+    let block = text.strip_prefix(BEFORE).expect("what stood there stays as it was");
+    let provider = &authentik.state()["providers"][0];
+    let (id, secret) = (provider["client_id"].as_str(), provider["client_secret"].as_str());
+    let wanted = format!(
+        "# >>> single sign-on, written by runbook\nSSO_ENABLED=true\nSSO_ONLY=false\n\
+         SSO_AUTHORITY={}/application/o/vaultwarden/\nSSO_CLIENT_ID={}\nSSO_CLIENT_SECRET={}\n\
+         SSO_SCOPES=\"email profile offline_access\"\nSSO_PKCE=true\n# <<< single sign-on\n",
+        authentik.url(),
+        id.unwrap(),
+        secret.unwrap()
+    );
+    assert_eq!(block, wanted);
+    assert_eq!(mode(&file), 0o640);
+
+    done(&env.run(&["undo", "r1", "--yes"]));
+    assert_eq!(fs::read_to_string(&file).unwrap(), BEFORE);
+    assert_eq!(mode(&file), 0o640);
+    assert_eq!(authentik.state()["providers"], json!([]));
+    // Restarted with the settings, then without them.
+    assert_eq!(fs::read_to_string(&restarts).unwrap(), "7\n0\n");
+    let left: Vec<_> = fs::read_dir(env.root()).unwrap().map(|one| one.unwrap().path()).collect();
+    assert!(left.iter().all(|path| !path.to_string_lossy().ends_with("runbook-new")), "{left:?}");
+}
+
+#[test]
+fn settings_of_this_machine_are_written_and_taken_out() {
+    there_and_back(&mut Env::new(), "");
+}
+
+#[test]
+fn settings_of_another_machine_are_written_and_taken_out_through_ssh() {
+    let mut env = Env::new();
+    let Some(sshd) = Sshd::start(&mut env) else { return };
+    let destination = sshd.destination();
+    there_and_back(&mut env, &destination);
+    let calls = sshd.calls().join("\n");
+    assert!(!calls.contains("SSO_CLIENT_SECRET="), "the secret is no argument: {calls}");
+}
+
+#[test]
+fn a_setting_that_stands_there_already_ends_the_run_before_anything_is_changed() {
+    let env = Env::new();
+    let (authentik, vaultwarden) = (authentik(), Server::start(VAULTWARDEN));
+    let file = env.path("vw.env");
+    fs::write(&file, format!("{BEFORE}  export SSO_CLIENT_ID = secret-of-another\n")).unwrap();
+    let inputs = json!({
+        "service_url": vaultwarden.url(),
+        "env_file": file,
+        "restart_command": "false",
+        "authentik_url": authentik.url(),
+        "authentik_token": "rehearsal-1Jc8VbSeyR0Q4tGm",
+        "credentials_file": env.path("credentials"),
+    });
+    fs::write(env.path("inputs.json"), inputs.to_string()).unwrap();
+    let output = env.run(&["run", "enable-sso", "--inputs", "inputs.json", "--yes"]);
+    assert_eq!(output.code, Some(1), "{output:#?}");
+    assert!(output.stderr.contains("SSO_CLIENT_ID"), "{output:#?}");
+    assert!(!output.stderr.contains("secret-of-another"), "values are not read: {output:#?}");
+    assert_eq!(authentik.state()["providers"], json!([]));
+}

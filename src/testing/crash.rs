@@ -166,7 +166,10 @@ impl<'a> Trial<'a> {
             changes.retain(|change| !change.ends_with(crate::fake::COMMANDS));
         }
         let (code, said) = (self.code.get(), self.said.borrow().clone());
-        Ok(End { code, said, state: self.stage.served.state(), changes, files })
+        // As in the files: the fake's address is another each time.
+        let state = self.stage.served.state().to_string().replace(&url, "$URL");
+        let state = serde_json::from_str(&state).map_err(|error| error.to_string())?;
+        Ok(End { code, said, state, changes, files })
     }
 }
 

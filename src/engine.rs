@@ -260,9 +260,8 @@ impl<'a> Engine<'a> {
         Ok(wanted)
     }
 
-    fn skip(&self, unit: &Unit<'_>) -> Flow {
+    fn skip(&self, unit: &Unit<'_>) {
         self.tell(Event::Skipped { step: unit.id.clone(), why: Skip::When });
-        Ok(None)
     }
 
     /// The line that says a step has begun.
@@ -288,7 +287,10 @@ impl<'a> Engine<'a> {
         let Read { unit, began, got } = read;
         let got = match got {
             Ok(Some(got)) => got,
-            Ok(None) => return self.skip(&unit),
+            Ok(None) => {
+                self.skip(&unit);
+                return Ok(None);
+            }
             Err(trouble) => return self.fail(&unit, began, trouble),
         };
         if let Err(failure) = judge(&unit.step.gates, &unit.scope) {
@@ -324,11 +326,11 @@ impl<'a> Engine<'a> {
             Trouble::Failed(failure, _) if unit.step.optional && !failure.doubt => {
                 self.tolerate(unit, began, &failure)
             }
-            Trouble::Failed(failure, _) => self.failed(unit, failure, took_ms),
+            Trouble::Failed(failure, _) => Ok(Some(self.failed(unit, failure, took_ms))),
         }
     }
 
-    fn failed(&self, unit: &Unit<'_>, mut failure: Failure, took_ms: u64) -> Flow {
+    fn failed(&self, unit: &Unit<'_>, mut failure: Failure, took_ms: u64) -> Outcome {
         let step = unit.step;
         let fitting = step.hints.iter().filter(|hint| hint.fits(&failure));
         let texts: Vec<String> = fitting.map(|hint| hint.text.clone()).collect();
@@ -336,11 +338,11 @@ impl<'a> Engine<'a> {
         let asks = failure.doubt && step.already.is_none() && step.effect == Effect::Once;
         self.tell(Event::Failed { step: unit.id.clone(), failure, took_ms });
         if !asks {
-            return Ok(Some(Outcome::Failed));
+            return Outcome::Failed;
         }
         let (step, what) = (unit.id.clone(), self.what(unit));
         self.tell(Event::Doubt { step, what, differs: Vec::new() });
-        Ok(Some(Outcome::InDoubt))
+        Outcome::InDoubt
     }
 
     /// A failure that the author allows: the run goes on, with nulls.

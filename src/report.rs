@@ -4,7 +4,7 @@
 //! event reaches an output only through `text::Line` or JSON, both of which make control
 //! characters visible. A write that fails is dropped: a closed pipe must not end a run.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::io::Write;
 
 use jiff::tz::TimeZone;
@@ -112,7 +112,7 @@ pub fn jsonl(out: Box<dyn Write + Send>, options: &Options) -> Box<dyn Report + 
 pub fn many(
     out: Box<dyn Write + Send>,
     options: Options,
-    places: HashMap<String, String>,
+    places: BTreeMap<String, String>,
 ) -> Box<dyn Report + Send> {
     Box::new(many::Many::new(out, options, places))
 }

@@ -1,7 +1,7 @@
 //! What an author of runbooks meets: `new`, `check`, `explain`, `show`, `kinds`, `schema`.
 
 use super::support::env::{Env, Output};
-use super::support::terminal::{DOWN, Terminal};
+use super::support::terminal::Terminal;
 
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
@@ -50,9 +50,7 @@ fn new_in_a_terminal_asks_until_the_answers_are_right() {
     terminal.line("https://wiki.example.com/api");
     terminal.expect("How does a call prove who makes it?");
     terminal.expect("a token in a header of another name");
-    terminal.keys(DOWN);
-    terminal.keys(DOWN);
-    terminal.line("");
+    terminal.line("3");
     terminal.expect("as in x-api-key:");
     terminal.line("X-Wiki-Key");
     terminal.expect("The first call");

@@ -224,7 +224,7 @@ fn every_promise_names_tests_that_exist() {
     for (promise, held) in &rows {
         let (mut text, mut tests) = (String::new(), 0);
         for word in quoted.captures_iter(held).map(|found| found[1].to_owned()) {
-            if word.ends_with(".rs") {
+            if Path::new(&word).extension().is_some_and(|ending| ending == "rs") {
                 text = fs::read_to_string(root().join(&word)).unwrap_or_default();
             } else if text.contains(&format!("fn {word}(")) {
                 tests += 1;

@@ -125,6 +125,8 @@ fn serve(mut file: std::fs::File, waiting: &Receiver<oneshot::Sender<()>>) {
         let all: Vec<_> = std::iter::once(first).chain(waiting.try_iter()).collect();
         file.write_all(&vec![b'x'; 512 * all.len()]).unwrap();
         file.sync_data().unwrap();
-        all.into_iter().for_each(|told| told.send(()).unwrap());
+        for told in all {
+            told.send(()).unwrap();
+        }
     }
 }

@@ -5,7 +5,7 @@
 //! kill none is forgotten; what they write while others wait for the disk goes in one commit.
 
 use std::cell::Cell;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::rc::Rc;
 
@@ -102,7 +102,9 @@ fn lines(runbook: &Runbook, flags: &Flags, file: &Path, world: &World) -> Result
             Ok(line) => lines.push(line),
             Err(messages) => {
                 wrong += 1;
-                messages.iter().for_each(|message| out::error(message));
+                for message in &messages {
+                    out::error(message);
+                }
             }
         }
     }
@@ -170,7 +172,7 @@ struct Start {
     store: Store,
     begun: Vec<Begun>,
     /// Where the line of each stands, by its name.
-    places: HashMap<String, String>,
+    places: BTreeMap<String, String>,
     lock: RunLock,
 }
 
@@ -182,7 +184,7 @@ fn begin(runbook: &Runbook, lines: Vec<Line>, key: &Key, world: &World) -> Resul
     let first = runs.first().cloned().unwrap_or_default();
     let lock = lock_new(&world.state_dir(), &runs, &holder(world))
         .map_err(|error| held(&first, &error))?;
-    let (mut begun, mut places) = (Vec::new(), HashMap::new());
+    let (mut begun, mut places) = (Vec::new(), BTreeMap::new());
     for (line, run) in lines.into_iter().zip(runs) {
         let event = started(runbook, &line.settled, &run, key, false)?;
         places.insert(run.clone(), line.place);
@@ -199,7 +201,7 @@ fn begin(runbook: &Runbook, lines: Vec<Line>, key: &Key, world: &World) -> Resul
 fn report(
     global: &Global,
     world: &World,
-    places: HashMap<String, String>,
+    places: BTreeMap<String, String>,
     redactor: &redact::Shared,
 ) -> SharedReport {
     let options = session::report_options(global, world);
@@ -319,7 +321,9 @@ mod tests {
     fn the_gravest_outcome_gives_the_exit_code() {
         let exit = |outcomes: &[Outcome]| {
             let tally = Tally::default();
-            outcomes.iter().for_each(|outcome| tally.count(*outcome));
+            for outcome in outcomes {
+                tally.count(*outcome);
+            }
             tally.exit()
         };
         assert_eq!(exit(&[Outcome::Done, Outcome::Stopped]), Exit::Done);

@@ -92,7 +92,10 @@ impl Engine<'_> {
         let began = self.recorder.now_ms();
         match Self::wanted(unit) {
             Ok(true) => self.change(unit).await,
-            Ok(false) => self.skip(unit),
+            Ok(false) => {
+                self.skip(unit);
+                Ok(None)
+            }
             Err(trouble) => self.fail(unit, began, trouble),
         }
     }

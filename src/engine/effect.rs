@@ -65,11 +65,11 @@ impl Engine<'_> {
             Err(trouble) => self.fail_in_doubt(unit, began, trouble),
             Ok(Some(Found::Nothing)) => self.perform(unit, began, Some(before)).await,
             Ok(Some(Found::Same(object))) => self.adopt(unit, began, object, How::Adopted).await,
-            Ok(Some(Found::Different(differs))) => self.doubt(unit, what, differs),
+            Ok(Some(Found::Different(differs))) => Ok(Some(self.doubt(unit, what, differs))),
             Ok(None) if unit.step.effect == Effect::Repeatable => {
                 self.perform(unit, began, Some(before)).await
             }
-            Ok(None) => self.doubt(unit, what, Vec::new()),
+            Ok(None) => Ok(Some(self.doubt(unit, what, Vec::new()))),
         }
     }
 
@@ -84,9 +84,14 @@ impl Engine<'_> {
         self.fail(unit, began, trouble)
     }
 
-    fn doubt(&self, unit: &Unit<'_>, what: String, differs: Vec<(String, String, String)>) -> Flow {
+    fn doubt(
+        &self,
+        unit: &Unit<'_>,
+        what: String,
+        differs: Vec<(String, String, String)>,
+    ) -> Outcome {
         self.tell(Event::Doubt { step: unit.id.clone(), what, differs });
-        Ok(Some(Outcome::InDoubt))
+        Outcome::InDoubt
     }
 
     /// Done, but its gates did not hold: the world may have been mended since.

@@ -21,7 +21,10 @@ impl<'a> Engine<'a> {
             let began = self.recorder.now_ms();
             match Self::wanted(unit) {
                 Ok(true) => {}
-                Ok(false) => return self.skip(unit),
+                Ok(false) => {
+                    self.skip(unit);
+                    return Ok(None);
+                }
                 Err(trouble) => return self.fail(unit, began, trouble),
             }
             self.begin(unit).await?;

@@ -47,11 +47,15 @@ impl<'a> Engine<'a> {
     async fn preview_step(&self, unit: &Unit<'a>, unknown: &Unknown) -> Flow {
         let mut remarks = unknown.missing(unit);
         if !remarks.is_empty() {
-            return self.planned(unit, unknown, remarks);
+            self.planned(unit, unknown, remarks);
+            return Ok(None);
         }
         match Self::wanted(unit) {
             Ok(true) => {}
-            Ok(false) => return self.skip(unit),
+            Ok(false) => {
+                self.skip(unit);
+                return Ok(None);
+            }
             Err(trouble) => return self.fail(unit, self.recorder.now_ms(), trouble),
         }
         if let Some(nested) = unit.step.action.nested() {
@@ -60,14 +64,18 @@ impl<'a> Engine<'a> {
                 Err(trouble) => return self.fail(unit, self.recorder.now_ms(), trouble),
             };
             let stop = self.preview_frame(&inner, &Unknown::default()).await?;
-            return if stop.is_some() { Ok(stop) } else { self.planned(unit, unknown, remarks) };
+            if stop.is_none() {
+                self.planned(unit, unknown, remarks);
+            }
+            return Ok(stop);
         }
         if let Some(each) = &unit.step.for_each {
             match Self::items(unit, each) {
                 Ok(items) => remarks.push(format!("once for each of {} items", items.len())),
                 Err(trouble) => return self.fail(unit, self.recorder.now_ms(), trouble),
             }
-            return self.planned(unit, unknown, remarks);
+            self.planned(unit, unknown, remarks);
+            return Ok(None);
         }
         if unit.step.effect > Effect::Read {
             return self.preview_change(unit, unknown).await;
@@ -78,7 +86,8 @@ impl<'a> Engine<'a> {
             remarks.push(format!("to be read after `{change}` has changed things"));
         }
         if unit.step.action.alone() || !remarks.is_empty() {
-            return self.planned(unit, unknown, remarks);
+            self.planned(unit, unknown, remarks);
+            return Ok(None);
         }
         self.conclude(self.wanted_read(unit.clone()).await?).await
     }
@@ -95,17 +104,19 @@ impl<'a> Engine<'a> {
                         format!("is there already, but {name} is {found}, not {wanted}: a run would stop here")
                     })
                     .collect();
-                self.planned(unit, unknown, told)
+                self.planned(unit, unknown, told);
+                Ok(None)
             }
             Ok(_) => {
                 unknown.change.borrow_mut().get_or_insert_with(|| unit.id.clone());
-                self.planned(unit, unknown, Vec::new())
+                self.planned(unit, unknown, Vec::new());
+                Ok(None)
             }
         }
     }
 
     /// Shows what a step would do; its saves are names without values from here on.
-    fn planned(&self, unit: &Unit<'_>, unknown: &Unknown, remarks: Vec<String>) -> Flow {
+    fn planned(&self, unit: &Unit<'_>, unknown: &Unknown, remarks: Vec<String>) {
         for save in &unit.step.saves {
             unknown.names.borrow_mut().push((save.name.clone(), unit.id.clone()));
             unit.scope.set(&save.name, Labeled::plain(format!("<{}>", save.name)));
@@ -119,7 +130,6 @@ impl<'a> Engine<'a> {
         let lines = self.details(&shown_unit);
         let event = Event::Planned { step: unit.id.clone(), what, lines, remarks };
         self.recorder.show(event);
-        Ok(None)
     }
 }
 

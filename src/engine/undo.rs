@@ -183,10 +183,10 @@ impl<'a> Engine<'a> {
         let effect = unit.step.undo_effect;
         let what = self.back_what(unit);
         if in_doubt && effect == Effect::Once {
-            return Ok(self.back_in_doubt(unit, &what));
+            return Ok(Some(self.back_in_doubt(unit, &what)));
         }
         if let Err(trouble) = unit.refuse_shown(&unit.step.uses.undo) {
-            return Ok(self.back_failed(unit, trouble));
+            return Ok(Some(self.back_failed(unit, trouble)));
         }
         self.begin_back(unit, effect, &what).await?;
         self.begin(unit).await?;
@@ -201,7 +201,7 @@ impl<'a> Engine<'a> {
             let action = unit.step.undo.as_deref().unwrap_or(&*unit.step.action);
             match self.renew(unit, action, trouble, true).await {
                 Ok(()) => self.begin_back(unit, effect, &what).await?,
-                Err(trouble) => return Ok(self.back_failed(unit, trouble)),
+                Err(trouble) => return Ok(Some(self.back_failed(unit, trouble))),
             }
         }
     }
@@ -215,7 +215,7 @@ impl<'a> Engine<'a> {
     async fn back_walked(&self, unit: &Unit<'a>, began: u64, nested: &Nested<'a>) -> Flow {
         let frame = match self.inner_frame(unit, nested, BELOW)? {
             Ok(frame) => frame,
-            Err(trouble) => return Ok(self.back_failed(unit, trouble)),
+            Err(trouble) => return Ok(Some(self.back_failed(unit, trouble))),
         };
         match self.frame_steps(&frame).await? {
             None => {
@@ -240,7 +240,7 @@ impl<'a> Engine<'a> {
             Ok(Some(Found::Different(differs))) => Ok(self.doubtful_back(unit, differs)),
             Ok(None) if unit.step.effect == Effect::Repeatable => Ok(Resolved::Happened),
             Ok(None) => Ok(self.doubtful_back(unit, Vec::new())),
-            Err(trouble) => Ok(Resolved::Ended(self.back_failed(unit, trouble))),
+            Err(trouble) => Ok(Resolved::Ended(Some(self.back_failed(unit, trouble)))),
         }
     }
 
@@ -250,10 +250,10 @@ impl<'a> Engine<'a> {
         Resolved::Ended(Some(Outcome::InDoubt))
     }
 
-    fn back_in_doubt(&self, unit: &Unit<'_>, what: &str) -> Option<Outcome> {
+    fn back_in_doubt(&self, unit: &Unit<'_>, what: &str) -> Outcome {
         let (step, what) = (unit.id.clone(), format!("taking it back: {what}"));
         self.recorder.keep(Event::Doubt { step, what, differs: Vec::new() });
-        Some(Outcome::InDoubt)
+        Outcome::InDoubt
     }
 
     async fn undone(
@@ -270,7 +270,7 @@ impl<'a> Engine<'a> {
         Ok(None)
     }
 
-    fn back_failed(&self, unit: &Unit<'_>, trouble: Trouble) -> Option<Outcome> {
+    fn back_failed(&self, unit: &Unit<'_>, trouble: Trouble) -> Outcome {
         let step = unit.id.clone();
         match trouble {
             Trouble::Failed(failure, _) => {
@@ -279,13 +279,13 @@ impl<'a> Engine<'a> {
                 if asks {
                     return self.back_in_doubt(unit, &self.back_what(unit));
                 }
-                Some(Outcome::Failed)
+                Outcome::Failed
             }
             Trouble::Waiting(ask) => {
                 self.tell(Event::Asked { step, ask });
-                Some(Outcome::Waiting)
+                Outcome::Waiting
             }
-            Trouble::Interrupted => Some(Outcome::Interrupted),
+            Trouble::Interrupted => Outcome::Interrupted,
         }
     }
 

@@ -1,7 +1,7 @@
 //! Many runs at once: one line for each that ends. What went wrong is told when all have ended,
 //! each with its cause and the command that goes on, so that it does not scroll away.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::io::Write;
 
 use crate::journal::event::{Entry, Event, Outcome};
@@ -16,9 +16,9 @@ pub(super) struct Many {
     out: Box<dyn Write + Send>,
     options: Options,
     /// Where the inputs of each run stand.
-    places: HashMap<String, String>,
+    places: BTreeMap<String, String>,
     /// The runs under way.
-    open: HashMap<String, Teller>,
+    open: BTreeMap<String, Teller>,
     /// How many came out how, in the order in which that was first seen.
     ended: Vec<(Outcome, usize)>,
     /// What there is to tell of those that did not come to their end.
@@ -29,9 +29,9 @@ impl Many {
     pub(super) fn new(
         out: Box<dyn Write + Send>,
         options: Options,
-        places: HashMap<String, String>,
+        places: BTreeMap<String, String>,
     ) -> Self {
-        let (open, ended, left) = (HashMap::new(), Vec::new(), Vec::new());
+        let (open, ended, left) = (BTreeMap::new(), Vec::new(), Vec::new());
         Self { out, options, places, open, ended, left }
     }
 
@@ -142,7 +142,7 @@ mod tests {
         let places = places.map(|(run, place)| (run.to_owned(), place.to_owned()));
         let paper = Paper::default();
         let options = Options { times: false, ..Options::default() };
-        let mut report = Many::new(Box::new(paper.clone()), options, HashMap::from(places));
+        let mut report = Many::new(Box::new(paper.clone()), options, BTreeMap::from(places));
         let steps = &[("make", "Make it")];
         report.event(&of("r1", started(steps, false)));
         report.event(&of("r2", started(steps, false)));

@@ -130,7 +130,8 @@ impl<'a> Trial<'a> {
         self.code.set(output.status.code());
         let told = String::from_utf8_lossy(&output.stderr).into_owned();
         let wrong = told.lines().skip_while(|line| !line.starts_with("error: "));
-        *self.said.borrow_mut() = wrong.map(|line| format!("\n  {line}")).collect();
+        let lines = std::iter::once("").chain(wrong);
+        *self.said.borrow_mut() = lines.collect::<Vec<_>>().join("\n  ");
     }
 
     fn child(&self, words: &[&str], at: u64) -> Result<Output, String> {
@@ -243,7 +244,7 @@ mod tests {
         let find = |_: &str, _: &Source| Err("none".to_owned());
         let (runbook, _) = Runbook::parse(&Source::new("book.toml", book), &find).unwrap();
         let fake = Source::new("fake.toml", "format = 1\nabout = \"none\"\n");
-        let bench = Bench { runbook: &runbook, fake: &fake, world: &World::real() };
+        let bench = Bench { runbook: &runbook, fakes: &[fake], world: &World::real() };
         let case = "format = 1\n[[cases]]\nname = \"it\"\n";
         let cases = crate::testing::parse(&Source::new("book.test.toml", case)).unwrap();
         let folder = tempfile::tempdir().unwrap();

@@ -161,8 +161,12 @@ fn among_many(folder: &Path, run: &str) -> io::Result<Option<Holder>> {
             continue;
         }
         let Ok(mut file) = File::open(&path) else { continue };
-        match file.try_lock() {
-            Ok(()) if is_at(&file, &path)? => fs::remove_file(&path)?,
+        // shared: another process that looks too is no holder
+        match file.try_lock_shared() {
+            Ok(()) if is_at(&file, &path)? => match fs::remove_file(&path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            },
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 let mut text = String::new();

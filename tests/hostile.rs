@@ -204,7 +204,8 @@ fn endless(head: String, piece: Vec<u8>) -> impl Fn(&mut TcpStream) -> std::io::
 
 fn whole(head: String, body: Vec<u8>) -> impl Fn(&mut TcpStream) -> std::io::Result<()> {
     move |stream| {
-        let length = format!("Content-Length: {}\r\n\r\n", body.len());
+        // the server hangs up after it: a client that kept the connection would meet that
+        let length = format!("Connection: close\r\nContent-Length: {}\r\n\r\n", body.len());
         stream.write_all(format!("{head}{length}").as_bytes())?;
         stream.write_all(&body)
     }

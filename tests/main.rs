@@ -6,6 +6,7 @@
 mod authentik;
 mod author;
 mod caddy;
+mod bundled;
 mod cases;
 mod crash;
 mod docs;

@@ -117,3 +117,19 @@ fn a_setting_that_stands_there_already_ends_the_run_before_anything_is_changed()
     assert!(!output.stderr.contains("secret-of-another"), "values are not read: {output:#?}");
     assert_eq!(authentik.state()["providers"], json!([]));
 }
+
+#[test]
+fn a_bundled_runbook_uses_the_bundled_one_whatever_else_has_its_name() {
+    let env = Env::new();
+    fs::create_dir(env.path("runbooks")).unwrap();
+    let other =
+        "format = 1\nname = \"add-oidc\"\n[[steps]]\nid = \"other\"\nnote = \"not this one\"\n";
+    fs::write(env.path("runbooks/add-oidc.toml"), other).unwrap();
+    let output = env.run(&["rehearse", "enable-sso", "--yes"]);
+    done(&output);
+    assert!(output.stderr.contains("sso/create_provider"), "{output:#?}");
+    assert!(
+        env.run(&["rehearse", "add-oidc"]).stderr.contains("no fake"),
+        "by name it is the own one"
+    );
+}

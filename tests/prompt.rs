@@ -244,3 +244,36 @@ fn nobody_is_asked_where_lines_cannot_be_edited_nor_for_an_explanation() {
     let explained = Terminal::start(&env, &["run", "./book.toml", "--explain"]);
     ends(explained, 2, "name  missing\nerror: `book` needs one input more:");
 }
+
+#[test]
+fn a_step_is_shown_then_skipped_for_a_reason() {
+    let server = Server::start("[[routes]]\npath = \"/things\"\nbody = []\n");
+    let env = Env::new();
+    write(&env, &made(&server));
+    let mut terminal = Terminal::start(&env, &["run", "--step", "./book.toml"]);
+    terminal.expect("  4  stop");
+    terminal.expect("1-4 [1]: ");
+    terminal.line("show");
+    terminal.expect("1-4 [1]: ");
+    terminal.line("3");
+    terminal.expect("? Why is it skipped? ");
+    terminal.line("");
+    terminal.expect("error: a word or two, please");
+    terminal.line("not today");
+    ends(terminal, 0, "not today");
+    assert!(server.requests().iter().all(|request| request.method == "GET"));
+}
+
+#[test]
+fn a_runbook_from_elsewhere_is_not_trusted_on_enter() {
+    let env = Env::new();
+    let mut terminal = asked(&env, "[[steps]]\nid = \"go\"\ncommand = [\"touch\", \"gone\"]\n");
+    terminal.expect("? Trust this file, as it is now? (yes/no) [no]: ");
+    terminal.line("");
+    ends(terminal, 130, "nothing was run");
+    let mut terminal = Terminal::start(&env, &["run", "./book.toml"]);
+    terminal.expect("[no]: ");
+    terminal.line("y");
+    ends(terminal, 0, "done");
+    assert!(env.path("gone").exists());
+}

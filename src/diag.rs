@@ -134,7 +134,7 @@ fn snippet<'a>(
         AnnotationKind::Context.span(clamp(source, span)).label(label.as_str())
     });
     Snippet::source(&*source.text)
-        .path(crate::printable::printable(&source.path).replace('\n', "\\n"))
+        .path(crate::printable::line(&source.path))
         .annotation(primary)
         .annotations(related.collect::<Vec<_>>())
 }

@@ -27,6 +27,11 @@ pub fn printable(text: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
+/// The same on one line, whatever is in it: a line end is written out too.
+pub fn line(text: &str) -> String {
+    printable(text).replace('\n', "\\n")
+}
+
 /// A word as a person could paste it into a shell.
 pub fn argument(word: &str) -> Cow<'_, str> {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@%+,".contains(c);

@@ -13,6 +13,7 @@ mod generate;
 pub mod gate;
 mod http;
 pub mod jq;
+mod lines;
 pub mod manual;
 mod note;
 pub mod plugin;
@@ -365,6 +366,16 @@ pub struct Cx<'a> {
 }
 
 impl Cx<'_> {
+    /// A text of what was kept, [`Cx::private`].
+    pub fn kept_text(&self, name: &str) -> Option<&str> {
+        self.private.get(name)?.json.as_str()
+    }
+
+    /// Whether something that was kept there is true.
+    pub fn kept_flag(&self, name: &str) -> bool {
+        self.private.get(name).and_then(|value| value.json.as_bool()).unwrap_or(false)
+    }
+
     /// A text as anybody may see it.
     pub fn mask(&self, text: &str) -> String {
         self.services.redactor.mask(text)

@@ -38,6 +38,12 @@ impl std::fmt::Debug for Labeled {
 /// What stands in the place of a secret.
 pub const MASK: &str = "***";
 
+/// Bytes in lower-case hexadecimal.
+pub fn hex(bytes: &[u8]) -> String {
+    let digit = |half: u8| char::from(b"0123456789abcdef"[usize::from(half & 15)]);
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(*byte)]).collect()
+}
+
 /// A value as text: strings bare, everything else as compact JSON.
 pub fn text(json: &Json) -> String {
     match json {

@@ -23,7 +23,7 @@ pub(super) fn print(text: &str) {
 
 /// Data that is one line, whatever is in it.
 pub(super) fn line(text: &str) {
-    print(&(printable(&REDACTOR.mask(text)).replace('\n', "\\n") + "\n"));
+    print(&(crate::printable::line(&REDACTOR.mask(text)) + "\n"));
 }
 
 /// A line for the person, whatever is in it.

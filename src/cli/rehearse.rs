@@ -1,7 +1,7 @@
 //! `rehearse`: a run against the fake of its service: no server, no risk.
 
 use super::inputs::{self, Flags};
-use super::run::{LOOPBACK, WalkFlags, begin, done, started};
+use super::run::{WalkFlags, begin, done, started};
 use super::session::{Direction, Session, walk};
 use super::{Global, fake, load, out};
 use crate::exit::Exit;
@@ -48,9 +48,7 @@ fn rehearse(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
     let mut services = session.services();
     services.yes = args.flags.yes;
     services.answers = args.walk.answers.iter().cloned().collect();
-    services.hosts = Some(LOOPBACK.to_owned());
-    services.folder = Some(folder.path().to_path_buf());
-    services.fake = Some(served.url());
+    services.rehearse(Some(folder.path().to_path_buf()), Some(served.url()));
     let key = Key::random().map_err(|error| {
         out::error(&error.to_string());
         Exit::Failed

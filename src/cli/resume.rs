@@ -130,12 +130,7 @@ fn resume(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
         let terminal = session.terminal();
         trust::require(&runbook, trust::Use::Run, args.trust, &session.world, &*terminal)?;
     }
-    let mut services = session.services();
-    services.yes = args.yes;
-    services.hosts = history.rehearsal.then(|| super::run::LOOPBACK.to_owned());
-    services.folder = super::run::rehearsal_folder(history.rehearsal, &session.world);
-    services.fake = super::run::rehearsal_fake(history.rehearsal, &session.world);
-    services.answers = args.walk.answers.iter().cloned().collect();
+    let services = super::run::services(&session, args.yes, &args.walk, history.rehearsal);
     session.report.borrow_mut().past(&entries);
     let recorder = session.recorder(&run, history.last_seq, Box::new(Kept { store, texts }));
     if !history.rehearsal {

@@ -16,27 +16,33 @@ use crate::journal::{Appended, Journal, JournalError};
 use crate::plan::History;
 use crate::runbook::settle::Settled;
 use crate::runbook::{Runbook, digest};
+use crate::step::Services;
 use crate::step::plugin::PREFIX;
 use crate::world::World;
 
-/// Names the folder of a rehearsal that is a run of its own, as in `test --crash`.
+/// Names the folder below which a rehearsal that is a run of its own, as in `test --crash`, writes
+/// its files.
 pub(super) const FOLDER: &str = "RUNBOOK_REHEARSAL_DIR";
-
-/// The folder below which such a rehearsal writes its files.
-pub(super) fn rehearsal_folder(rehearsal: bool, world: &World) -> Option<PathBuf> {
-    world.var(FOLDER).filter(|_| rehearsal).map(PathBuf::from)
-}
 
 /// Names the address of the fake of such a rehearsal.
 const FAKE: &str = "RUNBOOK_REHEARSAL_FAKE";
 
-/// The address of the fake of such a rehearsal.
-pub(super) fn rehearsal_fake(rehearsal: bool, world: &World) -> Option<String> {
-    world.var(FAKE).filter(|_| rehearsal).map(str::to_owned)
+/// The services of a run that writes state, or of a rehearsal that does.
+pub(super) fn services(
+    session: &Session,
+    yes: bool,
+    walk: &WalkFlags,
+    rehearsal: bool,
+) -> Services {
+    let mut services = session.services();
+    services.yes = yes;
+    services.answers = walk.answers.iter().cloned().collect();
+    if rehearsal {
+        let named = |name| session.world.var(name);
+        services.rehearse(named(FOLDER).map(PathBuf::from), named(FAKE).map(str::to_owned));
+    }
+    services
 }
-
-/// What every name resolves to in a rehearsal.
-pub(super) const LOOPBACK: &str = "127.0.0.1";
 
 /// Run a runbook
 #[derive(Debug, clap::Args)]
@@ -153,12 +159,7 @@ fn start(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
         return Ok(Exit::Done);
     }
     let settled = inputs::settled(&runbook, &given, &session.world, &*session.terminal())?;
-    let mut services = session.services();
-    services.yes = args.flags.yes;
-    services.hosts = args.rehearsal.then(|| LOOPBACK.to_owned());
-    services.folder = rehearsal_folder(args.rehearsal, &session.world);
-    services.fake = rehearsal_fake(args.rehearsal, &session.world);
-    services.answers = args.walk.answers.iter().cloned().collect();
+    let services = services(&session, args.flags.yes, &args.walk, args.rehearsal);
     let key = state::key(&session.world)?;
     let mut store = state::store(&session.world)?;
     let run = store.new_run_id().map_err(|error| state::refused(&error))?;

@@ -30,6 +30,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, Transactio
 use sha2::{Digest, Sha256};
 
 use crate::journal::event::{Entry, Event};
+use crate::value::hex;
 
 pub use error::StoreError;
 pub use lock::{Holder, LockError, RunLock, lock, lock_new};
@@ -358,11 +359,6 @@ fn put_text(tx: &Transaction<'_>, digest: &str, text: &str) -> Result<(), StoreE
 /// The SHA-256 of a text in lower-case hexadecimal.
 pub fn digest_of(text: &str) -> String {
     hex(&Sha256::digest(text))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    let digit = |half: u8| char::from(b"0123456789abcdef"[usize::from(half & 15)]);
-    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(*byte)]).collect()
 }
 
 /// Appends to each run; the last run that grew.

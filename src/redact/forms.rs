@@ -168,8 +168,7 @@ fn base64(text: &str) -> Vec<String> {
 }
 
 fn hex(text: &str) -> [String; 2] {
-    let bytes = text.bytes();
-    let lower: String = bytes.map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat();
+    let lower = crate::value::hex(text.as_bytes());
     let upper = lower.to_uppercase();
     [lower, upper]
 }

@@ -213,7 +213,7 @@ fn differing(differs: &[(String, String, String)]) -> Vec<Line> {
     columns(&["field", "found", "wanted"], STRONG, &rows)
 }
 
-fn hint(text: &str) -> Line {
+pub(super) fn hint(text: &str) -> Line {
     Line::styled(HINT, "hint").add(": ").add(text)
 }
 

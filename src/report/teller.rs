@@ -7,11 +7,11 @@ use std::cell::Cell;
 
 use crate::journal::event::{ASKED, Decision, Entry, Event, Failure, How, Skip, Stored, StoredMap};
 
-use super::markdown;
 use super::story::{Settled, Story};
 use super::text::Line;
-use super::words::{self, BAD, HINT, QUIET, Word};
+use super::words::{self, BAD, QUIET, Word};
 use super::{Options, text};
+use super::{closing, markdown};
 
 /// Columns in front of everything that belongs to a step: the status word and its space.
 pub(super) const MARGIN: usize = 6;
@@ -376,9 +376,6 @@ fn skipped(why: &Skip) -> String {
 /// What a failure said besides its message: details, and what to do.
 fn said_of(failure: &Failure) -> Vec<Line> {
     let details = failure.details.iter().map(|line| Line::bare(line).indent(MARGIN));
-    let hints = failure
-        .hints
-        .iter()
-        .map(|hint| Line::styled(HINT, "hint").add(": ").add(hint).indent(MARGIN));
+    let hints = failure.hints.iter().map(|text| closing::hint(text).indent(MARGIN));
     details.chain(hints).collect()
 }

@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use anstyle::Style;
 use unicode_width::UnicodeWidthStr;
 
-use crate::printable::printable;
+use crate::printable::line;
 
 /// One line of styled text, without its line break.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -28,7 +28,7 @@ impl Line {
     /// Adds text in a style; a line break in it becomes visible.
     #[must_use]
     pub(super) fn and(mut self, style: Style, text: &str) -> Self {
-        let shown = printable(text).replace('\n', "\\n");
+        let shown = line(text);
         if !shown.is_empty() {
             self.0.push((style, shown));
         }

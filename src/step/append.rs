@@ -7,12 +7,13 @@
 use std::path::PathBuf;
 
 use crate::journal::event::Effect;
-use crate::reader::{Field, REVEAL, Reader, Rules, Shape, Sink};
+use crate::reader::{Field, REVEAL, Reader, Rules, Shape};
 use crate::scope::Scope;
-use crate::template::{Lookup, Template, from_json};
+use crate::template::{Lookup, from_json};
 use crate::value::{Json, Labeled};
 
 use super::block::{self, Ours};
+use super::lines::{FOLLOW_LINKS, Lines, ended};
 use super::{Answer, Cx, Hand, Kind, Local, Manual, Step, Touch, Trouble, manual};
 
 /// The kind.
@@ -45,32 +46,15 @@ const FIELDS: &[Field] = &[
         shape: Shape::Template,
         about: "The block; ends with a line end in any case.",
     },
-    Field {
-        name: "follow_links",
-        shape: Shape::Boolean,
-        about: "Whether `file` may be a symbolic link, and the way there another user's to bend; both are refused if not said.",
-    },
+    FOLLOW_LINKS,
     REVEAL,
 ];
 
 #[derive(Debug)]
-struct Append {
-    file: Template,
-    text: Template,
-    follow_links: bool,
-}
+struct Append(Lines);
 
 fn parse(reader: &Reader<'_>) -> Option<Box<dyn Step>> {
-    reader.only(FIELDS);
-    let file = reader.template("file", reader.open("a path"));
-    let text = reader.template("text", Sink::Closed);
-    let follow_links = reader.boolean("follow_links").unwrap_or(false);
-    for key in ["file", "text"] {
-        if !reader.has(key) {
-            return reader.missing(key, "an `append` needs `file` and `text`");
-        }
-    }
-    Some(Box::new(Append { file: file?, text: text?, follow_links }))
+    Some(Box::new(Append(Lines::parse(reader, FIELDS, "an `append`")?)))
 }
 
 impl Step for Append {
@@ -79,7 +63,7 @@ impl Step for Append {
     }
 
     fn touches(&self) -> Vec<Touch> {
-        vec![Touch::Writes(self.file.source().to_owned())]
+        self.0.touches()
     }
 
     fn what(&self, cx: &Cx<'_>) -> Result<String, Trouble> {
@@ -91,12 +75,13 @@ impl Step for Append {
     }
 
     fn preview(&self, cx: &Cx<'_>) -> Result<Vec<String>, Trouble> {
-        Ok(self.block(cx)?.lines().map(|line| cx.mask(line)).collect())
+        self.block(cx)?;
+        self.0.shown(cx)
     }
 
     fn before(&self, cx: &Cx<'_>) -> Vec<(&'static str, Labeled)> {
         let (Ok(path), Ok(block)) = (self.path(cx), self.block(cx)) else { return Vec::new() };
-        let Ok(found) = block::look(&path, &block, self.follow_links) else { return Vec::new() };
+        let Ok(found) = block::look(&path, &block, self.0.follow_links) else { return Vec::new() };
         vec![
             ("created", Labeled::plain(found.created)),
             ("newline", Labeled::plain(found.newline)),
@@ -105,37 +90,36 @@ impl Step for Append {
     }
 
     fn manual(&self, _hand: &Hand<'_>) -> Manual {
-        let shell = format!("cat >> {}", manual::quoted(&manual::words(&self.file)));
-        let stdin = Some(manual::words(&self.text));
+        let shell = format!("cat >> {}", manual::quoted(&manual::words(&self.0.file)));
+        let stdin = Some(manual::words(&self.0.text));
         Manual { shell: Some(shell), stdin, ..Manual::default() }
     }
 
     fn manual_back(&self) -> Option<Manual> {
-        let file = manual::words(&self.file);
+        let file = manual::words(&self.0.file);
         Some(Manual::text(format!("Remove the lines that were added to `{file}`, and only them.")))
     }
 
     fn run<'a>(&'a self, cx: &'a Cx<'a>) -> Local<'a, Result<Answer, Trouble>> {
         Box::pin(async move {
             let (path, block) = (self.path(cx)?, self.block(cx)?);
-            let secret = self.secret(cx);
-            let mut written = block::add(&path, &block, self.follow_links, secret)
+            let secret = self.0.secret(cx);
+            let mut written = block::add(&path, &block, self.0.follow_links, secret)
                 .map_err(|error| block::explain(&path, &error))?;
             if cx.in_doubt && cx.private.contains_key("created") {
                 // What is there now may be this run's own work of before the crash.
-                written.created = flag(cx, "created");
-                written.newline = flag(cx, "newline");
-                written.unchanged &= flag(cx, "unchanged");
+                written.created = cx.kept_flag("created");
+                written.newline = cx.kept_flag("newline");
+                written.unchanged &= cx.kept_flag("unchanged");
             }
             let summary = if written.unchanged {
                 format!("already in {}", path.display())
             } else {
                 format!("{} added to {}", block::lines(&block), path.display())
             };
-            let block = Labeled { json: Json::from(block), secret };
             let private = vec![
                 ("path", Labeled::plain(path.display().to_string())),
-                ("block", block),
+                ("block", self.0.labeled(cx, block)),
                 ("created", Labeled::plain(written.created)),
                 ("newline", Labeled::plain(written.newline)),
                 ("unchanged", Labeled::plain(written.unchanged)),
@@ -146,18 +130,19 @@ impl Step for Append {
 
     fn take_back<'a>(&'a self, cx: &'a Cx<'a>) -> Option<Local<'a, Result<String, Trouble>>> {
         Some(Box::pin(async move {
-            if flag(cx, "unchanged") {
+            if cx.kept_flag("unchanged") {
                 return Ok("was there before this run; left alone".to_owned());
             }
             // Only a finished step has said where and what; in doubt it is what it would have been.
-            let kept = |name: &str| cx.private.get(name).and_then(|value| value.json.as_str());
-            let path =
-                kept("path").map_or_else(|| self.path(cx), |path| Ok(PathBuf::from(path)))?;
-            let block =
-                kept("block").map_or_else(|| self.block(cx), |block| Ok(block.to_owned()))?;
-            let (created, newline) = (flag(cx, "created"), flag(cx, "newline"));
-            let ours = Ours { created, newline, doubt: kept("block").is_none() };
-            block::remove(&path, &block, &ours, self.follow_links)
+            let path = cx
+                .kept_text("path")
+                .map_or_else(|| self.path(cx), |path| Ok(PathBuf::from(path)))?;
+            let block = cx
+                .kept_text("block")
+                .map_or_else(|| self.block(cx), |block| Ok(block.to_owned()))?;
+            let (created, newline) = (cx.kept_flag("created"), cx.kept_flag("newline"));
+            let ours = Ours { created, newline, doubt: cx.kept_text("block").is_none() };
+            block::remove(&path, &block, &ours, self.0.follow_links)
                 .map_err(|error| block::explain(&path, &error))
         }))
     }
@@ -165,31 +150,24 @@ impl Step for Append {
 
 impl Append {
     fn path(&self, cx: &Cx<'_>) -> Result<PathBuf, Trouble> {
-        let path = cx.services.place(&self.file.render_text(cx.scope)?);
-        if cx.services.folder.is_some()
-            && let Some(folder) = path.parent()
-        {
-            // The folders of the real place are there too; what is missing is no test of them.
-            let _ = std::fs::create_dir_all(folder);
-        }
-        Ok(path)
+        Ok(cx.services.place_to_write(&self.0.file.render_text(cx.scope)?))
     }
 
     /// The block. Its lines are the author's: a value that would add one is refused, as a name
     /// from elsewhere could otherwise set any key of the file.
     fn block(&self, cx: &Cx<'_>) -> Result<String, Trouble> {
-        let text = self.text.render_text(cx.scope)?;
+        let text = self.0.text.render_text(cx.scope)?;
         self.refuse_forged(cx, &text)?;
-        Ok(if text.ends_with('\n') { text } else { text + "\n" })
+        Ok(ended(text))
     }
 
     /// Compares with the same text made of values without control characters.
     fn refuse_forged(&self, cx: &Cx<'_>, text: &str) -> Result<(), Trouble> {
         let wild = |name: &&str| cx.scope.get(name).is_some_and(|value| breaks(&value.json));
-        let names = self.text.reads().iter().map(|read| read.name.as_str());
+        let names = self.0.text.reads().iter().map(|read| read.name.as_str());
         let Some(name) = { names }.find(wild) else { return Ok(()) };
         let controls = |text: &str| text.chars().filter(|c| control(*c)).count();
-        if controls(text) <= controls(&self.text.render_text(&Tame(cx.scope))?) {
+        if controls(text) <= controls(&self.0.text.render_text(&Tame(cx.scope))?) {
             return Ok(());
         }
         let message = format!(
@@ -199,14 +177,6 @@ impl Append {
             "give it in one line, or encode it: `{{ value | b64encode }}`, `{{ value | tojson }}`",
         ))
     }
-
-    fn secret(&self, cx: &Cx<'_>) -> bool {
-        cx.scope.any_secret(self.text.reads().iter().map(|read| &*read.name))
-    }
-}
-
-fn flag(cx: &Cx<'_>, name: &str) -> bool {
-    cx.private.get(name).and_then(|value| value.json.as_bool()).unwrap_or(false)
 }
 
 /// Whether a character breaks lines or steers a terminal.
@@ -248,6 +218,7 @@ fn tame(json: &Json) -> Json {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::template::Template;
 
     #[test]
     fn a_value_cannot_forge_a_line_but_an_encoded_one_may_hold_any() {

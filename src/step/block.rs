@@ -7,11 +7,12 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
 
 use crate::crash;
+use crate::value::hex;
 
 use super::{Trouble, way};
 
@@ -154,11 +155,7 @@ pub(super) fn put_back(path: &Path, block: &str, was: &Place, follow: bool) -> i
 }
 
 fn digest(text: &str) -> String {
-    use std::fmt::Write as _;
-    Sha256::digest(text).iter().fold(String::new(), |mut hex, byte| {
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    })
+    hex(&Sha256::digest(text))
 }
 
 /// Takes the last such block out, by a new file in the old one's place.
@@ -193,17 +190,24 @@ pub(super) fn remove(path: &Path, block: &str, ours: &Ours, follow: bool) -> io:
     Ok(format!("{} removed from {}", lines(block), path.display()))
 }
 
-fn replace(path: &Path, old: &File, text: &str) -> io::Result<()> {
-    let real = std::fs::canonicalize(path)?;
-    let name = real.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let temporary = real.with_file_name(format!(".{name}.runbook"));
+/// A new file for what is to stand in a file's place, `.NAME.runbook` beside it, for its owner's
+/// eyes until it is there.
+pub(super) fn beside(path: &Path) -> io::Result<(PathBuf, File)> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let temporary = path.with_file_name(format!(".{name}.runbook"));
     // What a crash left here: removing a link removes the link, never what it points to.
     match std::fs::remove_file(&temporary) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
+    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
+    Ok((temporary, file))
+}
+
+fn replace(path: &Path, old: &File, text: &str) -> io::Result<()> {
+    let real = std::fs::canonicalize(path)?;
     let mode = old.metadata()?.mode() & 0o7777;
-    let mut new = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
+    let (temporary, mut new) = beside(&real)?;
     new.write_all(text.as_bytes())?;
     new.set_permissions(std::fs::Permissions::from_mode(mode))?;
     new.sync_all()?;

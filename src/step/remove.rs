@@ -7,11 +7,11 @@
 use std::path::{Path, PathBuf};
 
 use crate::journal::event::Effect;
-use crate::reader::{Field, REVEAL, Reader, Rules, Shape, Sink};
-use crate::template::Template;
+use crate::reader::{Field, REVEAL, Reader, Rules, Shape};
 use crate::value::{Json, Labeled};
 
 use super::block::{self, Ours, Place};
+use super::lines::{FOLLOW_LINKS, Lines};
 use super::{Answer, Cx, Hand, Kind, Local, Manual, Step, Touch, Trouble, manual};
 
 /// The kind.
@@ -44,32 +44,15 @@ const FIELDS: &[Field] = &[
         shape: Shape::Template,
         about: "The block; ends with a line end in any case. The last one is taken out.",
     },
-    Field {
-        name: "follow_links",
-        shape: Shape::Boolean,
-        about: "Whether `file` may be a symbolic link, and the way there another user's to bend; both are refused if not said.",
-    },
+    FOLLOW_LINKS,
     REVEAL,
 ];
 
 #[derive(Debug)]
-struct Remove {
-    file: Template,
-    text: Template,
-    follow_links: bool,
-}
+struct Remove(Lines);
 
 fn parse(reader: &Reader<'_>) -> Option<Box<dyn Step>> {
-    reader.only(FIELDS);
-    let file = reader.template("file", reader.open("a path"));
-    let text = reader.template("text", Sink::Closed);
-    let follow_links = reader.boolean("follow_links").unwrap_or(false);
-    for key in ["file", "text"] {
-        if !reader.has(key) {
-            return reader.missing(key, "a `remove` needs `file` and `text`");
-        }
-    }
-    Some(Box::new(Remove { file: file?, text: text?, follow_links }))
+    Some(Box::new(Remove(Lines::parse(reader, FIELDS, "a `remove`")?)))
 }
 
 impl Step for Remove {
@@ -78,20 +61,20 @@ impl Step for Remove {
     }
 
     fn touches(&self) -> Vec<Touch> {
-        vec![Touch::Writes(self.file.source().to_owned())]
+        self.0.touches()
     }
 
     fn what(&self, cx: &Cx<'_>) -> Result<String, Trouble> {
-        let (lines, path) = (block::lines(&self.block(cx)?), self.path(cx)?);
+        let (lines, path) = (block::lines(&self.0.block(cx)?), self.0.path(cx)?);
         Ok(cx.mask(&format!("take {lines} out of {}", path.display())))
     }
 
     fn preview(&self, cx: &Cx<'_>) -> Result<Vec<String>, Trouble> {
-        Ok(self.block(cx)?.lines().map(|line| cx.mask(line)).collect())
+        self.0.shown(cx)
     }
 
     fn manual(&self, _hand: &Hand<'_>) -> Manual {
-        let (file, text) = (manual::words(&self.file), manual::words(&self.text));
+        let (file, text) = (manual::words(&self.0.file), manual::words(&self.0.text));
         let text = text.trim_end();
         Manual::text(format!(
             "Take these lines out of `{file}`, if they are there:\n\n```\n{text}\n```"
@@ -99,8 +82,8 @@ impl Step for Remove {
     }
 
     fn before(&self, cx: &Cx<'_>) -> Vec<(&'static str, Labeled)> {
-        let (Ok(path), Ok(block)) = (self.path(cx), self.block(cx)) else { return Vec::new() };
-        let Ok(Some(place)) = block::place(&path, &block, self.follow_links) else {
+        let (Ok(path), Ok(block)) = (self.0.path(cx), self.0.block(cx)) else { return Vec::new() };
+        let Ok(Some(place)) = block::place(&path, &block, self.0.follow_links) else {
             return Vec::new();
         };
         self.remember(cx, &path, block, place)
@@ -108,15 +91,16 @@ impl Step for Remove {
 
     fn run<'a>(&'a self, cx: &'a Cx<'a>) -> Local<'a, Result<Answer, Trouble>> {
         Box::pin(async move {
-            let (path, block) = (self.path(cx)?, self.block(cx)?);
+            let (path, block) = (self.0.path(cx)?, self.0.block(cx)?);
             if block.trim().is_empty() {
                 return Err(Trouble::failed("the block to take out is empty"));
             }
             let failed = |error| block::explain(&path, &error);
-            let place = block::place(&path, &block, self.follow_links).map_err(failed)?;
+            let place = block::place(&path, &block, self.0.follow_links).map_err(failed)?;
             // The file is not this step's own, and every byte but the block's is somebody else's.
             let ours = Ours { created: false, newline: false, doubt: false };
-            let summary = block::remove(&path, &block, &ours, self.follow_links).map_err(failed)?;
+            let summary =
+                block::remove(&path, &block, &ours, self.0.follow_links).map_err(failed)?;
             let private = match place {
                 Some(place) => self.remember(cx, &path, block, place),
                 // Taken out before the crash: how it stood then is what counts.
@@ -134,20 +118,20 @@ impl Step for Remove {
             let Some((path, block, place)) = kept(cx) else {
                 return Ok("was not there before this run; left alone".to_owned());
             };
-            block::put_back(&path, &block, &place, self.follow_links)
+            block::put_back(&path, &block, &place, self.0.follow_links)
                 .map_err(|error| block::explain(&path, &error))
         }))
     }
 
     fn manual_back(&self) -> Option<Manual> {
-        let file = manual::words(&self.file);
+        let file = manual::words(&self.0.file);
         Some(Manual::text(format!("Put the lines back into `{file}` where they stood.")))
     }
 }
 
 /// What a run remembers of the block it took out: the file, the block, its place.
 fn kept(cx: &Cx<'_>) -> Option<(PathBuf, String, Place)> {
-    let text = |name: &str| Some(cx.private.get(name)?.json.as_str()?.to_owned());
+    let text = |name: &str| cx.kept_text(name).map(str::to_owned);
     let number = |name: &str| {
         let number = cx.private.get(name)?.json.as_u64()?;
         usize::try_from(number).ok()
@@ -165,24 +149,14 @@ impl Remove {
         block: String,
         place: Place,
     ) -> Vec<(&'static str, Labeled)> {
-        let secret = cx.scope.any_secret(self.text.reads().iter().map(|read| &*read.name));
         vec![
             ("path", Labeled::plain(path.display().to_string())),
-            ("block", Labeled { json: Json::from(block), secret }),
+            ("block", self.0.labeled(cx, block)),
             ("offset", Labeled::plain(place.offset)),
             // It tells what stands before the block to who can guess it.
             ("before", Labeled { json: Json::from(place.before), secret: true }),
             ("times", Labeled::plain(place.times)),
         ]
-    }
-
-    fn path(&self, cx: &Cx<'_>) -> Result<PathBuf, Trouble> {
-        Ok(cx.services.place(&self.file.render_text(cx.scope)?))
-    }
-
-    fn block(&self, cx: &Cx<'_>) -> Result<String, Trouble> {
-        let text = self.text.render_text(cx.scope)?;
-        Ok(if text.ends_with('\n') { text } else { text + "\n" })
     }
 }
 

@@ -60,6 +60,9 @@ pub struct Services {
     sessions: Rc<Sessions>,
 }
 
+/// What every name resolves to in a rehearsal.
+const LOOPBACK: &str = "127.0.0.1";
+
 impl Services {
     /// Services with no client built yet.
     pub fn new(world: World, terminal: Box<dyn Terminal>, redactor: redact::Shared) -> Self {
@@ -79,6 +82,12 @@ impl Services {
             jars: RefCell::default(),
             sessions,
         }
+    }
+
+    /// From here on it is a rehearsal: every name is here, files are below a folder, and the fake
+    /// answers commands too.
+    pub fn rehearse(&mut self, folder: Option<PathBuf>, fake: Option<String>) {
+        (self.hosts, self.folder, self.fake) = (Some(LOOPBACK.to_owned()), folder, fake);
     }
 
     /// Where a call really goes: in a test one may go where nobody listens, and is refused.
@@ -127,6 +136,19 @@ impl Services {
             Some(folder) => rehearsed(folder, path, &self.world),
             None => self.world.cwd.join(self.world.expand_home(path)),
         }
+    }
+
+    /// The same for a file that is written: in a rehearsal its folder is made, as the folders of
+    /// the real place are no part of the test.
+    pub fn place_to_write(&self, path: &str) -> PathBuf {
+        let path = self.place(path);
+        if self.folder.is_some()
+            && let Some(folder) = path.parent()
+        {
+            // what could not be made is told by writing
+            let _ = std::fs::create_dir_all(folder);
+        }
+        path
     }
 
     /// The client of a connection; built when first needed, then kept. In a rehearsal the

@@ -17,7 +17,7 @@ use rustyline::{Behavior, ColorMode, CompletionType, Config, Context, Editor, He
 use unicode_width::UnicodeWidthStr as _;
 
 use super::{NoAnswer, Question, Validator, wrapped};
-use crate::printable::printable;
+use crate::printable::{line, printable};
 
 /// Columns that are left for an answer beside its question.
 const ROOM: usize = 24;
@@ -178,7 +178,7 @@ fn default(question: &Question) -> Option<Cow<'_, str>> {
     Some(match default {
         _ if question.secret => "the default".into(),
         "" => "none".into(),
-        default => printable(default).replace('\n', "\\n").into(),
+        default => line(default).into(),
     })
 }
 

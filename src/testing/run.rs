@@ -177,9 +177,7 @@ async fn one(
     let mut services = Services::new(bench.world.clone(), Box::new(Nobody), redactor.clone());
     services.yes = true;
     services.answers = case.answers.iter().cloned().collect();
-    services.hosts = Some("127.0.0.1".to_owned());
-    services.folder = Some(stage.folder.path().to_path_buf());
-    services.fake = Some(stage.served.url());
+    services.rehearse(Some(stage.folder.path().to_path_buf()), Some(stage.served.url()));
     services.seen = answers;
     let refused = Rc::clone(&stage.refused);
     services.refuses = Some(Box::new(move |method, url| {

@@ -4,14 +4,14 @@
 //! is there already is left alone unless it is the same or may be replaced. Nothing is
 //! followed: a link in its place is refused.
 
-use std::fs::{File, OpenOptions, Permissions};
+use std::fs::{File, Permissions};
 use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
 
-use super::super::block::{explain, refuse_link, sync_folder};
+use super::super::block::{beside, explain, refuse_link, sync_folder};
 use super::super::{Answer, Cx, Trouble};
 use super::Http;
 use crate::crash;
@@ -19,7 +19,7 @@ use crate::jq;
 use crate::reader::Reader;
 use crate::template::Template;
 use crate::transport::Taker;
-use crate::value::Labeled;
+use crate::value::{Labeled, hex};
 
 /// The words for `mode`.
 pub(super) const MODES: &[&str] = &["0600", "0640", "0644", "0700", "0750", "0755"];
@@ -63,14 +63,7 @@ pub(super) struct Kept {
 
 impl Into {
     pub(super) fn path(&self, cx: &Cx<'_>) -> Result<PathBuf, Trouble> {
-        let path = cx.services.place(&self.file.render_text(cx.scope)?);
-        if cx.services.folder.is_some()
-            && let Some(folder) = path.parent()
-        {
-            // The folders of the real place are there too; what is missing is no test of them.
-            let _ = std::fs::create_dir_all(folder);
-        }
-        Ok(path)
+        Ok(cx.services.place_to_write(&self.file.render_text(cx.scope)?))
     }
 
     /// Opens the file before anything is sent. What may be done only once is not done if its
@@ -78,7 +71,7 @@ impl Into {
     pub(super) fn open(&self, http: &Http, cx: &Cx<'_>) -> Result<Incoming, Trouble> {
         let path = self.path(cx)?;
         // After a crash what is there may be this run's own.
-        let ours = cx.in_doubt && flag(cx, "created");
+        let ours = cx.in_doubt && cx.kept_flag("created");
         let incoming = Incoming::open(path.clone(), self.mode(), http.accepting());
         let mut incoming = incoming.map_err(|error| explain(&path, &error))?;
         (incoming.ours, incoming.replace) = (ours, self.replace || ours);
@@ -100,17 +93,17 @@ impl Into {
 
     /// Removes the file if it is still what this run wrote.
     pub(super) fn take_back(&self, cx: &Cx<'_>) -> Result<String, Trouble> {
-        if flag(cx, "unchanged") {
+        if cx.kept_flag("unchanged") {
             return Ok("was there before this run; left alone".to_owned());
         }
-        let kept = |name: &str| cx.private.get(name).and_then(|value| value.json.as_str());
-        let path = kept("path").map_or_else(|| self.path(cx), |path| Ok(PathBuf::from(path)))?;
+        let path =
+            cx.kept_text("path").map_or_else(|| self.path(cx), |path| Ok(PathBuf::from(path)))?;
         let failed = |error: io::Error| explain(&path, &error);
         let shown = path.display();
         let Some(found) = digest_of(&path).map_err(failed)? else {
             return Ok(format!("{shown} is gone"));
         };
-        if kept("sha256") != Some(&found) {
+        if cx.kept_text("sha256") != Some(&found) {
             return Ok(format!("{shown} is not what this run wrote; left alone"));
         }
         std::fs::remove_file(&path).and_then(|()| sync_folder(&path)).map_err(failed)?;
@@ -122,14 +115,7 @@ impl Incoming {
     fn open(path: PathBuf, mode: u32, accept: Box<dyn Fn(u16) -> bool + Send>) -> io::Result<Self> {
         refuse_link(&path, false)?;
         let there = digest_of(&path)?;
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let temporary = path.with_file_name(format!(".{name}.runbook"));
-        // What a crash left here: removing a link removes the link, never what it points to.
-        match std::fs::remove_file(&temporary) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
+        let (temporary, file) = beside(&path)?;
         let (size, digest) = (0, Sha256::new());
         let (replace, ours) = (false, false);
         Ok(Self { path, temporary, file, mode, there, replace, ours, accept, size, digest })
@@ -137,7 +123,7 @@ impl Incoming {
 
     /// Puts it in its place.
     pub(super) fn keep(self) -> Result<Kept, Trouble> {
-        let sha256 = hex(self.digest.clone());
+        let sha256 = hex(&self.digest.clone().finalize());
         let (path, size) = (self.path.clone(), self.size);
         let same = self.there.as_ref() == Some(&sha256);
         if self.there.is_some() && !same && !self.replace {
@@ -218,10 +204,6 @@ fn differs(path: &Path) -> Trouble {
         .hint("it is never overwritten: move it away, or allow it with `replace = true`")
 }
 
-fn flag(cx: &Cx<'_>, name: &str) -> bool {
-    cx.private.get(name).and_then(|value| value.json.as_bool()).unwrap_or(false)
-}
-
 /// The digest of a file; none if there is none.
 fn digest_of(path: &Path) -> io::Result<Option<String>> {
     let mut file = match File::open(path) {
@@ -231,16 +213,8 @@ fn digest_of(path: &Path) -> io::Result<Option<String>> {
     let (mut digest, mut chunk) = (Sha256::new(), vec![0; 64 * 1024]);
     loop {
         match file.read(&mut chunk)? {
-            0 => return Ok(Some(hex(digest))),
+            0 => return Ok(Some(hex(&digest.finalize()))),
             length => digest.update(&chunk[..length]),
         }
     }
-}
-
-fn hex(digest: Sha256) -> String {
-    use std::fmt::Write as _;
-    digest.finalize().iter().fold(String::new(), |mut hex, byte| {
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    })
 }

@@ -117,12 +117,7 @@ impl Program {
     /// The SHA-256 of a file, in hexadecimal.
     pub fn digest(path: &Path) -> std::io::Result<String> {
         use sha2::{Digest as _, Sha256};
-        use std::fmt::Write as _;
-        let bytes = std::fs::read(path)?;
-        Ok(Sha256::digest(bytes).iter().fold(String::new(), |mut hex, byte| {
-            let _ = write!(hex, "{byte:02x}");
-            hex
-        }))
+        Ok(crate::value::hex(&Sha256::digest(std::fs::read(path)?)))
     }
 
     /// Refuses a file that is not what was trusted any more.

@@ -20,6 +20,7 @@ use crate::journal::event::{Effect, Failure, StepRef};
 use crate::journal::store;
 use crate::jq::{ProgramId, Programs};
 use crate::reader::{Gather, Text, Use};
+use crate::redact;
 use crate::source::{Source, Span};
 use crate::step::plugin::{Plugin, Refused};
 use crate::step::retry::Retry;
@@ -239,6 +240,14 @@ pub struct Save {
     pub secret: bool,
     /// Whether it is not secret although it is made from a secret.
     pub reveal: bool,
+}
+
+impl Save {
+    /// Whether a value that was saved so is a secret: as its author says, or as it is made of one,
+    /// or as a known one is in it. On disk a secret is only ever sealed.
+    pub fn is_secret(&self, of_secret: bool, json: &Json, redactor: &redact::Shared) -> bool {
+        self.secret || !self.reveal && (of_secret || redactor.knows(json))
+    }
 }
 
 /// A step that is performed once for each item of a list.

@@ -107,6 +107,7 @@ cases! {
     version_and_usage
 }
 
+    used_secret
 #[test]
 fn every_folder_is_listed() {
     for entry in std::fs::read_dir(transcript::folder()).unwrap() {

@@ -136,9 +136,7 @@ impl Engine<'_> {
             let joined = save.program.is_some_and(|program| reads_secret(cx, program));
             let json =
                 jq::to_json(&value).map_err(|error| Trouble::failed(cx.mask(&error.message)))?;
-            // A known secret inside an answer that came back: on disk it is only ever sealed.
-            let quotes = || self.services.redactor.knows(&json);
-            let secret = save.secret || !save.reveal && (answer.secret || joined || quotes());
+            let secret = save.is_secret(answer.secret || joined, &json, &self.services.redactor);
             let value = Labeled { json, secret };
             self.know(&unit.scope, &save.name, value.clone());
             kept.push((save.name.clone(), value));

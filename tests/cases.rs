@@ -73,6 +73,7 @@ cases! {
     remove_oidc_token_expired
     renewed_in_used
     renewed_mistakes
+    renewed_elsewhere
     renewed_nothing_new
     renewed_token
     resume_after_failure

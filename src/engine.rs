@@ -317,7 +317,8 @@ impl<'a> Engine<'a> {
 
     fn fail(&self, unit: &Unit<'_>, began: u64, trouble: Trouble) -> Flow {
         let took_ms = self.recorder.now_ms() - began;
-        match trouble {
+        let open = self.history.borrow().open(&unit.id);
+        match trouble.doubtful(open) {
             Trouble::Interrupted => Ok(Some(Outcome::Interrupted)),
             Trouble::Waiting(ask) => {
                 self.tell(Event::Asked { step: unit.id.clone(), ask });

@@ -42,6 +42,7 @@ cases! {
     doubt_inside
     doubt_killed
     doubt_redo
+    doubt_refused
     each
     eight_mistakes
     fake_command

@@ -62,7 +62,7 @@ impl Engine<'_> {
     /// An intent without an outcome: the world is asked, then the person.
     async fn doubtful(&self, unit: &Unit<'_>, began: u64, what: String, before: StoredMap) -> Flow {
         match self.look(unit).await {
-            Err(trouble) => self.fail_in_doubt(unit, began, trouble),
+            Err(trouble) => self.fail(unit, began, trouble),
             Ok(Some(Found::Nothing)) => self.perform(unit, began, Some(before)).await,
             Ok(Some(Found::Same(object))) => self.adopt(unit, began, object, How::Adopted).await,
             Ok(Some(Found::Different(differs))) => Ok(Some(self.doubt(unit, what, differs))),
@@ -73,18 +73,7 @@ impl Engine<'_> {
         }
     }
 
-    fn fail_in_doubt(&self, unit: &Unit<'_>, began: u64, trouble: Trouble) -> Flow {
-        let trouble = match trouble {
-            Trouble::Failed(mut failure, again) => {
-                failure.doubt = true;
-                Trouble::Failed(failure, again)
-            }
-            other => other,
-        };
-        self.fail(unit, began, trouble)
-    }
-
-    fn doubt(
+    pub(super) fn doubt(
         &self,
         unit: &Unit<'_>,
         what: String,

@@ -272,7 +272,8 @@ impl<'a> Engine<'a> {
 
     fn back_failed(&self, unit: &Unit<'_>, trouble: Trouble) -> Outcome {
         let step = unit.id.clone();
-        match trouble {
+        let open = self.history.borrow().undo_open(&step);
+        match trouble.doubtful(open) {
             Trouble::Failed(failure, _) => {
                 let asks = failure.doubt && unit.step.undo_effect == Effect::Once;
                 self.tell(Event::UndoFailed { step, failure });
@@ -304,15 +305,8 @@ impl<'a> Engine<'a> {
         undo: &dyn Step,
         cx: &Cx<'_>,
     ) -> Result<String, Trouble> {
-        let retry = shared(cx, undo);
-        for attempt in 1.. {
-            match self.act(unit, undo, cx).await {
-                Ok(answer) => return Ok(answer.summary),
-                Err(trouble) => {
-                    self.again(cx, unit, retry, attempt, unit.step.undo_effect, trouble).await?;
-                }
-            }
-        }
-        Err(Trouble::failed("tried too often"))
+        let (retry, effect) = (shared(cx, undo), unit.step.undo_effect);
+        let act = async || self.act(unit, undo, cx).await;
+        Ok(self.retried(cx, unit, retry, effect, act).await?.summary)
     }
 }

@@ -346,8 +346,14 @@ impl<'a> Engine<'a> {
         Outcome::InDoubt
     }
 
-    /// A failure that the author allows: the run goes on, with nulls.
+    /// A failure that the author allows: the run goes on, with nulls. What a step has done already
+    /// stays done, as it was: only what should follow from it does not hold.
     fn tolerate(&self, unit: &Unit<'_>, began: u64, failure: &Failure) -> Flow {
+        if matches!(self.history.borrow().status(&unit.id), Status::Done(_)) {
+            let message = format!("`{}` is done, but: {}", unit.id, failure.message);
+            self.recorder.keep(Event::Warned { message });
+            return Ok(None);
+        }
         let null = |save: &Save| (save.name.clone(), Labeled::plain(serde_json::Value::Null));
         let saved: Vec<_> = unit.step.saves.iter().map(null).collect();
         for (name, value) in &saved {

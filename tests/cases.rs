@@ -62,6 +62,7 @@ cases! {
     missing_inputs
     not_json
     one_hand
+    optional_gate
     plan
     plugin_answers
     plugin_check

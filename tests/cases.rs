@@ -73,9 +73,9 @@ cases! {
     rehearse_writes
     remove_oidc_after_add
     remove_oidc_token_expired
+    renewed_elsewhere
     renewed_in_used
     renewed_mistakes
-    renewed_elsewhere
     renewed_nothing_new
     renewed_token
     resume_after_failure
@@ -85,6 +85,7 @@ cases! {
     runs_and_log
     runs_filter
     small_kinds
+    step_in_doubt
     test_differences
     test_faults
     transcript_itself
@@ -106,11 +107,11 @@ cases! {
     updated_renamed
     updated_renamed_secret
     use_cycle
+    used_secret
     verbose
     version_and_usage
 }
 
-    used_secret
 #[test]
 fn every_folder_is_listed() {
     for entry in std::fs::read_dir(transcript::folder()).unwrap() {

@@ -30,11 +30,7 @@ impl Engine<'_> {
     async fn fresh(&self, unit: &Unit<'_>, began: u64) -> Flow {
         match self.look(unit).await {
             Err(trouble) => self.fail(unit, began, trouble),
-            Ok(None | Some(Found::Nothing)) => match self.confirmed(unit, began).await? {
-                Asked::Go => self.perform(unit, began, None).await,
-                Asked::Skip => Ok(None),
-                Asked::Stop(outcome) => Ok(Some(outcome)),
-            },
+            Ok(None | Some(Found::Nothing)) => self.perform(unit, began, None).await,
             Ok(Some(Found::Same(object))) => {
                 let decided = self.options.adopt || self.history.borrow().adopts(&unit.id);
                 match if decided { Asked::Go } else { self.use_it(unit, began)? } {
@@ -97,6 +93,11 @@ impl Engine<'_> {
 
     /// Intent, effect, outcome. After a doubt: with how things stood before the first attempt.
     async fn perform(&self, unit: &Unit<'_>, began: u64, doubt: Option<StoredMap>) -> Flow {
+        match self.confirmed(unit, began).await? {
+            Asked::Go => {}
+            Asked::Skip => return Ok(None),
+            Asked::Stop(outcome) => return Ok(Some(outcome)),
+        }
         let what = self.what(unit);
         let in_doubt = doubt.as_ref().map(|kept| self.private(&unit.id, kept)).transpose()?;
         let private = doubt.map_or_else(|| self.before(unit), Ok)?;
@@ -178,11 +179,16 @@ impl Engine<'_> {
         if !self.options.step {
             return Ok(Asked::Go);
         }
-        let choices = ["do it", "show it", "skip it", "stop"];
+        // What may have been done before cannot be skipped: `undo` would not see it.
+        let status = self.history.borrow().status(&unit.id).clone();
+        let new = matches!(status, Status::Pending | Status::Skipped(_));
+        let choices = ["do it", "show it", "skip it", "stop"].into_iter();
+        let choices: Vec<String> =
+            choices.filter(|choice| new || *choice != "skip it").map(str::to_owned).collect();
         loop {
             let question = Question {
                 ask: format!("{}: {}", unit.id, self.what(unit)),
-                choices: choices.map(str::to_owned).to_vec(),
+                choices: choices.clone(),
                 default: Some("do it".to_owned()),
                 ..Question::default()
             };

@@ -113,6 +113,20 @@ impl History {
         self.undos.get(step).copied()
     }
 
+    /// The performances of an `always` step at the end of walks that failed, `clean@17` by its 17,
+    /// of which something stands so: the step itself, an item of it or a step inside.
+    pub fn again(&self, step: &str, stands: impl Fn(&Status) -> bool) -> Vec<u64> {
+        let number = |id: &str| -> Option<u64> {
+            let rest = id.strip_prefix(step)?.strip_prefix('@')?;
+            rest.split(['[', '/']).next()?.parse().ok()
+        };
+        let fits = self.statuses.iter().filter(|(_, status)| stands(status));
+        let mut numbers: Vec<u64> = fits.filter_map(|(id, _)| number(id)).collect();
+        numbers.sort_unstable();
+        numbers.dedup();
+        numbers
+    }
+
     /// Whether a person allowed this step to take over what it finds.
     pub fn adopts(&self, step: &str) -> bool {
         self.adopts.iter().any(|adopted| adopted == step)

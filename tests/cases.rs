@@ -30,6 +30,8 @@ cases! {
     add_oidc_undo
     add_oidc_wrong_token
     adopt_on_fresh_run
+    always
+    always_already
     append_block
     append_refused
     append_secret

@@ -321,8 +321,10 @@ fn by_hand(
     engine: &Engine<'_>,
     run: &str,
 ) -> Result<StoredMap, Exit> {
+    // What is done after a failure gives nothing to other steps.
+    let again = id.split('/').next().is_some_and(|own| own.contains('@'));
     let needed = |name: &str| {
-        read_later(name, step, runbook)
+        !again && read_later(name, step, runbook)
             || outside.is_some_and(|(runbook, using)| read_by(name, using, runbook))
     };
     // A step that is done but for its gates has saved its values already.

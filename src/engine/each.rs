@@ -110,7 +110,7 @@ impl Engine<'_> {
 }
 
 /// The outcome to end with: the first, unless a later one leaves more open.
-fn worse(first: Option<Outcome>, next: Option<Outcome>) -> Option<Outcome> {
+pub(super) fn worse(first: Option<Outcome>, next: Option<Outcome>) -> Option<Outcome> {
     match (first, next) {
         (Some(first), Some(Outcome::InDoubt)) if first != Outcome::InDoubt => {
             Some(Outcome::InDoubt)

@@ -32,7 +32,7 @@ impl Engine<'_> {
             Err(trouble) => self.fail(unit, began, trouble),
             Ok(None | Some(Found::Nothing)) => self.perform(unit, began, None).await,
             Ok(Some(Found::Same(object))) => {
-                let decided = self.options.adopt || self.history.borrow().adopts(&unit.id);
+                let decided = self.options.adopt || self.adopts(unit);
                 match if decided { Asked::Go } else { self.use_it(unit, began)? } {
                     Asked::Stop(outcome) => Ok(Some(outcome)),
                     Asked::Go | Asked::Skip => {
@@ -53,6 +53,15 @@ impl Engine<'_> {
                 self.fail(unit, began, trouble)
             }
         }
+    }
+
+    /// Whether what is there may be used: a person allowed it, or it was made by this step, as it is
+    /// done after a failure in any case.
+    fn adopts(&self, unit: &Unit<'_>) -> bool {
+        let history = self.history.borrow();
+        let made = |status: &Status| matches!(status, Status::Done(done) if done.how == How::Performed || done.how == How::Adopted);
+        let own = unit.id.split('@').next().unwrap_or(&unit.id);
+        history.adopts(&unit.id) || unit.step.always && !history.again(own, made).is_empty()
     }
 
     /// An intent without an outcome: the world is asked, then the person.

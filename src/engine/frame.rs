@@ -51,6 +51,12 @@ impl Unit<'_> {
         Self { id: format!("{}[{number}]", self.id), scope: Rc::new(scope), ..self.clone() }
     }
 
+    /// The same step again, at the end of a walk that failed: `clean@17`.
+    pub(super) fn again(&self, number: u64) -> Self {
+        let scope = Rc::new(Scope::below(&self.scope));
+        Self { id: format!("{}@{number}", self.id), scope, ..self.clone() }
+    }
+
     /// Refuses a secret that is only known to be one now, where it would show: a value that came
     /// into a used runbook, for example. `check` has refused the others.
     pub(super) fn refuse_shown(&self, uses: &[Use]) -> Result<(), Trouble> {
@@ -120,8 +126,12 @@ impl<'a> Engine<'a> {
         loop {
             let (part, inner) = rest.split_once('/').map_or((rest, None), |(a, b)| (a, Some(b)));
             let (own, item) = part.split_once('[').map_or((part, None), |(a, b)| (a, Some(b)));
+            let (own, number) = own.split_once('@').map_or((own, None), |(a, b)| (a, Some(b)));
             let Some(step) = frame.runbook.step(own) else { return Ok(None) };
             let mut unit = frame.unit(step);
+            if let Some(number) = number.and_then(|number| number.parse().ok()) {
+                unit = unit.again(number);
+            }
             if let (Some(each), Some(_)) = (&step.for_each, item) {
                 let name = format!("{}{part}", frame.prefix);
                 let items = Self::items(&unit, each).unwrap_or_default();

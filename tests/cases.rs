@@ -46,6 +46,7 @@ cases! {
     doubt_redo
     doubt_refused
     each
+    each_moved
     eight_mistakes
     fake_command
     flags_that_change_nothing
@@ -95,6 +96,7 @@ cases! {
     undo_append
     undo_in_doubt
     undo_remove
+    undo_lost
     undo_repeatable
     undo_resumed
     undo_undecided

@@ -12,7 +12,7 @@ use crate::exit::Exit;
 use crate::journal::event::{Decision, Entry, Event, How, Outcome, Stored, StoredMap};
 use crate::journal::seal::Key;
 use crate::journal::store::Store;
-use crate::plan::{History, Status};
+use crate::plan::{History, ITEM, Status};
 use crate::printable::argument;
 use crate::runbook::settle::renewed;
 use crate::runbook::{Runbook, StepDef, digest};
@@ -303,6 +303,10 @@ fn unsaved(args: &Args, runbook: &Runbook) -> Result<(), Exit> {
         if !names.contains(&name.as_str()) {
             out::error(&format!("no step named with `--done` saves `{name}`"));
             match crate::diag::closest(name, names.iter().copied()) {
+            Status::InDoubt { private, .. } => {
+                let item = private.get(ITEM).map(|item| (ITEM.to_owned(), item.clone()));
+                (How::ByHand, item.into_iter().collect(), "done by hand")
+            }
                 Some(near) => out::hint(&format!("did you mean `{near}`?")),
                 None if names.is_empty() => out::hint("leave out `--save`: they save nothing"),
                 None => out::hint(&format!("they save {}", crate::reader::list(&names))),

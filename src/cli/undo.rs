@@ -121,12 +121,12 @@ fn touched(backs: &[Back], run: &str, step: &str) -> Result<(), Exit> {
 /// Shows what will be taken back, and first of all what cannot be; whether anything can.
 fn left(backs: &[Back], gone: &[String]) -> bool {
     let width = backs.iter().map(|back| back.id.len()).max().unwrap_or(0);
-    let stays = |back: &&Back| matches!(back.way, Way::None | Way::NotOurs);
-    for back in backs.iter().filter(stays) {
-        let why = if back.way == Way::None {
-            "has no undo: what it did stays"
-        } else {
-            "was not done by this run: it stays"
+    for back in backs {
+        let why = match back.way {
+            Way::None => "has no undo: what it did stays",
+            Way::NotOurs => "was not done by this run: it stays",
+            Way::Lost => "was done with values that are not known any more: what it did stays",
+            Way::Author | Way::Kind | Way::Done => continue,
         };
         out::say(&format!("stays {:width$}  {why}", back.id));
     }

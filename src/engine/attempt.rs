@@ -8,6 +8,7 @@ use super::renew::unwritten;
 use super::{Broken, Durable, Engine};
 use crate::journal::event::{Effect, Event, How, StoredMap};
 use crate::jq;
+use crate::plan::ITEM;
 use crate::runbook::Until;
 use crate::step::jq::{one, reads_secret};
 use crate::step::retry::Retry;
@@ -178,8 +179,9 @@ impl Engine<'_> {
         let saved =
             self.stored_map(&id, got.saved.iter().map(|(name, value)| (name.as_str(), value)))?;
         let place = format!("{id}.private");
-        let private =
-            self.stored_map(&place, got.answer.private.iter().map(|(name, value)| (*name, value)))?;
+        let item = unit.item.iter().map(|item| (ITEM, item));
+        let private = got.answer.private.iter().map(|(name, value)| (*name, value));
+        let private = self.stored_map(&place, private.chain(item))?;
         let own = if got.answer.unchanged { How::Unchanged } else { How::Performed };
         Ok(Event::Done {
             step: id,

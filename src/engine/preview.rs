@@ -70,8 +70,8 @@ impl<'a> Engine<'a> {
             return Ok(stop);
         }
         if let Some(each) = &unit.step.for_each {
-            match Self::items(unit, each) {
-                Ok(items) => remarks.push(format!("once for each of {} items", items.len())),
+            match self.items(unit, each)? {
+                Ok(items) => remarks.push(format!("once for each of {} items", items.units.len())),
                 Err(trouble) => return self.fail(unit, self.recorder.now_ms(), trouble),
             }
             self.planned(unit, unknown, remarks);

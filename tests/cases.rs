@@ -67,6 +67,7 @@ cases! {
     one_hand
     optional_gate
     plan
+    plan_each
     plugin_answers
     plugin_check
     prompt_rules

@@ -9,6 +9,7 @@ use super::adopt::Found;
 use super::frame::{Frame, Unit};
 use super::{Broken, Engine, Flow};
 use crate::journal::event::{Effect, Event, How, Outcome};
+use crate::runbook::{Runbook, StepDef};
 use crate::step::Local;
 use crate::value::Labeled;
 
@@ -47,6 +48,7 @@ impl<'a> Engine<'a> {
     async fn preview_step(&self, unit: &Unit<'a>, unknown: &Unknown) -> Flow {
         let mut remarks = unknown.missing(unit);
         if !remarks.is_empty() {
+            unknown.changed_by(unit);
             self.planned(unit, unknown, remarks);
             return Ok(None);
         }
@@ -63,7 +65,10 @@ impl<'a> Engine<'a> {
                 Ok(frame) => frame,
                 Err(trouble) => return self.fail(unit, self.recorder.now_ms(), trouble),
             };
-            let stop = self.preview_frame(&inner, &Unknown::default()).await?;
+            let change = unknown.change.borrow().clone();
+            let within = Unknown { change: RefCell::new(change), ..Unknown::default() };
+            let stop = self.preview_frame(&inner, &within).await?;
+            unknown.change.replace(within.change.into_inner());
             if stop.is_none() {
                 self.planned(unit, unknown, remarks);
             }
@@ -74,6 +79,7 @@ impl<'a> Engine<'a> {
                 Ok(items) => remarks.push(format!("once for each of {} items", items.units.len())),
                 Err(trouble) => return self.fail(unit, self.recorder.now_ms(), trouble),
             }
+            unknown.changed_by(unit);
             self.planned(unit, unknown, remarks);
             return Ok(None);
         }
@@ -108,7 +114,7 @@ impl<'a> Engine<'a> {
                 Ok(None)
             }
             Ok(_) => {
-                unknown.change.borrow_mut().get_or_insert_with(|| unit.id.clone());
+                unknown.changed_by(unit);
                 self.planned(unit, unknown, Vec::new());
                 Ok(None)
             }
@@ -134,6 +140,13 @@ impl<'a> Engine<'a> {
 }
 
 impl Unknown {
+    /// Notes a step that is shown instead of performed, if it changes something.
+    fn changed_by(&self, unit: &Unit<'_>) {
+        if changes(unit.step) {
+            self.change.borrow_mut().get_or_insert_with(|| unit.id.clone());
+        }
+    }
+
     fn missing(&self, unit: &Unit<'_>) -> Vec<String> {
         let own: Vec<&str> = unit.step.saves.iter().map(|save| save.name.as_str()).collect();
         self.names
@@ -143,4 +156,11 @@ impl Unknown {
             .map(|(name, from)| format!("`{name}` is not known yet: step `{from}` gives it"))
             .collect()
     }
+}
+
+/// Whether a step changes something, or one does of the runbook it uses.
+fn changes(step: &StepDef) -> bool {
+    let nested = step.action.nested();
+    let inner = nested.and_then(|nested| nested.runbook.downcast_ref::<Runbook>());
+    step.effect > Effect::Read || inner.is_some_and(|inner| inner.steps.iter().any(changes))
 }

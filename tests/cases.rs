@@ -97,6 +97,8 @@ cases! {
     undo_append
     undo_in_doubt
     undo_remove
+    undo_remove
+    undo_renewed
     undo_lost
     undo_repeatable
     undo_resumed

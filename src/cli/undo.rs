@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::resume::{Taken, take};
+use super::resume::{Taken, inputs, renewed_inputs, sealed_inputs, take};
 use super::run::{Kept, done, holder, lock};
 use super::session::{Direction, Session, broken_exit, walk};
 use super::{Global, out, state};
@@ -65,10 +65,13 @@ fn undo(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
         return Ok(nothing(&run));
     }
     confirm(args, &run, &session)?;
+    let given = inputs(&history, &run, &key)?;
+    let renewed = renewed_inputs(&runbook, (&history, &run, &key), &given, &session.world)?;
+    let renewed = sealed_inputs(&run, &key, renewed)?;
     session.report.borrow_mut().past(&entries);
     let recorder =
         session.recorder(&run, history.last_seq, Box::new(Kept { store, texts: Vec::new() }));
-    begin(args, &recorder, &mut history);
+    begin(args, renewed, &recorder, &mut history);
     Ok(walk(
         &runbook,
         &services,
@@ -80,14 +83,9 @@ fn undo(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
     ))
 }
 
-fn begin(args: &Args, recorder: &Recorder, history: &mut History) {
-    let resumed = Event::Resumed {
-        undo: true,
-        text: None,
-        uses: BTreeMap::new(),
-        steps: Vec::new(),
-        inputs: StoredMap::new(),
-    };
+fn begin(args: &Args, inputs: StoredMap, recorder: &Recorder, history: &mut History) {
+    let (uses, steps) = (BTreeMap::new(), Vec::new());
+    let resumed = Event::Resumed { undo: true, text: None, uses, steps, inputs };
     let redo = args
         .redo
         .iter()

@@ -60,7 +60,12 @@ pub struct Engine<'a> {
     /// What the person wants.
     pub options: Options,
     renewals: renew::Renewals,
+    /// What look-ups left to keep with the outcomes of their steps: cookies.
+    probed: RefCell<HashMap<String, Private>>,
 }
+
+/// What an outcome keeps for later, and nobody else sees.
+type Private = Vec<(&'static str, Labeled)>;
 
 /// Why a walk could not even say how it ended.
 #[derive(Debug)]
@@ -93,7 +98,8 @@ impl<'a> Engine<'a> {
         options: Options,
     ) -> Self {
         let (history, renewals) = (RefCell::new(history), renew::Renewals::default());
-        Self { runbook, services, history, recorder, key, options, renewals }
+        let probed = RefCell::default();
+        Self { runbook, services, history, recorder, key, options, renewals, probed }
     }
 
     /// Walks to the end, or to whatever stops it.

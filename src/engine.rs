@@ -108,7 +108,13 @@ impl<'a> Engine<'a> {
         // before anything was changed may lose that, and nothing with it.
         self.recorder.hand_over().await?;
         self.warn();
-        let frame = self.own_frame()?;
+        let frame = match self.own_frame() {
+            Err(broken @ Broken::History(_)) => {
+                self.end(Outcome::Failed).await?;
+                return Err(broken);
+            }
+            other => other?,
+        };
         let mut stopped = self.frame_steps(&frame).await?;
         if stopped == Some(Outcome::Failed) {
             stopped = self.always(&frame, stopped).await?;

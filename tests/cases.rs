@@ -96,10 +96,9 @@ cases! {
     undo
     undo_append
     undo_in_doubt
-    undo_remove
+    undo_lost
     undo_remove
     undo_renewed
-    undo_lost
     undo_repeatable
     undo_resumed
     undo_undecided
@@ -115,6 +114,7 @@ cases! {
     updated_renamed_secret
     use_cycle
     used_secret
+    var_fails
     verbose
     version_and_usage
 }

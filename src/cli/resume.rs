@@ -303,6 +303,10 @@ fn decisions(args: &Args, engine: &Engine<'_>, run: &str) -> Result<Vec<Event>, 
         let (how, private, summary) = match history.status(id) {
             // The run did it; only its gates did not hold. It can still be taken back.
             Status::Done(done) => (done.how, done.private.clone(), "left as it is, as decided"),
+            Status::InDoubt { private, .. } => {
+                let item = private.get(ITEM).map(|item| (ITEM.to_owned(), item.clone()));
+                (How::ByHand, item.into_iter().collect(), "done by hand")
+            }
             _ => (How::ByHand, BTreeMap::new(), "done by hand"),
         };
         let (step, summary) = (id.clone(), summary.to_owned());
@@ -320,10 +324,6 @@ fn unsaved(args: &Args, runbook: &Runbook) -> Result<(), Exit> {
         if !names.contains(&name.as_str()) {
             out::error(&format!("no step named with `--done` saves `{name}`"));
             match crate::diag::closest(name, names.iter().copied()) {
-            Status::InDoubt { private, .. } => {
-                let item = private.get(ITEM).map(|item| (ITEM.to_owned(), item.clone()));
-                (How::ByHand, item.into_iter().collect(), "done by hand")
-            }
                 Some(near) => out::hint(&format!("did you mean `{near}`?")),
                 None if names.is_empty() => out::hint("leave out `--save`: they save nothing"),
                 None => out::hint(&format!("they save {}", crate::reader::list(&names))),

@@ -92,24 +92,25 @@ impl<'a> Engine<'a> {
         for (name, stored) in &inputs {
             self.know(&scope, name, self.open("input", name, stored)?);
         }
+        self.vars(self.runbook, &scope).map_err(Broken::History)?;
         self.frame(self.runbook, scope, String::new())
     }
 
-    /// A frame whose inputs are bound: adds vars and whatever the journal has saved.
+    /// Binds a runbook's vars; or says why one cannot be worked out.
+    pub(super) fn vars(&self, runbook: &Runbook, scope: &Scope) -> Result<(), String> {
+        let bound = runbook.bind_vars(scope, |name, value| self.know(scope, name, value));
+        bound.map_err(|(var, error)| {
+            format!("var `{}` of `{}`: {}", var.name, runbook.name, error.0)
+        })
+    }
+
+    /// A frame whose inputs and vars are bound: adds whatever the journal has saved.
     pub(super) fn frame(
         &self,
         runbook: &'a Runbook,
         scope: Rc<Scope>,
         prefix: String,
     ) -> Result<Frame<'a>, Broken> {
-        for var in &runbook.vars {
-            let json = var
-                .value
-                .render(&*scope)
-                .map_err(|error| Broken::History(format!("var `{}`: {}", var.name, error.0)))?;
-            let secret = scope.any_secret(var.value.reads());
-            self.know(&scope, &var.name, Labeled { json, secret });
-        }
         let frame = Frame { runbook, scope, prefix };
         for step in &runbook.steps {
             let unit = frame.unit(step);

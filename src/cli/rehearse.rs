@@ -54,7 +54,8 @@ fn rehearse(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
         Exit::Failed
     })?;
     let recorder = session.recorder(REHEARSAL, 0, Box::new(Memory));
-    let history = begin(&recorder, started(&runbook, &settled, REHEARSAL, &key, true)?);
+    let started = started(&runbook, &settled, REHEARSAL, &key, true, &session.world)?;
+    let history = begin(&recorder, started);
     let exit = walk(
         &runbook,
         &services,

@@ -68,7 +68,7 @@ fn public(event: &Event, object: &mut Map<String, Json>) {
     match event {
         Event::Resumed { inputs, .. } if inputs.is_empty() => {}
         Event::Started { inputs, .. } | Event::Resumed { inputs, .. } => {
-            object.remove("folder");
+            object.shift_remove("folder");
             set(object, "inputs", values(inputs));
         }
         Event::Intent { .. } => {

@@ -260,3 +260,77 @@ fn a_file_that_is_used_often_is_checked_once() {
     ends(&out, 3);
     assert!(out.stderr.contains("n15.toml:3:1: "), "{out:?}");
 }
+
+#[test]
+fn what_an_author_wrote_arrives_as_it_is_and_is_never_read_by_a_shell() {
+    use runbook::step::manual::{Manual, literal, quoted, quoted_line};
+    let env = Env::new();
+    let sh = |line: &str| {
+        let mut command = env.any("sh");
+        command.args(["-c", line]).env("V", "a value");
+        let out = command.output().unwrap();
+        assert!(out.status.success(), "{line}: {out:?}");
+        text(&out.stdout)
+    };
+    for word in [
+        "plain",
+        "",
+        "two words",
+        "$V",
+        "${V}",
+        "$(touch bad)",
+        "`touch bad`",
+        "it's $V",
+        "\"$V\"",
+        r"\$V",
+        r"\\$V",
+        r"a\d",
+        r"\",
+        r#"\"$V"#,
+        r#""; touch bad; ""#,
+        "'; touch bad; '",
+        "a\nEOF\ntouch bad",
+        "\\\nx",
+        "'$(touch bad)'",
+        r"\`touch bad`",
+        "a' \"b\" `c` $d",
+    ] {
+        let safe = literal(word);
+        let print = format!("printf %s {}", quoted(&safe));
+        assert_eq!(sh(&print), word, "{print}");
+        let there = format!("sh -c {}", quoted_line(&print));
+        assert_eq!(sh(&there), word, "{there}");
+        let manual =
+            Manual { shell: Some("cat".into()), stdin: Some(safe.clone()), ..Manual::default() };
+        assert_eq!(sh(&manual.piped(None).unwrap()), word.to_owned() + "\n", "{safe}");
+        // a variable beside it is read
+        let print = format!("printf %s {}", quoted(&(safe + "$V")));
+        assert_eq!(sh(&print), word.to_owned() + "a value", "{print}");
+        let there = format!("sh -c {}", quoted_line(&print));
+        assert_eq!(sh(&there), word.to_owned() + "a value", "{there}");
+    }
+    assert!(!env.path("bad").exists());
+}
+
+#[test]
+fn the_commands_of_show_run_nothing_that_a_text_has_in_it() {
+    let env = Env::new();
+    let evil = "$(touch bad)`touch bad`\\nEOF\\ntouch bad";
+    let book = format!(
+        "format = 1\nname = \"x\"\n[vars]\nv = \"{evil}\"\n[connections.api]\nbase = \"http://127.0.0.1:1/$(touch bad)\"\n\
+         headers = {{ \"a\" = \"{evil}\" }}\n[[steps]]\nid = \"make\"\n\
+         http = {{ on = \"api\", method = \"POST\", url = \"`touch bad`\", json = {{ \"{evil}\" = [\"{evil}\", \"{{{{ '{evil}' }}}} x\"] }} }}\n\
+         [[steps]]\nid = \"form\"\nhttp = {{ on = \"api\", method = \"POST\", url = \"x\", form = {{ \"$(touch bad)\" = \"{evil}\" }} }}\n\
+         [[steps]]\nid = \"run\"\ncommand = {{ run = [\"true\", \"{evil}\"], env = {{ A = \"{evil}\" }} }}\n\
+         [[steps]]\nid = \"put\"\nappend = {{ file = \"out\", text = \"{evil}\" }}\n"
+    );
+    std::fs::write(env.path("x.toml"), book).unwrap();
+    let shown = env.run(&["show", "x.toml"]);
+    ends(&shown, 0);
+    let mut blocks = shown.stdout.split("```").skip(1).step_by(2);
+    let script: String = blocks.by_ref().filter_map(|block| block.strip_prefix("sh\n")).collect();
+    assert!(script.contains("curl") && script.contains("cat >> out"), "{script}");
+    let out = env.any("sh").args(["-c", &script]).output().unwrap();
+    assert!(!env.path("bad").exists(), "{script}\n{out:?}");
+    assert_eq!(std::fs::read_to_string(env.path("out")).unwrap(), evil.replace("\\n", "\n") + "\n");
+}

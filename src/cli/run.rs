@@ -160,10 +160,11 @@ fn start(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
     }
     let settled = inputs::settled(&runbook, &given, &session.world, &*session.terminal())?;
     let services = services(&session, args.flags.yes, &args.walk, args.rehearsal);
-    let key = state::key(&session.world)?;
     let mut store = state::store(&session.world)?;
     let run = store.new_run_id().map_err(|error| state::refused(&error))?;
     let _lock = lock(&session.world, &run, &holder(&session.world))?;
+    // after the lock: while that is held no key that it may seal with is taken out
+    let key = state::key(&session.world)?;
     let journal = Box::new(Kept { store, texts: texts(&runbook) });
     let recorder = session.recorder(&run, 0, journal);
     let started = started(&runbook, &settled, &run, &key, args.rehearsal, &session.world)?;

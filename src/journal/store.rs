@@ -33,7 +33,7 @@ use crate::journal::event::{Entry, Event};
 use crate::value::hex;
 
 pub use error::StoreError;
-pub use lock::{Holder, LockError, RunLock, lock, lock_new};
+pub use lock::{Holder, LockError, RunLock, busy, lock, lock_new};
 pub use query::{RunFilter, RunState, RunSummary};
 
 use head::Head;

@@ -78,10 +78,6 @@ pub struct World {
     pub home: Option<PathBuf>,
     /// The folder relative paths start from.
     pub cwd: PathBuf,
-    /// The machine's name; `localhost` when it has none.
-    pub hostname: String,
-    /// The number of this process.
-    pub pid: u32,
     /// Whether a person can type answers.
     pub stdin_tty: bool,
     /// Whether data goes to a terminal.
@@ -98,8 +94,6 @@ impl World {
             env: environment(),
             home: std::env::home_dir().filter(|home| home.is_absolute()),
             cwd: std::env::current_dir().unwrap_or_else(|_| PathBuf::from(".")),
-            hostname: hostname(),
-            pid: std::process::id(),
             stdin_tty: std::io::stdin().is_terminal(),
             stdout_tty: std::io::stdout().is_terminal(),
             stderr_tty: std::io::stderr().is_terminal(),
@@ -169,15 +163,6 @@ fn environment() -> BTreeMap<String, String> {
         .collect()
 }
 
-fn hostname() -> String {
-    ["/proc/sys/kernel/hostname", "/etc/hostname"]
-        .iter()
-        .filter_map(|file| std::fs::read_to_string(file).ok())
-        .map(|text| text.trim().to_owned())
-        .find(|name| !name.is_empty())
-        .unwrap_or_else(|| "localhost".to_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -188,8 +173,6 @@ mod tests {
             env: env.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
             home: Some(PathBuf::from("/home/me")),
             cwd: PathBuf::from("/work"),
-            hostname: "host".to_owned(),
-            pid: 1,
             stdin_tty: false,
             stdout_tty: false,
             stderr_tty: true,
@@ -254,12 +237,5 @@ mod tests {
         assert!(SystemClock.now_ms() > 1_577_836_800_000);
         let first = SystemClock.monotonic();
         assert!(SystemClock.monotonic() >= first);
-    }
-
-    #[test]
-    fn the_real_world_has_a_name_and_a_number() {
-        let world = World::real();
-        assert!(!world.hostname.is_empty());
-        assert_eq!(world.pid, std::process::id());
     }
 }

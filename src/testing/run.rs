@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::judge::{Difference, Seen, judge};
 use super::{Case, Harm, Injected};
 use crate::engine::{Broken, Engine, Options, Recorder};
-use crate::fake::{Asked, Fake, Served, serve};
+use crate::fake::{Asked, Fake, Served, filled, serve};
 use crate::journal::Memory;
 use crate::journal::event::{Entry, Event, REHEARSAL, Stored};
 use crate::journal::seal::Key;
@@ -71,15 +71,11 @@ pub(super) fn stage(bench: &Bench<'_>, case: &Case) -> Result<Stage, String> {
     let template = fake.inputs("$URL", &path);
     let served = serve(fake, &state, 0).map_err(|error| error.to_string())?;
     let url = served.url();
-    let fill = |value: Json| match value {
-        Json::String(text) => Json::String(text.replace("$URL", &url).replace("$DIR", &path)),
-        other => other,
-    };
     let known = |name: &String| bench.runbook.inputs.iter().any(|input| input.name == *name);
     let inputs = template
         .into_iter()
         .filter(|(name, _)| known(name))
-        .map(|(name, value)| (name, fill(value)));
+        .map(|(name, value)| (name, filled(&value, &url, &path)));
     let inputs = inputs.collect();
     let faults = Met::new(case, |harm| matches!(harm, Harm::Server(_)));
     served.set_faults(Box::new(move |_, method, target| match faults.meets(method, target) {
@@ -119,13 +115,7 @@ impl Met {
 pub(super) fn given(case: &Case, stage: &Stage) -> Given {
     let url = stage.served.url();
     let folder = stage.folder.path().display().to_string();
-    let fill = |(name, value): (&String, &Json)| {
-        let value = match value {
-            Json::String(text) => Json::String(text.replace("$URL", &url).replace("$DIR", &folder)),
-            other => other.clone(),
-        };
-        (name.clone(), value)
-    };
+    let fill = |(name, value): (&String, &Json)| (name.clone(), filled(value, &url, &folder));
     Given {
         files: vec![("the case".to_owned(), case.inputs.iter().map(fill).collect())],
         preset: case.preset.clone(),

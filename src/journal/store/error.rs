@@ -102,6 +102,7 @@ impl StoreError {
             }
             Self::Conflict { run, .. } => format!("see `runbook log {run}`, then resume it"),
             Self::UnknownRun { .. } => "`runbook runs` lists them".to_owned(),
+            Self::InUse { holder, .. } if holder.pid == 0 => "wait until it ends".to_owned(),
             Self::InUse { holder, .. } => {
                 format!("wait for process {} or stop it", holder.pid)
             }

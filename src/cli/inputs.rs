@@ -9,6 +9,7 @@ use crate::reader::to_json;
 use crate::runbook::settle::{Given, Refused, Settled, found, no_input, settle};
 use crate::runbook::{From, Input, Runbook};
 use crate::scope::Scope;
+use crate::source::Source;
 use crate::terminal::{Nobody, Terminal};
 use crate::value::Json;
 use crate::world::World;
@@ -171,15 +172,17 @@ fn count(inputs: usize) -> String {
 
 /// A table of values from a TOML or JSON file.
 fn map(shown: &Path, path: &Path) -> Result<serde_json::Map<String, Json>, Exit> {
-    let wrong = |why: String| {
-        out::error(&format!("cannot take inputs from {}: {why}", shown.display()));
+    let wrong_at = |place: &str, why: &str| {
+        out::error(&format!("cannot take inputs from {}{place}: {why}", shown.display()));
         Exit::Usage
     };
+    let wrong = |why: String| wrong_at("", &why);
     let text = std::fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
     let json = if path.extension().is_some_and(|ending| ending == "json") {
         serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))?
     } else {
-        toml_json(&text).map_err(wrong)?
+        // the line itself may hold a secret: its place must do
+        toml_json(&text).map_err(|(place, why)| wrong_at(&place, &why))?
     };
     match json {
         Json::Object(map) => Ok(map),
@@ -187,8 +190,13 @@ fn map(shown: &Path, path: &Path) -> Result<serde_json::Map<String, Json>, Exit>
     }
 }
 
-fn toml_json(text: &str) -> Result<Json, String> {
-    let table = toml::de::DeTable::parse(text).map_err(|error| error.message().to_owned())?;
+/// A table as JSON; what is wrong with it, after its place: `:3:1`.
+fn toml_json(text: &str) -> Result<Json, (String, String)> {
+    let table = toml::de::DeTable::parse(text).map_err(|error| {
+        let start = error.span().map_or(0, |span| span.start);
+        let (line, column) = Source::new("", text).line_column(start);
+        (format!(":{line}:{column}"), error.message().to_owned())
+    })?;
     let span = table.span();
     Ok(to_json(&toml::Spanned::new(span, toml::de::DeValue::Table(table.into_inner()))))
 }

@@ -77,7 +77,17 @@ fn syntax_errors_have_a_place() {
 
 #[test]
 fn slugs_and_hosts() {
-    assert_eq!(render("{{ 'Vault Warden!' | slugify }}", json!({})), Ok(json!("vault-warden")));
+    for (text, slug) in [
+        ("Vault Warden!", "vault-warden"),
+        ("Café Zoë", "cafe-zoe"),
+        ("ÅNGSTRÖM ŁÓDŹ İzmir", "angstrom-lodz-izmir"),
+        ("Cafe\u{301}", "cafe"),
+        ("Straße & Œuvre", "strasse-oeuvre"),
+        ("×÷ 日本 1", "1"),
+    ] {
+        let slugged = render("{{ text | slugify }}", json!({ "text": text }));
+        assert_eq!(slugged, Ok(json!(slug)), "{text}");
+    }
     assert_eq!(
         render("{{ 'https://a.example:8443/x' | host }}", json!({})),
         Ok(json!("a.example"))

@@ -31,6 +31,7 @@ cases! {
     add_oidc_wrong_token
     adopt_on_fresh_run
     append_block
+    append_foreseen
     append_refused
     append_secret
     check_beside

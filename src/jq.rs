@@ -23,7 +23,7 @@ use jaq_core::{Ctx, Exn, Filter, Vars};
 
 pub use check::Mistake;
 pub use convert::{from_json, parse_body, to_json};
-pub use lacking::{Lacking, lacking};
+pub use lacking::{Lacking, lacking, seeks};
 
 use crate::patience::within;
 use crate::source::Span;

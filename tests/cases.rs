@@ -76,6 +76,7 @@ cases! {
     renewed_nothing_new
     renewed_token
     resume_after_failure
+    resume_which
     retry_and_until
     reveal
     retry_once

@@ -171,6 +171,11 @@ pub trait Step: Debug {
         None
     }
 
+    /// The words of the program it runs, as its author wrote them.
+    fn argv(&self) -> Option<&[Template]> {
+        None
+    }
+
     /// The runbook it uses as one step, if it is of that kind.
     fn nested(&self) -> Option<Nested<'_>> {
         None

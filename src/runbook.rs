@@ -300,6 +300,7 @@ pub type FindKind<'a> = &'a dyn Fn(&str, &Source) -> Result<Sought, Refused>;
 struct Around<'a> {
     runbooks: Find<'a>,
     kinds: FindKind<'a>,
+    known: &'a nested::Known,
 }
 
 impl Runbook {
@@ -315,7 +316,8 @@ impl Runbook {
         runbooks: Find<'_>,
         kinds: FindKind<'_>,
     ) -> Result<(Self, Vec<Diag>), Vec<Diag>> {
-        Self::parse_inside(source, Around { runbooks, kinds }, &[])
+        let known = nested::Known::default();
+        Self::parse_inside(source, Around { runbooks, kinds, known: &known }, &[])
     }
 
     /// `outer` are the paths of the files that use this one, to refuse cycles.

@@ -466,3 +466,23 @@ fn a_secret_that_may_be_empty_is_left_out_with_enter() {
     let (rest, code) = terminal.finish();
     assert_eq!(code, Some(0), "{rest}");
 }
+
+#[test]
+fn the_beginning_of_a_runs_name_is_no_name() {
+    let env = Env::new();
+    std::fs::write(
+        env.path("b.toml"),
+        "format = 1\nname = \"b\"\n[[steps]]\nid = \"a\"\nnote = \"x\"\n",
+    )
+    .unwrap();
+    for _ in 0..10 {
+        assert_eq!(env.run(&["run", "b.toml"]).code, Some(0));
+    }
+    assert_eq!(env.run(&["forget", "r1"]).code, Some(0));
+    for command in [["forget", "r1"], ["log", "r1"], ["undo", "r1"], ["resume", "r1"]] {
+        let out = env.run(&command);
+        assert_eq!(out.code, Some(2), "{out:?}");
+        assert!(out.stderr.contains("there is no run `r1`"), "{out:?}");
+    }
+    assert_eq!(env.run(&["log", "r10"]).code, Some(0));
+}

@@ -80,10 +80,10 @@ pub(super) fn unreadable(error: &impl std::fmt::Display) -> Exit {
     Exit::Failed
 }
 
-/// A run by its name or the beginning of it.
+/// A run by its whole name.
 pub(super) fn find(store: &Store, run: &str) -> Result<String, Exit> {
-    store.find(run).map_err(|error| match error {
-        StoreError::UnknownRun { .. } | StoreError::Ambiguous { .. } => {
+    store.known(run).map(|()| run.to_owned()).map_err(|error| match error {
+        StoreError::UnknownRun { .. } => {
             refused(&error);
             Exit::Usage
         }

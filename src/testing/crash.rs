@@ -211,8 +211,10 @@ fn differences(whole: &End, end: &End) -> Vec<Difference> {
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
+    use std::sync::Arc;
 
     use super::*;
+    use crate::fake::Fake;
     use crate::runbook::Runbook;
     use crate::source::Source;
     use crate::world::World;
@@ -224,7 +226,8 @@ mod tests {
         let find = |_: &str, _: &Source| Err("none".to_owned());
         let (runbook, _) = Runbook::parse(&Source::new("book.toml", book), &find).unwrap();
         let fake = Source::new("fake.toml", "format = 1\nabout = \"none\"\n");
-        let bench = Bench { runbook: &runbook, fakes: &[fake], world: &World::real() };
+        let fake = Arc::new(Fake::parse(&fake).unwrap());
+        let bench = Bench { runbook: &runbook, fake: &fake, world: &World::real() };
         let case = "format = 1\n[[cases]]\nname = \"it\"\n";
         let cases = crate::testing::parse(&Source::new("book.test.toml", case)).unwrap();
         let folder = tempfile::tempdir().unwrap();

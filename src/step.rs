@@ -7,6 +7,7 @@
 pub mod connection;
 mod append;
 mod block;
+mod child;
 mod command;
 mod dns;
 mod generate;

@@ -169,8 +169,8 @@ fn open_files(runbook: &Runbook, settled: &[Settled], world: &World) {
     for from in runbook.inputs.iter().filter(|input| input.secret).flat_map(|input| &input.from) {
         let (From::Dotenv { file, .. } | From::File(file)) = from else { continue };
         let Ok(path) = file.render_text(&scope) else { continue };
-        let mode =
-            std::fs::metadata(world.expand_home(&path)).map(|meta| meta.permissions().mode());
+        let full = world.cwd.join(world.expand_home(&path));
+        let mode = std::fs::metadata(full).map(|meta| meta.permissions().mode());
         if mode.is_ok_and(|mode| mode & 0o077 != 0) && !seen.contains(&path) {
             out::warning(&format!("others may read `{path}`, and secrets are in it"));
             out::hint(&format!("`chmod 600 '{path}'` mends it"));

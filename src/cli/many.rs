@@ -186,7 +186,7 @@ fn begin(runbook: &Runbook, lines: Vec<Line>, key: &Key, world: &World) -> Resul
         .map_err(|error| held(&first, &error))?;
     let (mut begun, mut places) = (Vec::new(), BTreeMap::new());
     for (line, run) in lines.into_iter().zip(runs) {
-        let event = started(runbook, &line.settled, &run, key, false)?;
+        let event = started(runbook, &line.settled, &run, key, false, world)?;
         places.insert(run.clone(), line.place);
         let started = Entry { run, seq: 1, at_ms: world.clock.now_ms(), event };
         begun.push(Begun { started, redactor: line.redactor });

@@ -43,7 +43,8 @@ fn plan(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
     }
     let key = state::passing_key()?;
     let recorder = session.recorder(PLAN, 0, Box::new(Memory));
-    let history = begin(&recorder, started(&runbook, &settled, PLAN, &key, false)?);
+    let started = started(&runbook, &settled, PLAN, &key, false, &session.world)?;
+    let history = begin(&recorder, started);
     let options = Options::default();
     Ok(walk(&runbook, &services, &recorder, &key, history, options, Direction::Nowhere))
 }

@@ -50,7 +50,8 @@ fn rehearse(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
     services.rehearse(Some(folder.path().to_path_buf()), Some(served.url()));
     let key = state::passing_key()?;
     let recorder = session.recorder(REHEARSAL, 0, Box::new(Memory));
-    let history = begin(&recorder, started(&runbook, &settled, REHEARSAL, &key, true)?);
+    let started = started(&runbook, &settled, REHEARSAL, &key, true, &session.world)?;
+    let history = begin(&recorder, started);
     let exit = walk(
         &runbook,
         &services,

@@ -169,7 +169,7 @@ fn start(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
     let _lock = lock(&session.world, &run, &holder(&session.world))?;
     let journal = Box::new(Kept { store, texts: texts(&runbook) });
     let recorder = session.recorder(&run, 0, journal);
-    let started = started(&runbook, &settled, &run, &key, args.rehearsal)?;
+    let started = started(&runbook, &settled, &run, &key, args.rehearsal, &session.world)?;
     let history = begin(&recorder, started);
     Ok(walk(
         &runbook,
@@ -197,6 +197,7 @@ pub(super) fn started(
     run: &str,
     key: &Key,
     rehearsal: bool,
+    world: &World,
 ) -> Result<Event, Exit> {
     let mut stored = BTreeMap::new();
     for one in settled {
@@ -215,6 +216,7 @@ pub(super) fn started(
         runbook: runbook.name.clone(),
         title: runbook.title.clone(),
         path: runbook.source.path.to_string(),
+        folder: world.cwd.to_str().unwrap_or_default().to_owned(),
         text: runbook.digest().to_owned(),
         uses: uses(runbook),
         steps: runbook.step_refs(),

@@ -34,6 +34,7 @@ fn started(run: &str, at_ms: i64, runbook: &str, text: &str) -> Entry {
         runbook: runbook.into(),
         title: format!("Title of {runbook}"),
         path: "book.toml".into(),
+        folder: String::new(),
         text: digest_of(text),
         steps,
         inputs: [("host".to_owned(), Stored::Plain(Json::from("db1")))].into(),

@@ -65,8 +65,10 @@ pub enum Undo {
 pub struct History {
     /// The runbook's name.
     pub runbook: String,
-    /// Where its file was.
+    /// Where its file was, as seen from the folder it began in.
     pub path: String,
+    /// That folder; empty if it is not known.
+    pub folder: String,
     /// The digest of the definition's text.
     pub text: String,
     /// The runbooks that definition uses: names, and digests of their texts.
@@ -130,10 +132,13 @@ impl History {
     /// Takes in one more event.
     pub fn take(&mut self, event: &Event) {
         match event {
-            Event::Started { runbook, path, text, uses, steps, inputs, rehearsal, .. } => {
+            Event::Started {
+                runbook, path, folder, text, uses, steps, inputs, rehearsal, ..
+            } => {
                 self.uses.clone_from(uses);
                 self.runbook.clone_from(runbook);
                 self.path.clone_from(path);
+                self.folder.clone_from(folder);
                 self.text.clone_from(text);
                 self.define(steps);
                 self.inputs.clone_from(inputs);

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::out;
 use crate::exit::Exit;
+use crate::journal::event::Failure;
 use crate::reader::to_json;
 use crate::runbook::settle::{Given, Refused, Settled, found, no_input, settle};
 use crate::runbook::{From, Input, Runbook};
@@ -91,6 +92,19 @@ pub(super) fn settled(
     settled.map_err(|why| refused(runbook, why))
 }
 
+/// Refuses inputs with which steps will surely fail.
+pub(super) fn refuse_foreseen(found: &[(&str, Failure)]) -> Result<(), Exit> {
+    for (step, failure) in found {
+        out::error(&format!("step `{step}` would fail: {}", failure.message));
+        failure.hints.iter().for_each(|hint| out::hint(hint));
+    }
+    if found.is_empty() {
+        return Ok(());
+    }
+    out::hint("nothing was run");
+    Err(Exit::Usage)
+}
+
 fn refused(runbook: &Runbook, why: Refused) -> Exit {
     match why {
         Refused::Wrong(messages) => {
@@ -155,8 +169,8 @@ fn open_files(runbook: &Runbook, settled: &[Settled], world: &World) {
     for from in runbook.inputs.iter().filter(|input| input.secret).flat_map(|input| &input.from) {
         let (From::Dotenv { file, .. } | From::File(file)) = from else { continue };
         let Ok(path) = file.render_text(&scope) else { continue };
-        let mode =
-            std::fs::metadata(world.expand_home(&path)).map(|meta| meta.permissions().mode());
+        let full = world.cwd.join(world.expand_home(&path));
+        let mode = std::fs::metadata(full).map(|meta| meta.permissions().mode());
         if mode.is_ok_and(|mode| mode & 0o077 != 0) && !seen.contains(&path) {
             out::warning(&format!("others may read `{path}`, and secrets are in it"));
             out::hint(&format!("`chmod 600 '{path}'` mends it"));

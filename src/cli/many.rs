@@ -193,7 +193,7 @@ fn begin(runbook: &Runbook, lines: Vec<Line>, key: &Key, world: &World) -> Resul
     let (mut entries, mut redactors) = (Vec::with_capacity(runs.len()), Vec::new());
     let mut places = BTreeMap::new();
     for (line, run) in lines.into_iter().zip(runs) {
-        let event = started(runbook, &line.settled, &run, key, false)?;
+        let event = started(runbook, &line.settled, &run, key, false, world)?;
         places.insert(run.clone(), line.place);
         entries.push(Entry { run, seq: 1, at_ms: world.clock.now_ms(), event });
         redactors.push(line.redactor);

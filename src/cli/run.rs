@@ -8,6 +8,7 @@ use super::inputs::{self, Flags};
 use super::session::{Direction, Session, walk};
 use super::{Global, load, many, out, state, trust};
 use crate::engine::Options;
+use crate::engine::foresee::foresee;
 use crate::exit::Exit;
 use crate::journal::event::{Entry, Event, Stored};
 use crate::journal::seal::Key;
@@ -160,13 +161,15 @@ fn start(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
     }
     let settled = inputs::settled(&runbook, &given, &session.world, &*session.terminal())?;
     let services = services(&session, args.flags.yes, &args.walk, args.rehearsal);
+    let until = args.walk.until.as_deref();
+    inputs::refuse_foreseen(&foresee(&runbook, &settled, until, &services))?;
     let key = state::key(&session.world)?;
     let mut store = state::store(&session.world)?;
     let run = store.new_run_id().map_err(|error| state::refused(&error))?;
     let _lock = lock(&session.world, &run, &holder(&session.world))?;
     let journal = Box::new(Kept { store, texts: texts(&runbook) });
     let recorder = session.recorder(&run, 0, journal);
-    let started = started(&runbook, &settled, &run, &key, args.rehearsal)?;
+    let started = started(&runbook, &settled, &run, &key, args.rehearsal, &session.world)?;
     let history = begin(&recorder, started);
     Ok(walk(
         &runbook,
@@ -194,6 +197,7 @@ pub(super) fn started(
     run: &str,
     key: &Key,
     rehearsal: bool,
+    world: &World,
 ) -> Result<Event, Exit> {
     let mut stored = BTreeMap::new();
     for one in settled {
@@ -212,6 +216,7 @@ pub(super) fn started(
         runbook: runbook.name.clone(),
         title: runbook.title.clone(),
         path: runbook.source.path.to_string(),
+        folder: world.cwd.to_str().unwrap_or_default().to_owned(),
         text: runbook.digest().to_owned(),
         uses: uses(runbook),
         steps: runbook.step_refs(),

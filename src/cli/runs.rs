@@ -107,7 +107,8 @@ pub(super) fn ago(world: &World, time: std::time::Duration) -> i64 {
     world.clock.now_ms() - i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
 }
 
-fn word(outcome: Option<Outcome>) -> &'static str {
+/// A run's state in a word.
+pub(super) fn word(outcome: Option<Outcome>) -> &'static str {
     match outcome {
         Some(Outcome::Done) => "done",
         Some(Outcome::Failed) => "failed",

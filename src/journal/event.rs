@@ -143,8 +143,11 @@ pub enum Event {
         runbook: String,
         /// Its title.
         title: String,
-        /// Where the file was.
+        /// Where the file was, as seen from the folder the run began in.
         path: String,
+        /// That folder; empty in runs that are older than it. Relative paths start there on resume.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        folder: String,
         /// The digest under which the store keeps the definition's text.
         text: String,
         /// The runbooks it uses: names as written, and the digests of their texts.

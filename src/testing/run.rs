@@ -257,6 +257,7 @@ fn begin(
         runbook: runbook.name.clone(),
         title: runbook.title.clone(),
         path: runbook.source.path.to_string(),
+        folder: String::new(),
         text: runbook.digest().to_owned(),
         uses: std::collections::BTreeMap::new(),
         steps: runbook.step_refs(),

@@ -54,9 +54,6 @@ pub struct RunFilter {
     pub limit: Option<usize>,
 }
 
-/// How many names an ambiguous beginning shows.
-const SHOWN: i64 = 10;
-
 impl Store {
     /// The runs that fit, newest first: in the order in which they were begun, whatever
     /// the clock said.
@@ -70,9 +67,10 @@ impl Store {
         })
     }
 
-    /// The name of the one run that is called so, or whose name alone begins so.
-    pub fn find(&self, run: &str) -> Result<String, StoreError> {
-        self.read(|db| find(db, run))
+    /// Whether there is a run of exactly this name, or [`StoreError::UnknownRun`]. The beginning
+    /// of a name is none: with `r1` gone, `r1` must never mean `r10`.
+    pub fn known(&self, run: &str) -> Result<(), StoreError> {
+        self.read(|db| known(db, run))
     }
 }
 
@@ -109,31 +107,9 @@ fn check_empty(db: &Connection) -> Result<(), StoreError> {
     if lost { Err(StoreError::damaged("its list of runs is gone")) } else { Ok(()) }
 }
 
-fn find(db: &Connection, run: &str) -> Result<String, StoreError> {
-    if Head::load(db, run)?.is_some() {
-        return Ok(run.to_owned());
-    }
-    let mut query = db.prepare_cached(
-        "SELECT run FROM runs WHERE ?1 <> '' AND run >= ?1 AND run < ?1 || char(1114111)
-         ORDER BY no DESC LIMIT ?2",
-    )?;
-    let mut runs: Vec<String> =
-        query.query_map((run, SHOWN), |row| row.get(0))?.collect::<Result<_, _>>()?;
-    match (runs.len(), runs.pop()) {
-        (1, Some(found)) => Ok(found),
-        (_, Some(last)) => {
-            runs.push(last);
-            Err(StoreError::Ambiguous { prefix: run.to_owned(), runs })
-        }
-        (_, None) => Err(unknown(db, run)),
-    }
-}
-
-fn unknown(db: &Connection, run: &str) -> StoreError {
-    match Head::load_certain(db, run) {
-        Err(error) => error,
-        Ok(_) => StoreError::UnknownRun { run: run.to_owned() },
-    }
+fn known(db: &Connection, run: &str) -> Result<(), StoreError> {
+    let head = Head::load_certain(db, run)?;
+    head.map(drop).ok_or_else(|| StoreError::UnknownRun { run: run.to_owned() })
 }
 
 /// The events of a run, checked from the first link of its chain to the last.

@@ -136,6 +136,7 @@ impl<'a> Engine<'a> {
     async fn frame_steps(&self, frame: &Frame<'a>) -> Flow {
         let mut at = 0;
         while let Some(step) = frame.runbook.steps.get(at) {
+            self.recorder.relieve().await?;
             let unit = frame.unit(step);
             if self.options.until.as_ref() == Some(&unit.id) {
                 return Ok(Some(Outcome::Stopped));
@@ -218,6 +219,7 @@ impl<'a> Engine<'a> {
             if let Some(outcome) = self.conclude(read?).await? {
                 return Ok(Some(outcome));
             }
+            self.recorder.relieve().await?;
         }
         Ok(None)
     }

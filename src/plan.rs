@@ -34,14 +34,21 @@ pub enum Status {
 pub struct DoneStep {
     /// How it came to be done.
     pub how: How,
-    /// What it saved.
-    pub saved: StoredMap,
+    /// What it saved: a list, as most steps save one value or two, and there may be many steps.
+    pub saved: Vec<(String, Stored)>,
     /// What taking it back needs.
     pub private: StoredMap,
     /// The digest of the definition that was performed.
     pub digest: String,
     /// Whether its gates have not held since.
     pub gates_failed: bool,
+}
+
+impl DoneStep {
+    /// What it saved under this name.
+    pub fn saved(&self, name: &str) -> Option<&Stored> {
+        self.saved.iter().find(|(saved, _)| saved == name).map(|(_, value)| value)
+    }
 }
 
 /// Where taking one step back stands.
@@ -153,7 +160,9 @@ impl History {
             Event::Refused { step, .. } => self.not_done(step),
             Event::Done { step, how, saved, private, .. } => {
                 let digest = self.digest(step);
-                let (how, saved, private) = (*how, saved.clone(), private.clone());
+                let saved =
+                    saved.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
+                let (how, private) = (*how, private.clone());
                 if !self.finished.insert(step.clone()) {
                     self.order.retain(|done| done != step);
                 }

@@ -346,7 +346,7 @@ fn by_hand(
     };
     // A step that is done but for its gates has saved its values already.
     let mut saved = match history.status(id) {
-        Status::Done(done) => done.saved.clone(),
+        Status::Done(done) => done.saved.iter().cloned().collect(),
         _ => StoredMap::new(),
     };
     let mut missing = Vec::new();

@@ -8,6 +8,7 @@ mod adopt;
 mod attempt;
 mod each;
 mod effect;
+pub mod foresee;
 mod frame;
 mod nested;
 pub mod preview;

@@ -43,6 +43,8 @@ pub const COMMANDS: &str = "/.runbook/command";
 #[derive(Debug)]
 struct Command {
     on: String,
+    /// Where `on` stands in the file.
+    span: Span,
     /// The words a command line begins with.
     words: Vec<Word>,
     program: ProgramId,

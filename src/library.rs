@@ -147,9 +147,22 @@ pub fn program(name: &str, from: &Source, world: &World) -> Option<Place> {
     folders.find_map(|folder| runs(&folder.join(name))).map(Place::Installed)
 }
 
-/// The names of all programs in `PATH` that begin so, sorted.
-pub fn programs(prefix: &str, world: &World) -> Vec<String> {
-    let entries = path_folders(world).filter_map(|folder| std::fs::read_dir(folder).ok()).flatten();
+/// The names of all programs that begin so, beside a file and installed, sorted.
+pub fn programs(prefix: &str, from: &Source, world: &World) -> Vec<String> {
+    if came_with(&from.text) || from.path.starts_with(PREFIX) {
+        return Vec::new();
+    }
+    let beside = world.cwd.join(Path::new(&*from.path).with_file_name(""));
+    named_so(prefix, std::iter::once(beside).chain(path_folders(world)))
+}
+
+/// The names of all installed programs that begin so, sorted.
+pub fn installed(prefix: &str, world: &World) -> Vec<String> {
+    named_so(prefix, path_folders(world))
+}
+
+fn named_so(prefix: &str, folders: impl Iterator<Item = PathBuf>) -> Vec<String> {
+    let entries = folders.filter_map(|folder| std::fs::read_dir(folder).ok()).flatten();
     let paths = entries.filter_map(|entry| runs(&entry.ok()?.path()));
     let names = paths.filter_map(|path| path.file_name()?.to_str().map(str::to_owned));
     let mut names: Vec<String> = names.filter(|name| name.starts_with(prefix)).collect();

@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 /// Columns assumed where no terminal says how wide it is.
@@ -27,6 +27,11 @@ pub trait Clock: Send + Sync {
 
     /// Time since some fixed moment of this process: for durations, never goes back.
     fn monotonic(&self) -> Duration;
+
+    /// Lets so much time pass at once and says so; one that cannot is waited for.
+    fn skip(&self, _time: Duration) -> bool {
+        false
+    }
 }
 
 /// The machine's own clock.
@@ -44,6 +49,40 @@ impl Clock for SystemClock {
     fn monotonic(&self) -> Duration {
         static START: LazyLock<Instant> = LazyLock::new(Instant::now);
         START.elapsed()
+    }
+}
+
+/// A clock on which waiting takes no time: what was waited for is skipped. For a rehearsal that
+/// nobody watches, before a fake that knows no time.
+pub struct Skipping {
+    clock: Arc<dyn Clock>,
+    skipped: Mutex<Duration>,
+}
+
+impl Skipping {
+    /// As another clock goes, from here on.
+    pub fn over(clock: Arc<dyn Clock>) -> Self {
+        Self { clock, skipped: Mutex::default() }
+    }
+
+    fn skipped(&self) -> MutexGuard<'_, Duration> {
+        self.skipped.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Clock for Skipping {
+    fn now_ms(&self) -> i64 {
+        self.clock.now_ms().saturating_add(millis(*self.skipped()))
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.clock.monotonic().saturating_add(*self.skipped())
+    }
+
+    fn skip(&self, time: Duration) -> bool {
+        let mut skipped = self.skipped();
+        *skipped = skipped.saturating_add(time);
+        true
     }
 }
 
@@ -237,5 +276,15 @@ mod tests {
         assert!(SystemClock.now_ms() > 1_577_836_800_000);
         let first = SystemClock.monotonic();
         assert!(SystemClock.monotonic() >= first);
+    }
+
+    #[test]
+    fn what_is_waited_for_on_a_skipping_clock_has_passed_at_once() {
+        let day = Duration::from_hours(24);
+        let clock = Skipping::over(Arc::new(SystemClock));
+        let (began, at) = (clock.monotonic(), clock.now_ms());
+        assert!(clock.skip(day));
+        assert!(clock.monotonic() >= began + day && clock.now_ms() >= at + 86_400_000);
+        assert!(!SystemClock.skip(day));
     }
 }

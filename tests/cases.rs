@@ -31,6 +31,7 @@ cases! {
     add_oidc_wrong_token
     adopt_on_fresh_run
     append_block
+    append_foreseen
     append_refused
     append_secret
     check_beside
@@ -76,6 +77,7 @@ cases! {
     renewed_nothing_new
     renewed_token
     resume_after_failure
+    resume_which
     retry_and_until
     reveal
     retry_once

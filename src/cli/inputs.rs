@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::out;
 use crate::exit::Exit;
+use crate::journal::event::Failure;
 use crate::reader::to_json;
 use crate::runbook::settle::{Given, Refused, Settled, found, no_input, settle};
 use crate::runbook::{From, Input, Runbook};
@@ -90,6 +91,19 @@ pub(super) fn settled(
         open_files(runbook, settled, world);
     }
     settled.map_err(|why| refused(runbook, why))
+}
+
+/// Refuses inputs with which steps will surely fail.
+pub(super) fn refuse_foreseen(found: &[(&str, Failure)]) -> Result<(), Exit> {
+    for (step, failure) in found {
+        out::error(&format!("step `{step}` would fail: {}", failure.message));
+        failure.hints.iter().for_each(|hint| out::hint(hint));
+    }
+    if found.is_empty() {
+        return Ok(());
+    }
+    out::hint("nothing was run");
+    Err(Exit::Usage)
 }
 
 fn refused(runbook: &Runbook, why: Refused) -> Exit {

@@ -18,7 +18,7 @@ use crate::runbook::settle::renewed;
 use crate::runbook::{Runbook, StepDef, digest};
 use crate::scope::Scope;
 use crate::source::Source;
-use crate::step::plugin::Refused;
+use crate::step::plugin::{Refused, Sought};
 use crate::value::{Json, Labeled};
 use crate::world::World;
 
@@ -89,11 +89,13 @@ pub(super) fn take(store: Store, run: &str, world: World) -> Result<Taken, Exit>
         Ok(Source::new(name, text))
     };
     let kinds = |name: &str, _: &Source| {
-        let Some(kept) = history.uses.get(&super::run::kind(name)) else { return Ok(None) };
+        let Some(kept) = history.uses.get(&super::run::kind(name)) else {
+            return Ok(Sought::Nowhere(None));
+        };
         let text = store.text(kept).ok().flatten();
         let plugin = text.and_then(|text| plugins::kept(name, &text, &world));
         let title = format!("the journal has lost what the kind `{name}` is");
-        plugin.map(Some).ok_or(Refused { title, help: Vec::new() })
+        plugin.map(Sought::There).ok_or(Refused { title, help: Vec::new() })
     };
     let runbook = load::parse(&source, &find, &kinds, &world)?;
     let key = state::key(&world)?;

@@ -8,6 +8,7 @@ use super::inputs::{self, Flags};
 use super::session::{Direction, Session, walk};
 use super::{Global, load, many, out, state, trust};
 use crate::engine::Options;
+use crate::engine::foresee::foresee;
 use crate::exit::Exit;
 use crate::journal::event::{Entry, Event, Stored};
 use crate::journal::seal::Key;
@@ -160,6 +161,8 @@ fn start(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
     }
     let settled = inputs::settled(&runbook, &given, &session.world, &*session.terminal())?;
     let services = services(&session, args.flags.yes, &args.walk, args.rehearsal);
+    let until = args.walk.until.as_deref();
+    inputs::refuse_foreseen(&foresee(&runbook, &settled, until, &services))?;
     let mut store = state::store(&session.world)?;
     let run = store.new_run_id().map_err(|error| state::refused(&error))?;
     let _lock = lock(&session.world, &run, &holder(&session.world))?;

@@ -89,7 +89,7 @@ fn list(args: &Args, global: &Global, world: &World) -> Result<Exit, Exit> {
     let rows: Vec<RunRow> = found
         .into_iter()
         .map(|run| RunRow {
-            state: run.outcome.map_or("running", Outcome::state).to_owned(),
+            state: word(run.outcome).to_owned(),
             took_ms: run.ended_ms.and_then(|ended| u64::try_from(ended - run.started_ms).ok()),
             run: run.run,
             runbook: run.runbook,
@@ -105,6 +105,11 @@ fn list(args: &Args, global: &Global, world: &World) -> Result<Exit, Exit> {
 /// The moment a time ago, in milliseconds since the Unix epoch.
 pub(super) fn ago(world: &World, time: std::time::Duration) -> i64 {
     world.clock.now_ms() - i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// A run's state in a word.
+pub(super) fn word(outcome: Option<Outcome>) -> &'static str {
+    outcome.map_or("running", Outcome::state)
 }
 
 /// How history is shown: on stdout, so colours only if that is a terminal.

@@ -58,11 +58,12 @@ fn undo(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
     let left = left(&backs, &gone(&engine));
     drop(engine);
     drop(quiet);
-    if args.plan {
-        return Ok(if left { Exit::Done } else { nothing(&run) });
-    }
     if !left {
         return Ok(nothing(&run));
+    }
+    if args.plan {
+        out::hint(&format!("nothing was taken back; `runbook undo {run}` does it, in this order"));
+        return Ok(Exit::Done);
     }
     confirm(args, &run, &session)?;
     session.report.borrow_mut().past(&entries);
@@ -136,7 +137,8 @@ fn left(backs: &[Back], gone: &[String]) -> bool {
     let mut any = false;
     for back in backs.iter().filter(|back| matches!(back.way, Way::Author | Way::Kind)) {
         any = true;
-        out::say(&format!("back  {:width$}  {}", back.id, back.what));
+        let how = if back.way == Way::Kind { "undoes: " } else { "" };
+        out::say(&format!("back  {:width$}  {how}{}", back.id, back.what));
     }
     any
 }

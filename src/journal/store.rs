@@ -89,10 +89,16 @@ impl Store {
             begin(dir, &file, format)?;
         }
         let dropped = wal::dropped(&file)?;
+        // once there is a mark, a process has come past this
+        let unwritten = size(&wal::path(&file))? == 0 && !mark::exists(dir)?;
         let mut db = connect(&file).map_err(|error| error.at(&file))?;
         let mark = Mark::new(dir);
         // before there is a store: dropping one may fold its log, and take what is left with it
         format.settle(&mut db, dir).map_err(|error| error.at(&file))?;
+        if unwritten {
+            // the log may be new: what is written to it must not lack its name after a power cut
+            sync(dir)?;
+        }
         check_mark(&db, &mark, dropped).map_err(|error| error.at(&file))?;
         Ok(Self { db, dir: dir.to_owned(), mark, file, heads: HashMap::new() })
     }
@@ -288,8 +294,7 @@ fn connect(file: &Path) -> Result<Connection, StoreError> {
     db.busy_timeout(PATIENCE)?;
     db.set_prepared_statement_cache_capacity(32);
     // one sync an append: a plain close would fold the log in, with two syncs more. What
-    // remains is `SQLite`'s: the first sync of a process also syncs the folder, unchanged
-    // and so cheap, and the first after the log was emptied syncs its header by itself
+    // remains is `SQLite`'s: the first after the log was emptied syncs its header by itself
     db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     db.execute_batch(&format!(
         "PRAGMA synchronous = FULL; PRAGMA cell_size_check = ON; PRAGMA trusted_schema = OFF;
@@ -310,6 +315,11 @@ fn begin(dir: &Path, file: &Path, format: &Format) -> Result<(), StoreError> {
         return Err(StoreError::damaged(what).at(file));
     }
     format.create(dir)
+}
+
+fn sync(dir: &Path) -> Result<(), StoreError> {
+    let synced = std::fs::File::open(dir).and_then(|folder| folder.sync_all());
+    synced.map_err(|error| StoreError::io("sync", dir, &error))
 }
 
 /// The size of a file in bytes; 0 when there is none.

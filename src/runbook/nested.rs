@@ -28,11 +28,10 @@ impl Used {
     }
 
     /// Notes a plug-in; a name means one program in all of a run, which is resumed by the name.
-    pub(super) fn kind(&self, found: Option<Rc<Plugin>>) -> Result<Option<Rc<Plugin>>, Refused> {
-        let Some(plugin) = found else { return Ok(None) };
+    pub(super) fn kind(&self, plugin: &Rc<Plugin>) -> Result<(), Refused> {
         let mut all = self.plugins.borrow_mut();
         match all.iter().find(|known| known.name == plugin.name) {
-            None => all.push(Rc::clone(&plugin)),
+            None => all.push(Rc::clone(plugin)),
             Some(known) if known.program == plugin.program => {}
             Some(known) => {
                 let (name, here) = (&plugin.name, plugin.program.path.display());
@@ -42,7 +41,7 @@ impl Used {
                 return Err(Refused { title, help });
             }
         }
-        Ok(Some(plugin))
+        Ok(())
     }
 }
 
@@ -82,7 +81,7 @@ pub(super) fn load(
     let secret = runbook.inputs.iter().filter(|input| input.secret);
     let secrets = secret.map(|input| input.name.clone()).collect();
     for plugin in &runbook.plugins {
-        used.kind(Some(Rc::clone(plugin))).map_err(|refused| refused.title)?;
+        used.kind(plugin).map_err(|refused| refused.title)?;
     }
     let inner = runbook.used.iter().map(|(name, source)| (name.as_str(), source));
     for (name, source) in std::iter::once((name, &source)).chain(inner) {

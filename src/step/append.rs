@@ -14,7 +14,9 @@ use crate::value::{Json, Labeled};
 
 use super::block::{self, Ours};
 use super::lines::{FOLLOW_LINKS, Lines, ended};
-use super::{Answer, Cx, Hand, Kind, Local, Manual, Step, Touch, Trouble, manual};
+use super::{
+    Answer, Cx, Failure, Hand, Kind, Local, Manual, Services, Step, Touch, Trouble, manual,
+};
 
 /// The kind.
 pub(super) const KIND: Kind = Kind {
@@ -77,6 +79,10 @@ impl Step for Append {
     fn preview(&self, cx: &Cx<'_>) -> Result<Vec<String>, Trouble> {
         self.block(cx)?;
         self.0.shown(cx)
+    }
+
+    fn foresee(&self, known: &Scope, services: &Services) -> Option<Failure> {
+        block::foresee(&self.0.file, known, services)
     }
 
     fn before(&self, cx: &Cx<'_>) -> Vec<(&'static str, Labeled)> {

@@ -12,9 +12,12 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest as _, Sha256};
 
 use crate::crash;
+use crate::printable::argument;
+use crate::scope::Scope;
+use crate::template::Template;
 use crate::value::hex;
 
-use super::{Trouble, way};
+use super::{Failure, Services, Trouble, failure, way};
 
 /// The largest file taken, in bytes.
 const FILE_LIMIT: u64 = 64 * 1024 * 1024;
@@ -360,16 +363,32 @@ impl std::fmt::Display for Refused {
 
 impl std::error::Error for Refused {}
 
+/// What writing this file will fail of, if its path is known by now: its folder is not there.
+pub(super) fn foresee(file: &Template, known: &Scope, services: &Services) -> Option<Failure> {
+    if services.folder.is_some() || !file.reads().iter().all(|read| known.has(&read.name)) {
+        return None;
+    }
+    let path = services.place(&file.render_text(known).ok()?);
+    let folder = path.parent().filter(|folder| {
+        std::fs::metadata(folder).is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+    })?;
+    let hint = format!("`{}` makes it", make(folder));
+    let message = format!("cannot write {}: its folder does not exist", path.display());
+    Some(Failure { hints: vec![hint], ..failure(message) })
+}
+
+/// The command that makes a folder.
+fn make(folder: &Path) -> String {
+    format!("mkdir -p {}", argument(&folder.display().to_string()))
+}
+
 /// A failure of the system, with what to do about it.
 pub(super) fn explain(path: &Path, error: &io::Error) -> Trouble {
     let trouble = Trouble::failed(format!("cannot write {}: {error}", path.display()));
     match error.kind() {
         io::ErrorKind::NotFound => {
             let folder = path.parent().unwrap_or(path);
-            trouble.hint(format!(
-                "its folder does not exist: `mkdir -p {}`, then resume",
-                folder.display()
-            ))
+            trouble.hint(format!("its folder does not exist: `{}`, then resume", make(folder)))
         }
         io::ErrorKind::PermissionDenied => {
             trouble.hint(format!("you may not write it: see `ls -l {}`", path.display()))

@@ -129,8 +129,12 @@ impl Step for Command {
         vec![Touch::Runs(words.join(" ") + &place.unwrap_or_default())]
     }
 
+    fn argv(&self) -> Option<&[Template]> {
+        Some(&self.run)
+    }
+
     fn what(&self, cx: &Cx<'_>) -> Result<String, Trouble> {
-        let words = self.argv(cx)?;
+        let words = self.words(cx)?;
         let quoted: Vec<_> = words.iter().map(|word| argument(word)).collect();
         let place = match through(self.ssh.as_ref(), cx.scope)? {
             Some(to) => format!(" on {to}"),
@@ -180,7 +184,7 @@ impl Step for Command {
 }
 
 impl Command {
-    fn argv(&self, cx: &Cx<'_>) -> Result<Vec<String>, Trouble> {
+    fn words(&self, cx: &Cx<'_>) -> Result<Vec<String>, Trouble> {
         self.run.iter().map(|word| Ok(word.render_text(cx.scope)?)).collect()
     }
 
@@ -214,7 +218,7 @@ impl Command {
         let env: serde_json::Map<_, _> =
             self.variables(cx)?.into_iter().map(|(name, value)| (name, value.into())).collect();
         let told = serde_json::json!({
-            "argv": self.argv(cx)?, "stdin": text(&self.stdin)?, "env": env, "cwd": text(&self.cwd)?,
+            "argv": self.words(cx)?, "stdin": text(&self.stdin)?, "env": env, "cwd": text(&self.cwd)?,
             "ssh": to.map(ToString::to_string),
         });
         rehearsed::ask(cx, fake, &told).await.map(Output::from)
@@ -237,7 +241,7 @@ impl Command {
             stdin = Some(first + &stdin.unwrap_or_default());
         }
         let cwd = self.cwd.as_ref().map(|cwd| cwd.render_text(cx.scope)).transpose()?;
-        let line = remote::line(&self.argv(cx)?, cwd.as_deref(), !variables.is_empty());
+        let line = remote::line(&self.words(cx)?, cwd.as_deref(), !variables.is_empty());
         let session = cx.services.session(to).await?;
         let mut command = session.command(&line).await?;
         command.stdin(if stdin.is_some() { Stdio::piped() } else { Stdio::null() });
@@ -257,7 +261,7 @@ impl Command {
     }
 
     async fn here(&self, cx: &Cx<'_>) -> Result<Output, Trouble> {
-        let argv = self.argv(cx)?;
+        let argv = self.words(cx)?;
         let mut command = tokio::process::Command::new(&argv[0]);
         command.args(&argv[1..]).kill_on_drop(true);
         if !cx.services.terminal.present() {

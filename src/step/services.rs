@@ -55,6 +55,7 @@ pub struct Services {
     pub refuses: Option<Refuses>,
     /// Told of every answer and every object found, before anything is read out of it.
     pub seen: Option<Seen>,
+    /// By the way there.
     clients: Rc<RefCell<HashMap<String, Client>>>,
     jars: RefCell<HashMap<*const Connection, Rc<RefCell<Jar>>>>,
     sessions: Rc<Sessions>,
@@ -151,14 +152,10 @@ impl Services {
         path
     }
 
-    /// The client of a connection; built when first needed, then kept. In a rehearsal the
-    /// service is here, so nothing goes through another host.
-    pub async fn client(
-        &self,
-        name: &str,
-        base: &url::Url,
-        route: &Route,
-    ) -> Result<Client, Trouble> {
+    /// The client for a base; built when first needed, then kept for all connections that reach
+    /// their services in the same way. In a rehearsal the service is here, so nothing goes
+    /// through another host.
+    pub async fn client(&self, base: &url::Url, route: &Route) -> Result<Client, Trouble> {
         self.only_the_fake(base)?;
         let via = match (&route.through, &route.socket) {
             _ if self.hosts.is_some() => Via::Direct,
@@ -171,14 +168,14 @@ impl Services {
             (None, Some(socket)) => Via::Socket(socket.clone()),
             (None, None) => Via::Proxies,
         };
-        let socket = match &via {
-            Via::Host(way) => Some(way.socket()),
-            Via::Socket(path) => Some(&**path),
-            Via::Proxies | Via::Direct => None,
+        let by = match &via {
+            Via::Host(way) => format!("host {}", way.socket().display()),
+            Via::Socket(path) => format!("socket {}", path.display()),
+            Via::Proxies => "proxies".to_owned(),
+            Via::Direct => "direct".to_owned(),
         };
         let tls = &route.tls;
-        // Runbooks used by a runbook may have connections of the same name and other certificates.
-        let key = format!("{name} {} {socket:?} {tls:?}", base.scheme());
+        let key = format!("{} {by} {tls:?}", base.scheme());
         if let Some(client) = self.clients.borrow().get(&key) {
             return Ok(client.clone());
         }

@@ -43,6 +43,8 @@ struct Inner {
     report: SharedReport,
     seq: u64,
     pending: Vec<Entry>,
+    /// Why an append failed: what it held is lost, so nothing after it may be written.
+    broken: Option<JournalError>,
 }
 
 impl Recorder {
@@ -56,7 +58,8 @@ impl Recorder {
         redactor: redact::Shared,
     ) -> Self {
         let began = clock.monotonic();
-        let inner = RefCell::new(Inner { journal, report, seq: last, pending: Vec::new() });
+        let inner =
+            RefCell::new(Inner { journal, report, seq: last, pending: Vec::new(), broken: None });
         Self { run, clock, redactor, began, inner }
     }
 
@@ -142,8 +145,13 @@ impl Recorder {
     /// Writes down all that was said. Nothing is borrowed while this waits: other steps of
     /// the run may go on meanwhile.
     async fn write(&self, sync: bool) -> Result<(), JournalError> {
+        let broken = self.inner.borrow().broken.clone();
+        broken.map_or(Ok(()), Err)?;
         let Some(appended) = self.inner.borrow_mut().append(sync) else { return Ok(()) };
-        appended.known().await?;
+        if let Err(error) = appended.known().await {
+            self.inner.borrow_mut().broken = Some(error.clone());
+            return Err(error);
+        }
         crash::point();
         Ok(())
     }

@@ -6,6 +6,7 @@ use std::{env, fs, io};
 
 fn main() -> io::Result<()> {
     println!("cargo::rerun-if-changed=runbooks");
+    fixed_place();
     let mut files = Vec::new();
     collect(Path::new("runbooks"), &mut files)?;
     files.sort();
@@ -20,6 +21,17 @@ fn main() -> io::Result<()> {
     #[expect(clippy::disallowed_methods, reason = "cargo tells a build script its folder this way")]
     let out = env::var_os("OUT_DIR").map(PathBuf::from).ok_or(io::ErrorKind::NotFound)?;
     fs::write(out.join("bundled.rs"), list)
+}
+
+/// Links the program to be loaded at one place. As much of it is read at each start as must be
+/// adjusted to where it was put, and that took a third of the time of `--version`. What goes with
+/// it is that the program's own code stands at known addresses; libraries, heap and stack do not.
+fn fixed_place() {
+    #[expect(clippy::disallowed_methods, reason = "cargo tells a build script its target this way")]
+    let on_linux = env::var("CARGO_CFG_TARGET_OS").is_ok_and(|system| system == "linux");
+    if on_linux {
+        println!("cargo::rustc-link-arg-bins=-no-pie");
+    }
 }
 
 fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {

@@ -8,6 +8,7 @@ mod adopt;
 mod attempt;
 mod each;
 mod effect;
+pub mod foresee;
 mod frame;
 mod nested;
 pub mod preview;
@@ -145,6 +146,7 @@ impl<'a> Engine<'a> {
     async fn frame_steps(&self, frame: &Frame<'a>) -> Flow {
         let mut at = 0;
         while let Some(step) = frame.runbook.steps.get(at) {
+            self.recorder.relieve().await?;
             let unit = frame.unit(step);
             if self.options.until.as_ref() == Some(&unit.id) {
                 return Ok(Some(Outcome::Stopped));
@@ -256,6 +258,7 @@ impl<'a> Engine<'a> {
             if let Some(outcome) = self.conclude(read?).await? {
                 return Ok(Some(outcome));
             }
+            self.recorder.relieve().await?;
         }
         Ok(None)
     }

@@ -43,6 +43,8 @@ pub const COMMANDS: &str = "/.runbook/command";
 #[derive(Debug)]
 struct Command {
     on: String,
+    /// Where `on` stands in the file.
+    span: Span,
     /// The words a command line begins with.
     words: Vec<Word>,
     program: ProgramId,
@@ -127,18 +129,22 @@ impl Fake {
     /// server's address (no slash at its end) and `$DIR` for a folder for the rehearsal's files.
     /// What the first fake does not say is taken from those beside it.
     pub fn inputs(&self, url: &str, dir: &str) -> Vec<(String, Json)> {
-        let fill = |value: &Json| match value {
-            Json::String(text) => Json::String(text.replace("$URL", url).replace("$DIR", dir)),
-            other => other.clone(),
-        };
         let mut all: Vec<(String, Json)> = Vec::new();
         let beside = self.beside.iter().flat_map(|(_, fake)| &fake.inputs);
         for (name, value) in self.inputs.iter().chain(beside) {
             if !all.iter().any(|(known, _)| known == name) {
-                all.push((name.clone(), fill(value)));
+                all.push((name.clone(), filled(value, url, dir)));
             }
         }
         all
+    }
+}
+
+/// A value for an input: a text with the server's address for `$URL`, the folder for `$DIR`.
+pub fn filled(value: &Json, url: &str, dir: &str) -> Json {
+    match value {
+        Json::String(text) => Json::String(text.replace("$URL", url).replace("$DIR", dir)),
+        other => other.clone(),
     }
 }
 

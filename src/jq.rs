@@ -23,7 +23,7 @@ use jaq_core::{Ctx, Exn, Filter, Vars};
 
 pub use check::Mistake;
 pub use convert::{from_json, parse_body, to_json};
-pub use lacking::{Lacking, lacking};
+pub use lacking::{Lacking, lacking, seeks};
 
 use crate::patience::within;
 use crate::source::Span;
@@ -34,6 +34,12 @@ pub type Val = jaq_json::Val;
 
 /// The most outputs one run may give.
 const MAX_OUTPUTS: usize = 1_000_000;
+
+/// So little cannot take a program long that does not go round, …
+const LITTLE: usize = 16 * 1024;
+
+/// … within so many steps.
+const FEW_STEPS: u32 = 2_000;
 
 /// How many characters an error's text has at most.
 const MAX_MESSAGE: usize = 200;
@@ -59,6 +65,7 @@ pub struct Program {
     code: String,
     literal: Span,
     reads: Vec<(String, Range<usize>)>,
+    trust: Trust,
 }
 
 impl Program {
@@ -71,7 +78,9 @@ impl Program {
     /// added to [`Programs`] made from the same definitions.
     pub fn parse_with(code: &str, defs: &Defs) -> Result<Self, Vec<Mistake>> {
         let reads = check::program(code, &defs.names)?;
-        Ok(Self { code: code.to_owned(), literal: 0..0, reads })
+        // what shared definitions do is not looked at
+        let trust = if defs.code.is_empty() { Trust::of(code) } else { Trust::None };
+        Ok(Self { code: code.to_owned(), literal: 0..0, reads, trust })
     }
 
     /// The same, with the place of its text's literal in the author's file.
@@ -166,17 +175,25 @@ impl Programs {
         let program = self.all.get(id.0).ok_or_else(|| RunError::bug("no such program"))?;
         let compiled = Arc::clone(self.compiled.get_or_init(|| Arc::new(self.compile())));
         let values = program.names().into_iter().map(|name| vars(name).unwrap_or_default());
-        let (vars, steps) = ([Val::from(id.0), values.collect::<Val>()], self.steps);
-        let work = move || {
+        let vars = [Val::from(id.0), values.collect::<Val>()];
+        let run = move |vars, input, steps| {
             let filter = (*compiled).as_ref().map_err(RunError::bug)?;
             let world = World::new(&filter.lut, steps);
             let outputs = filter.id.run((Ctx::<Jq>::new(&world, Vars::new(vars)), input));
             collect(outputs, &world)
         };
-        if is_plain(&program.code) {
-            return work();
+        let steps = self.steps;
+        // a thread is waited for; that takes longer than most programs do
+        if program.trust == Trust::Plain {
+            return run(vars, input, steps);
         }
-        within(work).unwrap_or_else(|lost| Err(RunError::bound(lost)))
+        if program.trust == Trust::Short && little(vars.iter().chain([&input])) {
+            match run(vars.clone(), input.clone(), FEW_STEPS.min(steps)) {
+                Err(error) if error.cause == RunCause::Bound => {}
+                result => return result,
+            }
+        }
+        within(move || run(vars, input, steps)).unwrap_or_else(|lost| Err(RunError::bound(lost)))
     }
 
     /// One program out of all: what they call of the library, the shared definitions, a definition for each
@@ -212,9 +229,20 @@ impl fmt::Debug for Programs {
     }
 }
 
-/// Whether a program only looks into its input: it cannot take long, then.
-fn is_plain(code: &str) -> bool {
-    const BUILDS: &[&str] = &[
+/// How far a program can be trusted to come back by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Trust {
+    /// It only looks into its input.
+    Plain,
+    /// It builds, but nothing in it goes round: on a little input it cannot take long.
+    Short,
+    /// Anything else.
+    None,
+}
+
+impl Trust {
+    /// What makes a program go round.
+    const LOOPS: &[&str] = &[
         "reduce",
         "foreach",
         "def",
@@ -223,30 +251,68 @@ fn is_plain(code: &str) -> bool {
         "while",
         "until",
         "recurse",
-        "..",
         "limit",
         "combinations",
-        "*",
+        "walk",
+        "paths",
+    ];
+    /// What makes it build, or look at much at once.
+    const BUILDS: &[&str] = &[
         "test",
         "match",
         "capture",
         "scan",
         "split",
+        "splits",
         "sub",
-        "walk",
-        "paths",
+        "gsub",
         "flatten",
         "explode",
         "implode",
         "sort",
-        "group",
+        "sort_by",
+        "group_by",
         "unique",
+        "unique_by",
         "as",
         "add",
         "join",
         "tojson",
     ];
-    !BUILDS.iter().any(|word| code.contains(word))
+    /// Each comma can double what is compared or written later; so many are harmless.
+    const COMMAS: usize = 16;
+
+    fn of(code: &str) -> Self {
+        let words = || code.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+        let any = |names: &[&str]| words().any(|word| names.contains(&word));
+        let goes_round = code.contains("..") || code.contains('*') || any(Self::LOOPS);
+        match () {
+            () if goes_round => Self::None,
+            () if !any(Self::BUILDS) && !code.contains('@') => Self::Plain,
+            () if code.matches(',').count() <= Self::COMMAS => Self::Short,
+            () => Self::None,
+        }
+    }
+}
+
+/// Whether values have together no more than [`LITTLE`] parts and bytes of text.
+fn little<'v>(values: impl IntoIterator<Item = &'v Val>) -> bool {
+    let mut left = LITTLE;
+    values.into_iter().all(|value| fits(value, &mut left))
+}
+
+fn fits(value: &Val, left: &mut usize) -> bool {
+    let size = match value {
+        Val::TStr(text) | Val::BStr(text) => 1 + text.len(),
+        _ => 1,
+    };
+    let Some(rest) = left.checked_sub(size) else { return false };
+    *left = rest;
+    match value {
+        Val::Arr(items) => items.iter().all(|item| fits(item, left)),
+        Val::Obj(map) => map.iter().all(|(key, value)| fits(key, left) && fits(value, left)),
+        _ => true,
+    }
 }
 
 fn dollars(names: &[&str]) -> Vec<String> {

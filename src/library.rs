@@ -4,7 +4,7 @@
 //! bundled ones. In each folder `NAME.toml` and `SERVICE/NAME.toml`. And finding the programs of
 //! plug-ins, which are never run here.
 
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use crate::runbook::Runbook;
 use crate::source::Source;
@@ -86,6 +86,7 @@ pub fn beside(found: &Found, world: &World) -> Vec<Source> {
 pub fn used(name: &str, from: &Source, world: &World) -> Result<Source, String> {
     let beside =
         Path::new(&*from.path).with_file_name(format!("{}.toml", name.trim_end_matches(".toml")));
+    let beside = shortest(&beside, world);
     // What came with the program goes with what came with it, whatever else has that name.
     let with = || from.path.starts_with(PREFIX).then(|| named(name)).flatten();
     let found = find(&beside.display().to_string(), world)
@@ -100,6 +101,25 @@ pub fn used(name: &str, from: &Source, world: &World) -> Result<Source, String> 
         }
         NotFound::Unreadable(path, error) => format!("cannot read {}: {error}", path.display()),
     })
+}
+
+/// A path without `.` and `x/..`, by which a file is known again; as it is where that would be
+/// another file, because `x` is a link.
+fn shortest(path: &Path, world: &World) -> PathBuf {
+    let mut short = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::CurDir => {}
+            Component::ParentDir
+                if matches!(short.components().next_back(), Some(Component::Normal(_))) =>
+            {
+                short.pop();
+            }
+            part => short.push(part),
+        }
+    }
+    let real = |path: &Path| std::fs::canonicalize(world.cwd.join(path)).ok();
+    if real(path) == real(&short) { short } else { path.to_owned() }
 }
 
 /// Where a plug-in's program is.
@@ -127,9 +147,22 @@ pub fn program(name: &str, from: &Source, world: &World) -> Option<Place> {
     folders.find_map(|folder| runs(&folder.join(name))).map(Place::Installed)
 }
 
-/// The names of all programs in `PATH` that begin so, sorted.
-pub fn programs(prefix: &str, world: &World) -> Vec<String> {
-    let entries = path_folders(world).filter_map(|folder| std::fs::read_dir(folder).ok()).flatten();
+/// The names of all programs that begin so, beside a file and installed, sorted.
+pub fn programs(prefix: &str, from: &Source, world: &World) -> Vec<String> {
+    if came_with(&from.text) || from.path.starts_with(PREFIX) {
+        return Vec::new();
+    }
+    let beside = world.cwd.join(Path::new(&*from.path).with_file_name(""));
+    named_so(prefix, std::iter::once(beside).chain(path_folders(world)))
+}
+
+/// The names of all installed programs that begin so, sorted.
+pub fn installed(prefix: &str, world: &World) -> Vec<String> {
+    named_so(prefix, path_folders(world))
+}
+
+fn named_so(prefix: &str, folders: impl Iterator<Item = PathBuf>) -> Vec<String> {
+    let entries = folders.filter_map(|folder| std::fs::read_dir(folder).ok()).flatten();
     let paths = entries.filter_map(|entry| runs(&entry.ok()?.path()));
     let names = paths.filter_map(|path| path.file_name()?.to_str().map(str::to_owned));
     let mut names: Vec<String> = names.filter(|name| name.starts_with(prefix)).collect();
@@ -201,7 +234,7 @@ pub fn names(world: &World) -> Vec<String> {
 fn folders(world: &World) -> Vec<PathBuf> {
     let own = [world.cwd.join("runbooks"), world.config_dir().join("runbooks")];
     let more = world.var("RUNBOOK_PATH").unwrap_or("").split(':').filter(|part| !part.is_empty());
-    own.into_iter().chain(more.map(|part| world.expand_home(part))).collect()
+    own.into_iter().chain(more.map(|part| world.cwd.join(world.expand_home(part)))).collect()
 }
 
 /// The runbooks in a folder and in the folders in it, sorted.

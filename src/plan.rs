@@ -34,8 +34,8 @@ pub enum Status {
 pub struct DoneStep {
     /// How it came to be done.
     pub how: How,
-    /// What it saved.
-    pub saved: StoredMap,
+    /// What it saved: a list, as most steps save one value or two, and there may be many steps.
+    pub saved: Vec<(String, Stored)>,
     /// What taking it back needs.
     pub private: StoredMap,
     /// The digest of the definition that was performed.
@@ -46,6 +46,13 @@ pub struct DoneStep {
 
 /// The name under which an intent or an outcome keeps the item it was for.
 pub const ITEM: &str = "item";
+
+impl DoneStep {
+    /// What it saved under this name.
+    pub fn saved(&self, name: &str) -> Option<&Stored> {
+        self.saved.iter().find(|(saved, _)| saved == name).map(|(_, value)| value)
+    }
+}
 
 /// Where taking one step back stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,8 +68,10 @@ pub enum Undo {
 pub struct History {
     /// The runbook's name.
     pub runbook: String,
-    /// Where its file was.
+    /// Where its file was, as seen from the folder it began in.
     pub path: String,
+    /// That folder; empty if it is not known.
+    pub folder: String,
     /// The digest of the definition's text.
     pub text: String,
     /// The runbooks that definition uses: names, and digests of their texts.
@@ -170,10 +179,13 @@ impl History {
     /// Takes in one more event.
     pub fn take(&mut self, event: &Event) {
         match event {
-            Event::Started { runbook, path, text, uses, steps, inputs, rehearsal, .. } => {
+            Event::Started {
+                runbook, path, folder, text, uses, steps, inputs, rehearsal, ..
+            } => {
                 self.uses.clone_from(uses);
                 self.runbook.clone_from(runbook);
                 self.path.clone_from(path);
+                self.folder.clone_from(folder);
                 self.text.clone_from(text);
                 self.define(steps);
                 self.inputs.clone_from(inputs);
@@ -196,7 +208,9 @@ impl History {
             Event::Refused { step, .. } => self.not_done(step),
             Event::Done { step, how, saved, private, .. } => {
                 let digest = self.digest(step);
-                let (how, saved, private) = (*how, saved.clone(), private.clone());
+                let saved =
+                    saved.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
+                let (how, private) = (*how, private.clone());
                 if !self.finished.insert(step.clone()) {
                     self.order.retain(|done| done != step);
                 }

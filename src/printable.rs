@@ -29,7 +29,8 @@ pub fn printable(text: &str) -> Cow<'_, str> {
 
 /// The same on one line, whatever is in it: a line end is written out too.
 pub fn line(text: &str) -> String {
-    printable(text).replace('\n', "\\n")
+    let shown = printable(text);
+    if shown.contains('\n') { shown.replace('\n', "\\n") } else { shown.into_owned() }
 }
 
 /// A word as a person could paste it into a shell.

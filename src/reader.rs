@@ -248,7 +248,7 @@ impl<'a> Gather<'a> {
                 for mistake in mistakes {
                     let span = place(self.source, &text.span, mistake.range);
                     let diag = Diag::error(format!("jq: {}", mistake.message), span);
-                    self.report(mistake.help.iter().fold(diag, super::diag::Diag::help));
+                    self.report(mistake.help.iter().fold(diag, Diag::help));
                 }
                 None
             }
@@ -261,7 +261,7 @@ impl<'a> Gather<'a> {
             Err(mistake) => mistake,
         };
         let diag = Diag::error(mistake.message, place(self.source, &text.span, mistake.range));
-        self.report(mistake.help.iter().fold(diag, super::diag::Diag::help));
+        self.report(mistake.help.iter().fold(diag, Diag::help));
         None
     }
 

@@ -202,6 +202,7 @@ pub(crate) mod testing {
             runbook: "rotate".into(),
             title: "Rotate the key".into(),
             path: "rotate.toml".into(),
+            folder: String::new(),
             text: "d0".into(),
             steps: steps.iter().map(|(id, title)| step_ref(id, title, "d1")).collect(),
             inputs: StoredMap::from([

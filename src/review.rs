@@ -2,14 +2,17 @@
 //!
 //! A test that names what is not there has a mistake. What only looks wrong is a warning: routes
 //! that nothing calls, keys that the fake's answers never have. To know the answers the cases are
-//! rehearsed: nothing real is called, run or written. No warning is said that is not sure.
+//! rehearsed: nothing real is called, run or written, and nothing is waited for. No warning is said
+//! that is not sure.
 
 mod answers;
 mod names;
 mod routes;
 
+use std::sync::Arc;
+
+use crate::fake::Fake;
 use crate::runbook::Runbook;
-use crate::source::Source;
 use crate::testing::Case;
 use crate::world::World;
 pub use answers::answers;
@@ -20,8 +23,8 @@ pub use routes::routes;
 pub struct Pack<'a> {
     /// The runbook.
     pub runbook: &'a Runbook,
-    /// Its fake, and those of the services whose runbooks it uses.
-    pub fakes: &'a [Source],
+    /// Its fake, with those of the services whose runbooks it uses beside it.
+    pub fake: &'a Arc<Fake>,
     /// Its cases.
     pub cases: &'a [Case],
     /// Clock and environment.

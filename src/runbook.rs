@@ -23,7 +23,7 @@ use crate::reader::{Gather, Text, Use};
 use crate::redact;
 use crate::scope::Scope;
 use crate::source::{Source, Span};
-use crate::step::plugin::{Plugin, Refused};
+use crate::step::plugin::{Plugin, Refused, Sought};
 use crate::step::retry::Retry;
 use crate::step::{Connection, Gate, Step};
 use crate::template::{Expr, RenderError, Template};
@@ -318,21 +318,22 @@ pub struct Compare {
 /// Finds the text of a runbook that another one names: the name, and the file that names it.
 pub type Find<'a> = &'a dyn Fn(&str, &Source) -> Result<Source, String>;
 
-/// Finds and describes the plug-in of a name for the file that names it; none if there is none.
-pub type FindKind<'a> = &'a dyn Fn(&str, &Source) -> Result<Option<Rc<Plugin>>, Refused>;
+/// Finds and describes the plug-in of a name for the file that names it.
+pub type FindKind<'a> = &'a dyn Fn(&str, &Source) -> Result<Sought, Refused>;
 
 /// What is around a file: found from above, as nothing here does I/O.
 #[derive(Clone, Copy)]
 struct Around<'a> {
     runbooks: Find<'a>,
     kinds: FindKind<'a>,
+    known: &'a nested::Known,
 }
 
 impl Runbook {
     /// Parses and checks a file's text, where there are no plug-ins: the runbook with its
     /// warnings, or every mistake.
     pub fn parse(source: &Source, find: Find<'_>) -> Result<(Self, Vec<Diag>), Vec<Diag>> {
-        Self::parse_with(source, find, &|_, _| Ok(None))
+        Self::parse_with(source, find, &|_, _| Ok(Sought::Nowhere(None)))
     }
 
     /// Parses and checks a file's text.
@@ -341,7 +342,8 @@ impl Runbook {
         runbooks: Find<'_>,
         kinds: FindKind<'_>,
     ) -> Result<(Self, Vec<Diag>), Vec<Diag>> {
-        Self::parse_inside(source, Around { runbooks, kinds }, &[])
+        let known = nested::Known::default();
+        Self::parse_inside(source, Around { runbooks, kinds, known: &known }, &[])
     }
 
     /// `outer` are the paths of the files that use this one, to refuse cycles.
@@ -356,7 +358,13 @@ impl Runbook {
         };
         let used = nested::Used::default();
         let load = |name: &str| nested::load(name, source, around, outer, &used);
-        let kinds = |name: &str| used.kind((around.kinds)(name, source)?);
+        let kinds = |name: &str| {
+            let sought = (around.kinds)(name, source)?;
+            if let Sought::There(plugin) = &sought {
+                used.kind(plugin)?;
+            }
+            Ok(sought)
+        };
         let gather = Gather::new(source, &load);
         let draft = parse::draft(&gather, &table, &kinds);
         check::names(&gather, &draft);

@@ -7,6 +7,7 @@
 pub mod connection;
 mod append;
 mod block;
+mod child;
 mod command;
 mod dns;
 mod generate;
@@ -133,6 +134,11 @@ pub trait Step: Debug {
         Ok(Vec::new())
     }
 
+    /// What it will surely fail of, told before the run from its inputs and vars alone.
+    fn foresee(&self, _known: &Scope, _services: &Services) -> Option<Failure> {
+        None
+    }
+
     /// How things stand before it acts, where only that can tell after a crash what it changed.
     /// Kept with the intent, and given to `run` and `take_back` when the step is in doubt.
     fn before(&self, _cx: &Cx<'_>) -> Vec<(&'static str, Labeled)> {
@@ -168,6 +174,11 @@ pub trait Step: Debug {
 
     /// The call it makes of a service, as its author wrote it.
     fn calls(&self) -> Option<Call<'_>> {
+        None
+    }
+
+    /// The words of the program it runs, as its author wrote them.
+    fn argv(&self) -> Option<&[Template]> {
         None
     }
 

@@ -9,7 +9,8 @@ mod scan;
 
 use std::collections::HashSet;
 use std::ops::Range;
-use std::sync::{Arc, LazyLock};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, LazyLock, OnceLock};
 
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::ValueKind;
@@ -83,7 +84,19 @@ pub struct Template {
 enum Form {
     Literal,
     Expression(Expr),
-    Text,
+    Text { often: Often, risky: bool },
+}
+
+/// Whether something was wanted before. minijinja sets aside 13 KB for the least expression, and
+/// most are evaluated once in a run: compiling those again costs less than keeping all of them.
+/// From the second time on what was compiled is kept.
+#[derive(Debug, Default)]
+struct Often(AtomicBool);
+
+impl Often {
+    fn again(&self) -> bool {
+        self.0.swap(true, Ordering::Relaxed)
+    }
 }
 
 impl Template {
@@ -101,11 +114,13 @@ impl Template {
             let reads = expr.reads.iter().map(|read| read.shifted(range.start)).collect();
             return Ok(Self { source: source.to_owned(), form: Form::Expression(expr), reads });
         }
-        let template = ENV.get_template(source).map_err(|error| mistake(source, &error))?;
+        let env: &Environment<'_> = &ENV;
+        let template = env.template_from_str(source).map_err(|error| mistake(source, &error))?;
         let areas = scan::code_areas(source);
         unknown_callables(source, &areas)?;
         let reads = locate(source, &areas, template.undeclared_variables(false));
-        Ok(Self { source: source.to_owned(), form: Form::Text, reads })
+        let form = Form::Text { often: Often::default(), risky: is_risky(source, &areas) };
+        Ok(Self { source: source.to_owned(), form, reads })
     }
 
     /// The names it reads, each at its first place.
@@ -158,13 +173,18 @@ impl Template {
         match &self.form {
             Form::Literal => Ok(Json::String(self.source.clone())),
             Form::Expression(expr) => expr.eval(values),
-            Form::Text => {
+            Form::Text { often, risky } => {
                 let (source, context) = (self.source.clone(), context(&self.reads, values));
+                let again = often.again();
                 let work = move || {
-                    let template = ENV.get_template(&source).map_err(|e| render_error(&e))?;
-                    template.render(context).map(Json::String).map_err(|e| render_error(&e))
+                    let rendered = if again {
+                        ENV.get_template(&source).and_then(|template| template.render(context))
+                    } else {
+                        ENV.render_str(&source, context)
+                    };
+                    rendered.map(Json::String).map_err(|error| render_error(&error))
                 };
-                guarded(&self.source, work)
+                guarded(*risky, work)
             }
         }
     }
@@ -179,21 +199,25 @@ impl Template {
 #[derive(Debug)]
 pub struct Expr {
     source: String,
-    compiled: Arc<minijinja::Expression<'static, 'static>>,
+    often: Often,
+    kept: OnceLock<Compiled>,
+    risky: bool,
     reads: Vec<Read>,
 }
+
+type Compiled = Arc<minijinja::Expression<'static, 'static>>;
 
 impl Expr {
     /// Checks an expression's text.
     pub fn parse(source: &str) -> Result<Self, Mistake> {
-        let compiled = ENV
-            .compile_expression_owned(source.to_owned())
-            .map_err(|error| mistake(source, &error))?;
+        let env: &Environment<'_> = &ENV;
+        let compiled = env.compile_expression(source).map_err(|error| mistake(source, &error))?;
         let area = 0..source.len();
         let whole = std::slice::from_ref(&area);
         unknown_callables(source, whole)?;
         let reads = locate(source, whole, compiled.undeclared_variables(false));
-        Ok(Self { source: source.to_owned(), compiled: Arc::new(compiled), reads })
+        let (often, kept, risky) = (Often::default(), OnceLock::new(), is_risky(source, whole));
+        Ok(Self { source: source.to_owned(), often, kept, risky, reads })
     }
 
     /// The names it reads, each at its first place.
@@ -219,15 +243,27 @@ impl Expr {
         self.take(values, |value| Ok(value.is_true()))
     }
 
+    fn compiled(&self) -> Result<Compiled, RenderError> {
+        if let Some(kept) = self.kept.get() {
+            return Ok(Arc::clone(kept));
+        }
+        let compiled = ENV.compile_expression_owned(self.source.clone());
+        let compiled = Arc::new(compiled.map_err(|error| render_error(&error))?);
+        if self.often.again() {
+            return Ok(Arc::clone(self.kept.get_or_init(|| compiled)));
+        }
+        Ok(compiled)
+    }
+
     /// Takes what is wanted of its value; both where a clock runs if that may take long.
     fn take<T: Send + 'static>(
         &self,
         values: &dyn Lookup,
         wanted: impl FnOnce(Value) -> Result<T, RenderError> + Send + 'static,
     ) -> Result<T, RenderError> {
-        let (compiled, context) = (Arc::clone(&self.compiled), context(&self.reads, values));
+        let (compiled, context) = (self.compiled()?, context(&self.reads, values));
         let undefined = format!("`{}` is undefined", self.source.trim());
-        guarded(&self.source, move || {
+        guarded(self.risky, move || {
             let value = compiled.eval(context).map_err(|e| render_error(&e))?;
             if value.is_undefined() { Err(RenderError(undefined)) } else { wanted(value) }
         })
@@ -294,16 +330,35 @@ pub fn from_json(json: &Json) -> Value {
     }
 }
 
-/// Whether a text can build values that are more than the sum of their parts.
-fn is_risky(source: &str) -> bool {
-    source.contains("{%") || source.contains(['[', '*'])
+/// Whether code can build values that are more than the sum of their parts, or go round.
+fn is_risky(source: &str, areas: &[Range<usize>]) -> bool {
+    let decides = |code: &str| {
+        let word = code.trim_start_matches(['-', '+']).split_whitespace().next();
+        word.is_some_and(|word| {
+            ["if", "elif", "else", "endif"].contains(&word.trim_end_matches('-'))
+        })
+    };
+    areas.iter().any(|area| {
+        let code = &source[area.clone()];
+        let statement = source[..area.start].ends_with("{%");
+        code.contains('*') || has_list(code) || statement && !decides(code)
+    })
+}
+
+/// Whether a `[` begins a list and is no index.
+fn has_list(code: &str) -> bool {
+    let indexed = |before: &str| {
+        let last = before.chars().next_back();
+        last.is_some_and(|c| c.is_alphanumeric() || "_])}\"'".contains(c))
+    };
+    code.match_indices('[').any(|(at, _)| !indexed(&code[..at]))
 }
 
 fn guarded<T: Send + 'static>(
-    source: &str,
+    risky: bool,
     work: impl FnOnce() -> Result<T, RenderError> + Send + 'static,
 ) -> Result<T, RenderError> {
-    if !is_risky(source) {
+    if !risky {
         return work();
     }
     within(work).unwrap_or_else(|lost| Err(RenderError(format!("the template: {lost}"))))

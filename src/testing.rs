@@ -159,6 +159,11 @@ pub struct Case {
 }
 
 impl Case {
+    /// How it is to end, in the word of its file: `done`, say.
+    pub fn end(&self) -> &str {
+        &self.expect.outcome
+    }
+
     /// The rehearsal as it is without a case.
     pub fn plain() -> Self {
         Self {

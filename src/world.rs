@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 /// Columns assumed where no terminal says how wide it is.
@@ -27,6 +27,11 @@ pub trait Clock: Send + Sync {
 
     /// Time since some fixed moment of this process: for durations, never goes back.
     fn monotonic(&self) -> Duration;
+
+    /// Lets so much time pass at once and says so; one that cannot is waited for.
+    fn skip(&self, _time: Duration) -> bool {
+        false
+    }
 }
 
 /// The machine's own clock.
@@ -44,6 +49,40 @@ impl Clock for SystemClock {
     fn monotonic(&self) -> Duration {
         static START: LazyLock<Instant> = LazyLock::new(Instant::now);
         START.elapsed()
+    }
+}
+
+/// A clock on which waiting takes no time: what was waited for is skipped. For a rehearsal that
+/// nobody watches, before a fake that knows no time.
+pub struct Skipping {
+    clock: Arc<dyn Clock>,
+    skipped: Mutex<Duration>,
+}
+
+impl Skipping {
+    /// As another clock goes, from here on.
+    pub fn over(clock: Arc<dyn Clock>) -> Self {
+        Self { clock, skipped: Mutex::default() }
+    }
+
+    fn skipped(&self) -> MutexGuard<'_, Duration> {
+        self.skipped.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Clock for Skipping {
+    fn now_ms(&self) -> i64 {
+        self.clock.now_ms().saturating_add(millis(*self.skipped()))
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.clock.monotonic().saturating_add(*self.skipped())
+    }
+
+    fn skip(&self, time: Duration) -> bool {
+        let mut skipped = self.skipped();
+        *skipped = skipped.saturating_add(time);
+        true
     }
 }
 
@@ -78,10 +117,6 @@ pub struct World {
     pub home: Option<PathBuf>,
     /// The folder relative paths start from.
     pub cwd: PathBuf,
-    /// The machine's name; `localhost` when it has none.
-    pub hostname: String,
-    /// The number of this process.
-    pub pid: u32,
     /// Whether a person can type answers.
     pub stdin_tty: bool,
     /// Whether data goes to a terminal.
@@ -98,8 +133,6 @@ impl World {
             env: environment(),
             home: std::env::home_dir().filter(|home| home.is_absolute()),
             cwd: std::env::current_dir().unwrap_or_else(|_| PathBuf::from(".")),
-            hostname: hostname(),
-            pid: std::process::id(),
             stdin_tty: std::io::stdin().is_terminal(),
             stdout_tty: std::io::stdout().is_terminal(),
             stderr_tty: std::io::stderr().is_terminal(),
@@ -169,15 +202,6 @@ fn environment() -> BTreeMap<String, String> {
         .collect()
 }
 
-fn hostname() -> String {
-    ["/proc/sys/kernel/hostname", "/etc/hostname"]
-        .iter()
-        .filter_map(|file| std::fs::read_to_string(file).ok())
-        .map(|text| text.trim().to_owned())
-        .find(|name| !name.is_empty())
-        .unwrap_or_else(|| "localhost".to_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -188,8 +212,6 @@ mod tests {
             env: env.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
             home: Some(PathBuf::from("/home/me")),
             cwd: PathBuf::from("/work"),
-            hostname: "host".to_owned(),
-            pid: 1,
             stdin_tty: false,
             stdout_tty: false,
             stderr_tty: true,
@@ -257,9 +279,12 @@ mod tests {
     }
 
     #[test]
-    fn the_real_world_has_a_name_and_a_number() {
-        let world = World::real();
-        assert!(!world.hostname.is_empty());
-        assert_eq!(world.pid, std::process::id());
+    fn what_is_waited_for_on_a_skipping_clock_has_passed_at_once() {
+        let day = Duration::from_hours(24);
+        let clock = Skipping::over(Arc::new(SystemClock));
+        let (began, at) = (clock.monotonic(), clock.now_ms());
+        assert!(clock.skip(day));
+        assert!(clock.monotonic() >= began + day && clock.now_ms() >= at + 86_400_000);
+        assert!(!SystemClock.skip(day));
     }
 }

@@ -33,6 +33,7 @@ cases! {
     always
     always_already
     append_block
+    append_foreseen
     append_refused
     append_secret
     check_beside
@@ -83,6 +84,7 @@ cases! {
     renewed_nothing_new
     renewed_token
     resume_after_failure
+    resume_which
     retry_and_until
     reveal
     retry_once

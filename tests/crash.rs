@@ -3,6 +3,11 @@
 //! Points: before and after each journal write, each request, and inside `append`. The counts
 //! of what was tried are printed (`cargo test crash -- --nocapture`).
 
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+
+use serde_json::Value;
+
 use crate::support::server::Fault;
 use crate::support::stand::{Stand, each, say, sweep, undisturbed};
 
@@ -32,9 +37,8 @@ fn a_run_killed_at_any_point_is_finished_by_resume_and_can_be_taken_back() {
 #[test]
 fn a_resume_killed_at_any_point_is_finished_by_the_next() {
     let (wanted, _) = undisturbed(BEFORE[1]);
-    // After the provider's request was answered but not read, and inside `append`.
-    for first in [14, 20, 32] {
-        sweep(&format!("run killed at {first}, resume killed, resumed"), |n| {
+    for (step, first) in done_unknown_to_the_run() {
+        sweep(&format!("run killed in {step} ({first}), resume killed, resumed"), |n| {
             let stand = Stand::new(BEFORE[1]);
             assert_eq!(stand.run(first).code, None, "the run has a point {first}");
             let killed = stand.resume(n).code.is_none();
@@ -46,6 +50,35 @@ fn a_resume_killed_at_any_point_is_finished_by_the_next() {
             killed
         });
     }
+}
+
+/// For each step that changes something, the first point at which it is done and the run does not
+/// know it yet: after the request was taken, or inside `append`.
+fn done_unknown_to_the_run() -> BTreeMap<&'static str, u64> {
+    let points = Mutex::new(BTreeMap::new());
+    sweep("run killed, looked at", |n| {
+        let stand = Stand::new(BEFORE[1]);
+        let killed = stand.run(n).code.is_none();
+        let state = stand.fake.state();
+        let made = |what: &str| !state[what].as_array().unwrap().is_empty();
+        let appended = stand.credentials().as_deref() != BEFORE[1];
+        for (step, there) in [
+            ("create_provider", made("providers")),
+            ("create_application", made("applications")),
+            ("store_credentials", appended),
+        ] {
+            let known = |event: &Value| event["event"] == "done" && event["step"] == step;
+            if there && !stand.events().iter().any(known) {
+                let mut points = points.lock().unwrap();
+                let first = points.entry(step).or_insert(n);
+                *first = n.min(*first);
+            }
+        }
+        killed
+    });
+    let points = points.into_inner().unwrap();
+    assert_eq!(points.len(), 3, "{points:?}");
+    points
 }
 
 #[test]

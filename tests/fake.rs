@@ -8,7 +8,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 
 use runbook::diag;
-use runbook::fake::{Fake, Served, serve};
+use runbook::fake::{COMMANDS, Fake, Served, serve};
 use runbook::source::Source;
 use serde_json::{Value, json};
 
@@ -196,7 +196,9 @@ fn the_fake_answers_as_the_recorded_server_did() {
     lists(&mut replay);
     logins(&mut replay);
     no_key(&mut replay);
-    replay.replay("40-token-create", &["pk"]);
+    let asked = json!({ "user": "akadmin", "identifier": "runbook-api" }).to_string();
+    let argv = ["docker", "exec", "-i", "authentik-server", "ak", "shell"];
+    replay.send("POST", COMMANDS, &json!({ "argv": argv, "stdin": asked }));
     replay.replay("40-token-view_key", &[]);
     replay.replay("41-limited-provider-create", &[]);
     replay.replay("44-health-ready", &[]);

@@ -444,3 +444,41 @@ fn every_hostile_program_ends_soon_and_small() {
     ];
     judge(&all(&codes, |code| (jq(code), "")));
 }
+
+/// Whether a process is still at work: one that nobody has taken the status of is not.
+fn lives(pid: &str) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    !["", "Z", "X"].contains(&stat.rsplit(") ").next().unwrap_or("").get(..1).unwrap_or(""))
+}
+
+#[test]
+fn a_command_that_leaves_something_running_is_not_waited_for() {
+    let env = Env::new();
+    let book = "format = 1\nname = \"b\"\n[[steps]]\nid = \"daemon\"\n\
+                command = [\"sh\", \"-c\", \"sleep 600 & echo $! > pid; echo started\"]\n\
+                gates = [{ that = \"daemon == 'started'\" }]\nsave.daemon = \".\"\n";
+    std::fs::write(env.path("b.toml"), book).unwrap();
+    let out = env.run(&["run", "b.toml", "--trust"]);
+    assert_eq!(out.code, Some(0), "{out:?}");
+    let pid = std::fs::read_to_string(env.path("pid")).unwrap();
+    assert!(lives(pid.trim()), "a service that a command starts is meant to stay");
+    let pid = rustix::process::Pid::from_raw(pid.trim().parse().unwrap()).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+}
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "how long it is waited for before the test fails")]
+fn a_command_that_takes_too_long_is_killed_with_all_it_started() {
+    let env = Env::new();
+    let book = "format = 1\nname = \"b\"\n[[steps]]\nid = \"long\"\ntimeout = \"500ms\"\n\
+                command = [\"sh\", \"-c\", \"sleep 600 & echo $! > pid; wait\"]\n";
+    std::fs::write(env.path("b.toml"), book).unwrap();
+    let out = env.run(&["run", "b.toml", "--trust"]);
+    assert_eq!(out.code, Some(5), "{out:?}");
+    let pid = std::fs::read_to_string(env.path("pid")).unwrap();
+    let patience = std::time::Instant::now() + crate::support::env::PATIENCE;
+    while lives(pid.trim()) {
+        assert!(std::time::Instant::now() < patience, "it was left alive");
+        std::thread::yield_now();
+    }
+}

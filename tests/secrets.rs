@@ -133,6 +133,12 @@ fn keys_are_rotated_named_and_missed() {
     assert_eq!(env.run(&["key", "rotate"]).code, Some(0));
     assert_eq!(env.run(&["resume", "r1", "--answer", "p=y"]).code, Some(0));
     assert_eq!(run(&env, stop, &[]).code, Some(4));
+    let here = runbook::journal::store::Holder { pid: 4711, host: "box".into(), since_ms: 0 };
+    let held = runbook::journal::store::lock(&env.path(".state/runbook"), "r9", &here).unwrap();
+    let busy = env.run(&["key", "prune"]);
+    assert_eq!(busy.code, Some(1), "{}", busy.stderr);
+    assert!(busy.stderr.contains("a run is under way, by process 4711 on box"), "{}", busy.stderr);
+    drop(held);
     assert!(env.run(&["key", "prune"]).stderr.contains("0 old keys"));
     std::fs::write(env.path("k"), [7; 32]).unwrap();
     std::fs::set_permissions(env.path("k"), PermissionsExt::from_mode(0o600)).unwrap();
@@ -315,4 +321,53 @@ fn a_secret_on_the_command_line_is_warned_of_wherever_it_is_given() {
     assert_eq!(out.code, Some(0), "{}", out.stderr);
     assert!(out.stderr.contains("`--save made=…` shows"), "{}", out.stderr);
     assert!(!out.stderr.contains("third-13579"), "{}", out.stderr);
+}
+
+#[test]
+fn a_mistake_in_a_file_of_inputs_has_its_place_and_shows_nothing_of_it() {
+    let env = env();
+    let wrong = "other = 1\ntoken = \"tok-0123456789\nx = 1\n";
+    std::fs::write(env.path("in.toml"), wrong).unwrap();
+    let out = run(&env, "[[steps]]\nid = \"c\"\njq = \"1\"", &["--inputs", "in.toml"]);
+    assert_eq!(out.code, Some(2), "{}", out.stderr);
+    assert!(out.stderr.contains("cannot take inputs from in.toml:2:"), "{}", out.stderr);
+    assert!(!out.stderr.contains("tok-0123456789"), "{}", out.stderr);
+    std::fs::remove_file(env.path("in.toml")).unwrap();
+    std::fs::create_dir_all(env.path(".config/runbook")).unwrap();
+    std::fs::write(env.path(".config/runbook/inputs.toml"), wrong).unwrap();
+    let out = run(&env, "[[steps]]\nid = \"c\"\njq = \"1\"", &[]);
+    assert!(out.stderr.contains("runbook/inputs.toml:2:"), "{}", out.stderr);
+}
+
+#[test]
+fn an_input_comes_out_of_an_ordinary_file_of_a_bounded_size() {
+    let env = env();
+    std::fs::File::create(env.path("large")).unwrap().set_len(11 << 20).unwrap();
+    for (file, why) in [
+        ("/dev/zero", "it is no ordinary file"),
+        (".", "it is no ordinary file"),
+        ("large", "it is larger than 10 MiB"),
+    ] {
+        let rest = format!(
+            "[inputs.f]\nfrom = [{{ file = \"{file}\" }}]\n[[steps]]\nid = \"c\"\njq = \"1\""
+        );
+        let out = run(&env, &rest, &[]);
+        assert_eq!(out.code, Some(2), "{}", out.stderr);
+        assert!(out.stderr.contains(why), "{}", out.stderr);
+    }
+}
+
+#[test]
+fn a_file_from_elsewhere_that_could_send_what_is_in_a_file_needs_trust() {
+    let env = env();
+    std::fs::write(env.path("key"), "-----BEGIN").unwrap();
+    let rest = "[inputs.key]\nsecret = true\nfrom = [{ file = \"key\" }]\n[[steps]]\nid = \"c\"\n\
+                http = { on = \"api\", url = \"\", headers = { x = \"{{ key }}\" } }";
+    let out = run(&env, rest, &[]);
+    assert_eq!(out.code, Some(2), "{}", out.stderr);
+    assert!(out.stderr.contains("the secret `key` from key"), "{}", out.stderr);
+    assert!(out.stderr.contains("must be trusted first"), "{}", out.stderr);
+    let planned = env.run(&["plan", "./b.toml"]);
+    assert_eq!(planned.code, Some(2), "{}", planned.stderr);
+    assert_eq!(run(&env, rest, &["--trust"]).code, Some(1), "it is trusted, and nobody listens");
 }

@@ -466,3 +466,61 @@ fn a_secret_that_may_be_empty_is_left_out_with_enter() {
     let (rest, code) = terminal.finish();
     assert_eq!(code, Some(0), "{rest}");
 }
+
+#[test]
+fn the_beginning_of_a_runs_name_is_no_name() {
+    let env = Env::new();
+    std::fs::write(
+        env.path("b.toml"),
+        "format = 1\nname = \"b\"\n[[steps]]\nid = \"a\"\nnote = \"x\"\n",
+    )
+    .unwrap();
+    for _ in 0..10 {
+        assert_eq!(env.run(&["run", "b.toml"]).code, Some(0));
+    }
+    assert_eq!(env.run(&["forget", "r1"]).code, Some(0));
+    for command in [["forget", "r1"], ["log", "r1"], ["undo", "r1"], ["resume", "r1"]] {
+        let out = env.run(&command);
+        assert_eq!(out.code, Some(2), "{out:?}");
+        assert!(out.stderr.contains("there is no run `r1`"), "{out:?}");
+    }
+    assert_eq!(env.run(&["log", "r10"]).code, Some(0));
+}
+
+#[test]
+fn a_run_goes_on_where_it_began_wherever_it_is_resumed() {
+    let env = Env::new();
+    let book = |more: &str| {
+        format!(
+            "format = 1\nname = \"b\"\n[inputs.word]\nfrom = [{{ file = \"word\" }}]\n\
+             [[steps]]\nid = \"ready\"\ncommand = [\"test\", \"-e\", \"go\"]\neffect = \"read\"\n\
+             [[steps]]\nid = \"inside\"\ncommand = {{ run = [\"test\", \"-e\", \"in\"], cwd = \"sub\" }}\n\
+             [[steps]]\nid = \"keep\"\nappend = {{ file = \"creds\", text = \"W={{{{ word }}}}\\n\" }}\n{more}"
+        )
+    };
+    let from = |folder: &str, args: &[&str]| {
+        let mut command = env.command(args);
+        command.current_dir(env.path(folder));
+        Running::start(command, "").finish()
+    };
+    for (folder, word) in [("one", "1"), ("two", "2")] {
+        std::fs::create_dir_all(env.path(&format!("{folder}/sub"))).unwrap();
+        std::fs::write(env.path(&format!("{folder}/word")), word).unwrap();
+    }
+    std::fs::write(env.path("one/b.toml"), book("")).unwrap();
+    std::fs::write(env.path("two/b.toml"), "format = 1\nname = \"other\"\n").unwrap();
+    std::fs::write(env.path("one/sub/in"), "").unwrap();
+    assert_eq!(from("one", &["run", "b.toml", "--trust"]).code, Some(1));
+    std::fs::write(env.path("one/go"), "").unwrap();
+    std::fs::write(env.path("one/b.toml"), book("[[steps]]\nid = \"more\"\nnote = \"more\"\n"))
+        .unwrap();
+    let out = from("two", &["resume", "r1", "--updated", "--trust"]);
+    assert_eq!(out.code, Some(0), "{out:?}");
+    let said = format!("note: run `r1` goes on in {}, where it began", env.path("one").display());
+    assert!(out.stderr.contains(&said) && out.stderr.contains("more"), "{out:?}");
+    assert_eq!(std::fs::read_to_string(env.path("one/creds")).unwrap(), "W=1\n");
+    assert!(!env.path("two/creds").exists());
+    let out = from("two", &["undo", "r1", "--yes"]);
+    assert_eq!(out.code, Some(0), "{out:?}");
+    assert!(!env.path("one/creds").exists());
+}

@@ -54,17 +54,25 @@ fn modules(text: &str) -> Vec<String> {
     line.captures_iter(text).map(|found| found[1].to_owned()).collect()
 }
 
-/// Top-level modules a text reaches through `crate::…`, with the number of the line.
-fn reached(text: &str) -> Vec<(usize, String)> {
-    let path = Regex::new(r"\bcrate::(?:([a-z_0-9]+)|\{([^;]*)\})").unwrap();
+/// Top-level modules a text reaches through `crate::…` or as many `super::` as lead there from a
+/// file `depth` modules deep, with the number of the line.
+fn reached(text: &str, depth: usize) -> Vec<(usize, String)> {
+    let path = Regex::new(r"\b(crate::|(?:super::)+)(?:([a-z_0-9]+)|\{([^;]*)\})").unwrap();
+    // what stands in a module of the file's own, its tests, is one deeper
+    let inner = Regex::new(r"(?m)^mod [a-z_]+ \{").unwrap();
+    let inner = inner.find(text).map_or(text.len(), |found| found.start());
     let mut found = Vec::new();
     for captures in path.captures_iter(text) {
         let start = captures.get(0).unwrap().start();
+        let top = depth + usize::from(start > inner);
+        if &captures[1] != "crate::" && captures[1].matches("super::").count() != top {
+            continue;
+        }
         let line = text[..start].matches('\n').count() + 1;
-        if let Some(name) = captures.get(1) {
+        if let Some(name) = captures.get(2) {
             found.push((line, name.as_str().to_owned()));
         } else {
-            found.extend(heads(&captures[2]).into_iter().map(|head| (line, head)));
+            found.extend(heads(&captures[3]).into_iter().map(|head| (line, head)));
         }
     }
     found.retain(|(line, _)| !is_comment(text.lines().nth(line - 1).unwrap_or_default()));
@@ -92,11 +100,11 @@ fn heads(list: &str) -> Vec<String> {
     names.iter().map(first).filter(|name| !name.is_empty()).collect()
 }
 
-/// Upward uses in a file of the module `module`.
-fn upward(order: &[String], module: &str, text: &str) -> Vec<String> {
+/// Upward uses in a file of the module `module`, `depth` modules deep.
+fn upward(order: &[String], module: &str, depth: usize, text: &str) -> Vec<String> {
     let place = |name: &str| order.iter().position(|known| known == name);
     let Some(own) = place(module) else { return Vec::new() };
-    reached(text)
+    reached(text, depth)
         .into_iter()
         .filter(|(_, used)| place(used).is_some_and(|used| used < own))
         .map(|(line, used)| format!("{line}: `{module}` uses `{used}`, which stands above it"))
@@ -112,7 +120,7 @@ fn modules_use_only_what_stands_below_them() {
         let first = path["src/".len()..].split('/').next().unwrap();
         let module = first.strip_suffix(".rs").unwrap_or(first);
         if module != "cli" {
-            let found = upward(&order, module, &text);
+            let found = upward(&order, module, path.matches('/').count(), &text);
             problems.extend(found.into_iter().map(|problem| format!("{path}:{problem}")));
         }
     }
@@ -127,13 +135,21 @@ fn an_upward_use_is_seen_in_every_spelling() {
         "use crate::{low, top::{X, Y}};",
         "use crate::{\n    low::{A, B},\n    top,\n};",
         "fn f() { crate::top::g() }",
+        "use super::super::top::X;",
+        "use super::super::{low, top::X};",
+        "mod tests {\n    use super::super::super::top::X;\n}",
     ] {
-        assert_eq!(upward(&order, "middle", text).len(), 1, "{text}");
+        assert_eq!(upward(&order, "middle", 2, text).len(), 1, "{text}");
     }
-    for text in
-        ["use crate::low::top;", "// crate::top", "/// [`crate::top`]", "use crate::{low::{top}};"]
-    {
-        assert_eq!(upward(&order, "middle", text), [""; 0], "{text}");
+    for text in [
+        "use crate::low::top;",
+        "// crate::top",
+        "/// [`crate::top`]",
+        "use crate::{low::{top}};",
+        "use super::top::X;",
+        "mod tests {\n    use super::super::top::X;\n}",
+    ] {
+        assert_eq!(upward(&order, "middle", 2, text), [""; 0], "{text}");
     }
 }
 

@@ -167,6 +167,7 @@ fn started() -> Event {
         runbook: "bench".into(),
         title: "Bench".into(),
         path: "bench.toml".into(),
+        folder: String::new(),
         text: "0".repeat(64),
         uses: std::collections::BTreeMap::new(),
         steps: vec![StepRef { id: "one".into(), title: "One".into(), digest: "d".into() }],

@@ -1,6 +1,8 @@
 //! `check`: every mistake of a runbook and of what lies beside it, at its place, and what looks
 //! wrong besides.
 
+use std::sync::Arc;
+
 use serde_json::json;
 
 use super::plugins::Plugins;
@@ -103,15 +105,20 @@ fn check(file: &str, world: &World, trust: bool) -> Result<Vec<Checked>, Exit> {
     let (service, fake) = fake.map_or((None, None), |(service, checked)| (service, Some(checked)));
     let (cases, tests) = tests.map_or((None, None), |(cases, checked)| (cases, Some(checked)));
     let (mut fake, mut tests) = (fake, tests);
-    if let Some(runbook) = &runbook {
+    // What came with the program was reviewed when it was built.
+    if let (Some(runbook), false) = (&runbook, found.bundled) {
         let fakes = library::fakes(&found, runbook, world);
+        let service = service.map(Arc::new);
+        let all = match &service {
+            Some(service) if fakes.len() == 1 => Some(Arc::clone(service)),
+            _ => Fake::parse_all(&fakes).ok().flatten().map(Arc::new),
+        };
         if let (Some(tests), Some(_)) = (&mut tests, &cases) {
-            let all = Fake::parse_all(&fakes).ok().flatten();
-            tests.diags.extend(review::names(&tests.source, runbook, all.as_ref()));
+            tests.diags.extend(review::names(&tests.source, runbook, all.as_deref()));
         }
-        if let (Some(service), Some(fake)) = (&service, &mut fake) {
+        if let (Some(all), Some(service), Some(fake)) = (&all, &service, &mut fake) {
             let cases = cases.as_deref().unwrap_or_default();
-            let pack = Pack { runbook, fakes: &fakes, cases, world };
+            let pack = Pack { runbook, fake: all, cases, world };
             first.diags.extend(review::answers(&pack));
             first.diags.sort_by_key(|diag| diag.span.as_ref().map_or(0, |span| span.start));
             fake.diags.extend(uncalled(&found, service, world));

@@ -113,10 +113,7 @@ pub(super) fn serve(
         Exit::Failed
     })?;
     let url = served.url();
-    let fill = |value: Json| match value {
-        Json::String(text) => Json::String(text.replace("$URL", &url)),
-        other => other,
-    };
-    let values = template.into_iter().map(|(name, value)| (name, fill(value))).collect();
+    let fill = |(name, value)| (name, crate::fake::filled(&value, &url, folder));
+    let values = template.into_iter().map(fill).collect();
     Ok((served, values))
 }

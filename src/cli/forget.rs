@@ -10,7 +10,7 @@ pub(super) struct Args {
     /// The runs
     #[arg(required_unless_present = "older_than")]
     runs: Vec<String>,
-    /// All runs begun longer ago than this: `90 days`
+    /// All runs that came to their end longer ago than this, done or taken back: `90 days`
     #[arg(long, value_name = "TIME", value_parser = runs::duration, conflicts_with = "runs")]
     older_than: Option<std::time::Duration>,
 }
@@ -31,9 +31,14 @@ fn forget(args: &Args, world: &World) -> Result<Exit, Exit> {
     } else {
         let found = args.runs.iter().map(|run| state::find(&store, run));
         let found = found.collect::<Result<Vec<_>, _>>()?;
-        store.forget(&found)
+        store.forget(&found).map(|gone| (gone, Vec::new()))
     };
-    let gone = gone.map_err(|error| state::refused(&error))?;
+    let (gone, left) = gone.map_err(|error| state::refused(&error))?;
     out::say(&format!("{gone} {} forgotten", if gone == 1 { "run" } else { "runs" }));
+    if !left.is_empty() {
+        let noun = if left.len() == 1 { "run is" } else { "runs are" };
+        out::say(&format!("{} unfinished {noun} as old, and left", left.len()));
+        out::hint(&format!("`runbook forget {}` takes them out too", left.join(" ")));
+    }
     Ok(Exit::Done)
 }

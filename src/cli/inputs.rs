@@ -5,10 +5,12 @@ use std::path::{Path, PathBuf};
 
 use super::out;
 use crate::exit::Exit;
+use crate::journal::event::Failure;
 use crate::reader::to_json;
 use crate::runbook::settle::{Given, Refused, Settled, found, no_input, settle};
 use crate::runbook::{From, Input, Runbook};
 use crate::scope::Scope;
+use crate::source::Source;
 use crate::terminal::{Nobody, Terminal};
 use crate::value::Json;
 use crate::world::World;
@@ -91,6 +93,19 @@ pub(super) fn settled(
     settled.map_err(|why| refused(runbook, why))
 }
 
+/// Refuses inputs with which steps will surely fail.
+pub(super) fn refuse_foreseen(found: &[(&str, Failure)]) -> Result<(), Exit> {
+    for (step, failure) in found {
+        out::error(&format!("step `{step}` would fail: {}", failure.message));
+        failure.hints.iter().for_each(|hint| out::hint(hint));
+    }
+    if found.is_empty() {
+        return Ok(());
+    }
+    out::hint("nothing was run");
+    Err(Exit::Usage)
+}
+
 fn refused(runbook: &Runbook, why: Refused) -> Exit {
     match why {
         Refused::Wrong(messages) => {
@@ -155,8 +170,8 @@ fn open_files(runbook: &Runbook, settled: &[Settled], world: &World) {
     for from in runbook.inputs.iter().filter(|input| input.secret).flat_map(|input| &input.from) {
         let (From::Dotenv { file, .. } | From::File(file)) = from else { continue };
         let Ok(path) = file.render_text(&scope) else { continue };
-        let mode =
-            std::fs::metadata(world.expand_home(&path)).map(|meta| meta.permissions().mode());
+        let full = world.cwd.join(world.expand_home(&path));
+        let mode = std::fs::metadata(full).map(|meta| meta.permissions().mode());
         if mode.is_ok_and(|mode| mode & 0o077 != 0) && !seen.contains(&path) {
             out::warning(&format!("others may read `{path}`, and secrets are in it"));
             out::hint(&format!("`chmod 600 '{path}'` mends it"));
@@ -171,15 +186,17 @@ fn count(inputs: usize) -> String {
 
 /// A table of values from a TOML or JSON file.
 fn map(shown: &Path, path: &Path) -> Result<serde_json::Map<String, Json>, Exit> {
-    let wrong = |why: String| {
-        out::error(&format!("cannot take inputs from {}: {why}", shown.display()));
+    let wrong_at = |place: &str, why: &str| {
+        out::error(&format!("cannot take inputs from {}{place}: {why}", shown.display()));
         Exit::Usage
     };
+    let wrong = |why: String| wrong_at("", &why);
     let text = std::fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
     let json = if path.extension().is_some_and(|ending| ending == "json") {
         serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))?
     } else {
-        toml_json(&text).map_err(wrong)?
+        // the line itself may hold a secret: its place must do
+        toml_json(&text).map_err(|(place, why)| wrong_at(&place, &why))?
     };
     match json {
         Json::Object(map) => Ok(map),
@@ -187,8 +204,13 @@ fn map(shown: &Path, path: &Path) -> Result<serde_json::Map<String, Json>, Exit>
     }
 }
 
-fn toml_json(text: &str) -> Result<Json, String> {
-    let table = toml::de::DeTable::parse(text).map_err(|error| error.message().to_owned())?;
+/// A table as JSON; what is wrong with it, after its place: `:3:1`.
+fn toml_json(text: &str) -> Result<Json, (String, String)> {
+    let table = toml::de::DeTable::parse(text).map_err(|error| {
+        let start = error.span().map_or(0, |span| span.start);
+        let (line, column) = Source::new("", text).line_column(start);
+        (format!(":{line}:{column}"), error.message().to_owned())
+    })?;
     let span = table.span();
     Ok(to_json(&toml::Spanned::new(span, toml::de::DeValue::Table(table.into_inner()))))
 }

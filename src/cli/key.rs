@@ -2,8 +2,8 @@
 
 use super::{out, state};
 use crate::exit::Exit;
-use crate::journal::seal::{Key, sealed_by};
-use crate::journal::store::{RunFilter, Store};
+use crate::journal::seal::{Key, KeyError, sealed_by};
+use crate::journal::store::{Holder, RunFilter, Store, StoreError, busy};
 use crate::world::World;
 
 /// Change the key that seals secrets in the history
@@ -53,18 +53,52 @@ fn rotate(world: &World) -> Result<(), Exit> {
 }
 
 fn prune(world: &World) -> Result<(), Exit> {
-    let needed = match state::existing(world)? {
-        Some(store) => needed(&store).map_err(|error| state::refused(&error))?,
-        None => Vec::new(),
-    };
+    let store = state::existing(world)?;
     let (path, _) = state::key_file(world);
-    let gone = Key::prune(&path, &needed).map_err(|error| state::no_key(&error))?;
+    let needed = || -> Result<Vec<String>, Refused> {
+        let Some(store) = &store else { return Ok(Vec::new()) };
+        // a run that began with an old key seals with it to its end
+        if let Some(holder) = busy(&world.state_dir())? {
+            return Err(Refused::Busy(holder));
+        }
+        Ok(needed(store)?)
+    };
+    let gone = Key::prune(&path, needed).map_err(|refused| match refused {
+        Refused::Key(error) => state::no_key(&error),
+        Refused::Store(error) => state::refused(&error),
+        Refused::Busy(holder) => {
+            out::error(&format!(
+                "a run is under way, by {holder}: it may seal with an old key yet"
+            ));
+            out::hint("when it has ended, `runbook key prune` again; nothing was taken out");
+            Exit::Failed
+        }
+    })?;
     out::say(&format!("{gone} old {} taken out", if gone == 1 { "key" } else { "keys" }));
     Ok(())
 }
 
+/// Why no key is taken out.
+enum Refused {
+    Key(KeyError),
+    Store(StoreError),
+    Busy(Holder),
+}
+
+impl From<KeyError> for Refused {
+    fn from(error: KeyError) -> Self {
+        Self::Key(error)
+    }
+}
+
+impl From<StoreError> for Refused {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
 /// The names of all keys that sealed something in the history.
-fn needed(store: &Store) -> Result<Vec<String>, crate::journal::store::StoreError> {
+fn needed(store: &Store) -> Result<Vec<String>, StoreError> {
     let mut names = Vec::new();
     for run in store.runs(&RunFilter::default())? {
         for entry in store.entries(&run.run)? {

@@ -5,7 +5,7 @@ use crate::exit::Exit;
 use crate::library;
 use crate::show;
 use crate::step;
-use crate::step::plugin::PREFIX;
+use crate::step::plugin::{PREFIX, Sought};
 use crate::world::World;
 
 /// List the kinds of steps, or explain one: fields, meaning, an example
@@ -17,7 +17,7 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args, world: &World) -> Exit {
     let Some(name) = args.kind.as_deref() else {
-        let installed = library::programs(PREFIX, world);
+        let installed = library::installed(PREFIX, world);
         let names: Vec<&str> = installed.iter().map(|name| &name[PREFIX.len()..]).collect();
         out::print(&shown::readable(&(show::kinds() + &show::plugins(&names)), world));
         return Exit::Done;
@@ -26,16 +26,17 @@ pub(super) fn run(args: &Args, world: &World) -> Exit {
         out::print(&shown::readable(&show::kind(kind), world));
         return Exit::Done;
     }
-    match plugins::named(name, world) {
-        Ok(Some(plugin)) => {
+    let other = match plugins::named(name, world) {
+        Ok(Sought::There(plugin)) => {
             out::print(&shown::readable(&show::plugin(&plugin), world));
             return Exit::Done;
         }
-        Ok(None) => {}
+        Ok(Sought::Nowhere(near)) => near,
         Err(exit) => return exit,
-    }
+    };
     out::error(&format!("there is no kind `{name}`"));
-    match crate::diag::closest(name, step::KINDS.iter().map(|kind| kind.name)) {
+    let ours = step::KINDS.iter().map(|kind| kind.name);
+    match crate::diag::closest(name, ours.chain(other.as_deref())) {
         Some(near) => out::hint(&format!("did you mean `{near}`?")),
         None => out::hint("`runbook kinds` lists them"),
     }

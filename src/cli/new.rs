@@ -12,6 +12,7 @@ use crate::exit::Exit;
 use crate::library;
 use crate::runbook::lint::lint;
 use crate::source::Source;
+use crate::step::plugin::Sought;
 use crate::terminal::{NoAnswer, Nobody, Person, Question, Terminal};
 use crate::world::World;
 use text::{Auth, Service};
@@ -58,7 +59,7 @@ fn new(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
     }
     let source = Source::new(path.display().to_string(), files[0].1.as_str());
     let used = |name: &str, from: &Source| library::used(name, from, &world);
-    let runbook = load::parse(&source, &used, &|_, _| Ok(None), &world)?;
+    let runbook = load::parse(&source, &used, &|_, _| Ok(Sought::Nowhere(None)), &world)?;
     load::show(&source, &lint(&runbook), &world);
     let exit = rehearsed(&path, global, world)?;
     if exit == Exit::Done {

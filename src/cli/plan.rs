@@ -3,12 +3,12 @@
 use super::inputs::{self, Flags};
 use super::run::{begin, done, scope, started};
 use super::session::{Direction, Session, walk};
-use super::{Global, load, out, trust};
+use super::{Global, load, out, state, trust};
 use crate::engine::Options;
+use crate::engine::foresee::foresee;
 use crate::exit::Exit;
 use crate::journal::Memory;
 use crate::journal::event::PLAN;
-use crate::journal::seal::Key;
 use crate::world::World;
 
 /// Show what a run would do: reads are done, changes only shown
@@ -38,12 +38,14 @@ fn plan(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
     let settled = inputs::settled(&runbook, &given, &session.world, &*session.terminal())?;
     load::vars(&runbook, &scope(&settled), &session.world)?;
     let services = session.services();
-    let key = Key::random().map_err(|error| {
-        out::error(&error.to_string());
-        Exit::Failed
-    })?;
+    for (step, failure) in foresee(&runbook, &settled, None, &services) {
+        out::warning(&format!("step `{step}` would fail: {}", failure.message));
+        failure.hints.iter().for_each(|hint| out::hint(hint));
+    }
+    let key = state::passing_key()?;
     let recorder = session.recorder(PLAN, 0, Box::new(Memory));
-    let history = begin(&recorder, started(&runbook, &settled, PLAN, &key, false)?);
+    let started = started(&runbook, &settled, PLAN, &key, false, &session.world)?;
+    let history = begin(&recorder, started);
     let options = Options::default();
     Ok(walk(&runbook, &services, &recorder, &key, history, options, Direction::Nowhere))
 }

@@ -15,7 +15,7 @@ use crate::exit::Exit;
 use crate::library::{self, Place};
 use crate::source::Source;
 use crate::step::plugin::program::Program;
-use crate::step::plugin::{PREFIX, Plugin, Refused};
+use crate::step::plugin::{PREFIX, Plugin, Refused, Sought};
 use crate::world::World;
 
 type Result<T> = std::result::Result<T, Refused>;
@@ -34,16 +34,20 @@ impl<'a> Plugins<'a> {
     }
 
     /// The plug-in of a name for the file that names it.
-    pub(super) fn find(&self, name: &str, from: &Source) -> Result<Option<Rc<Plugin>>> {
+    pub(super) fn find(&self, name: &str, from: &Source) -> Result<Sought> {
         let program = format!("{PREFIX}{name}");
-        let Some(place) = library::program(&program, from, self.world) else { return Ok(None) };
+        let Some(place) = library::program(&program, from, self.world) else {
+            let near = library::programs(PREFIX, from, self.world);
+            let near = crate::diag::closest(name, near.iter().map(|name| &name[PREFIX.len()..]));
+            return Ok(Sought::Nowhere(near.map(str::to_owned)));
+        };
         let (Place::Beside(path) | Place::Installed(path)) = &place;
         if let Some(known) = self.asked.borrow().get(path) {
-            return known.clone().map(Some);
+            return known.clone().map(Sought::There);
         }
         let found = self.ask(name, &place, from);
         self.asked.borrow_mut().insert(path.clone(), found.clone());
-        found.map(Some)
+        found.map(Sought::There)
     }
 
     fn ask(&self, name: &str, place: &Place, from: &Source) -> Result<Rc<Plugin>> {
@@ -101,9 +105,9 @@ pub(super) fn kept(name: &str, text: &str, world: &World) -> Option<Rc<Plugin>> 
 }
 
 /// The plug-in of a name as seen from the working folder, for the commands that explain it.
-pub(super) fn named(name: &str, world: &World) -> std::result::Result<Option<Rc<Plugin>>, Exit> {
+pub(super) fn named(name: &str, world: &World) -> std::result::Result<Sought, Exit> {
     if !crate::step::plugin::is_name(name) {
-        return Ok(None);
+        return Ok(Sought::Nowhere(None));
     }
     let here = Source::new("FILE", "");
     Plugins::new(world, false).find(name, &here).map_err(|refused| load::refuse(&refused))

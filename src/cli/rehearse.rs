@@ -3,11 +3,10 @@
 use super::inputs::{self, Flags};
 use super::run::{WalkFlags, begin, done, scope, started};
 use super::session::{Direction, Session, walk};
-use super::{Global, fake, load, out};
+use super::{Global, fake, load, out, state};
 use crate::exit::Exit;
 use crate::journal::Memory;
 use crate::journal::event::REHEARSAL;
-use crate::journal::seal::Key;
 use crate::library;
 use crate::world::World;
 
@@ -50,12 +49,10 @@ fn rehearse(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
     services.yes = args.flags.yes;
     services.answers = args.walk.answers.iter().cloned().collect();
     services.rehearse(Some(folder.path().to_path_buf()), Some(served.url()));
-    let key = Key::random().map_err(|error| {
-        out::error(&error.to_string());
-        Exit::Failed
-    })?;
+    let key = state::passing_key()?;
     let recorder = session.recorder(REHEARSAL, 0, Box::new(Memory));
-    let history = begin(&recorder, started(&runbook, &settled, REHEARSAL, &key, true)?);
+    let started = started(&runbook, &settled, REHEARSAL, &key, true, &session.world)?;
+    let history = begin(&recorder, started);
     let exit = walk(
         &runbook,
         &services,

@@ -3,6 +3,7 @@
 mod updated;
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use super::run::{Kept, WalkFlags, done, holder, known, lock};
 use super::session::{Direction, Session, broken_exit, walk};
@@ -18,7 +19,7 @@ use crate::runbook::settle::renewed;
 use crate::runbook::{Runbook, StepDef, digest};
 use crate::scope::Scope;
 use crate::source::Source;
-use crate::step::plugin::Refused;
+use crate::step::plugin::{Refused, Sought};
 use crate::value::{Json, Labeled};
 use crate::world::World;
 
@@ -66,10 +67,12 @@ pub(super) struct Taken {
     pub(super) history: History,
     pub(super) runbook: Runbook,
     pub(super) key: Key,
+    /// The surroundings, but in the folder in which it began.
+    pub(super) world: World,
 }
 
 /// Reads a run, and its definition's text, from the journal.
-pub(super) fn take(store: Store, run: &str, world: &World) -> Result<Taken, Exit> {
+pub(super) fn take(store: Store, run: &str, world: World) -> Result<Taken, Exit> {
     let entries = store.entries(run).map_err(|error| state::refused(&error))?;
     let history = History::fold(&entries);
     let text = store.text(&history.text).map_err(|error| state::refused(&error))?;
@@ -87,15 +90,29 @@ pub(super) fn take(store: Store, run: &str, world: &World) -> Result<Taken, Exit
         Ok(Source::new(name, text))
     };
     let kinds = |name: &str, _: &Source| {
-        let Some(kept) = history.uses.get(&super::run::kind(name)) else { return Ok(None) };
+        let Some(kept) = history.uses.get(&super::run::kind(name)) else {
+            return Ok(Sought::Nowhere(None));
+        };
         let text = store.text(kept).ok().flatten();
-        let plugin = text.and_then(|text| plugins::kept(name, &text, world));
+        let plugin = text.and_then(|text| plugins::kept(name, &text, &world));
         let title = format!("the journal has lost what the kind `{name}` is");
-        plugin.map(Some).ok_or(Refused { title, help: Vec::new() })
+        plugin.map(Sought::There).ok_or(Refused { title, help: Vec::new() })
     };
-    let runbook = load::parse(&source, &find, &kinds, world)?;
-    let key = state::key(world)?;
-    Ok(Taken { store, entries, history, runbook, key })
+    let runbook = load::parse(&source, &find, &kinds, &world)?;
+    let key = state::key(&world)?;
+    let world = began_in(&history, run, world);
+    Ok(Taken { store, entries, history, runbook, key, world })
+}
+
+/// The surroundings in which a run goes on: what is relative in its file starts where it began,
+/// wherever the person stands now.
+fn began_in(history: &History, run: &str, mut world: World) -> World {
+    let folder = PathBuf::from(&history.folder);
+    if folder.is_absolute() && folder != world.cwd {
+        out::say(&format!("note: run `{run}` goes on in {}, where it began", folder.display()));
+        world.cwd = folder;
+    }
+    world
 }
 
 fn resume(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
@@ -108,7 +125,8 @@ fn resume(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
         None => state::newest_unfinished(&store)?,
     };
     let _lock = lock(&world, &run, &holder(&world))?;
-    let Taken { store, entries, mut history, mut runbook, key } = take(store, &run, &world)?;
+    let taken = take(store, &run, world)?;
+    let Taken { store, entries, mut history, mut runbook, key, world } = taken;
     if let Some(exit) = over(&run, &history) {
         return Ok(exit);
     }
@@ -350,7 +368,7 @@ fn by_hand(
     };
     // A step that is done but for its gates has saved its values already.
     let mut saved = match engine.history.borrow().status(id) {
-        Status::Done(done) => done.saved.clone(),
+        Status::Done(done) => done.saved.iter().cloned().collect(),
         _ => StoredMap::new(),
     };
     let mut missing = Vec::new();

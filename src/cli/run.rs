@@ -8,6 +8,7 @@ use super::inputs::{self, Flags};
 use super::session::{Direction, Session, walk};
 use super::{Global, load, many, out, state, trust};
 use crate::engine::Options;
+use crate::engine::foresee::foresee;
 use crate::exit::Exit;
 use crate::journal::event::{Entry, Event, Stored};
 use crate::journal::seal::Key;
@@ -162,13 +163,16 @@ fn start(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
     let settled = inputs::settled(&runbook, &given, &session.world, &*session.terminal())?;
     load::vars(&runbook, &scope(&settled), &session.world)?;
     let services = services(&session, args.flags.yes, &args.walk, args.rehearsal);
-    let key = state::key(&session.world)?;
+    let until = args.walk.until.as_deref();
+    inputs::refuse_foreseen(&foresee(&runbook, &settled, until, &services))?;
     let mut store = state::store(&session.world)?;
     let run = store.new_run_id().map_err(|error| state::refused(&error))?;
     let _lock = lock(&session.world, &run, &holder(&session.world))?;
+    // after the lock: while that is held no key that it may seal with is taken out
+    let key = state::key(&session.world)?;
     let journal = Box::new(Kept { store, texts: texts(&runbook) });
     let recorder = session.recorder(&run, 0, journal);
-    let started = started(&runbook, &settled, &run, &key, args.rehearsal)?;
+    let started = started(&runbook, &settled, &run, &key, args.rehearsal, &session.world)?;
     let history = begin(&recorder, started);
     Ok(walk(
         &runbook,
@@ -205,6 +209,7 @@ pub(super) fn started(
     run: &str,
     key: &Key,
     rehearsal: bool,
+    world: &World,
 ) -> Result<Event, Exit> {
     let mut stored = BTreeMap::new();
     for one in settled {
@@ -223,6 +228,7 @@ pub(super) fn started(
         runbook: runbook.name.clone(),
         title: runbook.title.clone(),
         path: runbook.source.path.to_string(),
+        folder: world.cwd.to_str().unwrap_or_default().to_owned(),
         text: runbook.digest().to_owned(),
         uses: uses(runbook),
         steps: runbook.step_refs(),

@@ -83,7 +83,6 @@ fn list(args: &Args, global: &Global, world: &World) -> Result<Exit, Exit> {
         state: args.state.map(State::state),
         since_ms: since,
         limit: Some(args.limit),
-        ..RunFilter::default()
     };
     let found = store.runs(&filter).map_err(|error| state::refused(&error))?;
     let rows: Vec<RunRow> = found
@@ -107,18 +106,9 @@ pub(super) fn ago(world: &World, time: std::time::Duration) -> i64 {
     world.clock.now_ms() - i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
 }
 
-fn word(outcome: Option<Outcome>) -> &'static str {
-    match outcome {
-        Some(Outcome::Done) => "done",
-        Some(Outcome::Failed) => "failed",
-        Some(Outcome::Waiting) => "waiting",
-        Some(Outcome::InDoubt) => "doubt",
-        Some(Outcome::Interrupted) => "interrupted",
-        Some(Outcome::Stopped) => "stopped",
-        Some(Outcome::Undone) => "undone",
-        Some(Outcome::Planned) => "planned",
-        None => "running",
-    }
+/// A run's state in a word.
+pub(super) fn word(outcome: Option<Outcome>) -> &'static str {
+    outcome.map_or("running", Outcome::state)
 }
 
 /// How history is shown: on stdout, so colours only if that is a terminal.

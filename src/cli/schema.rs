@@ -5,7 +5,7 @@ use std::rc::Rc;
 use super::{out, plugins};
 use crate::exit::Exit;
 use crate::schema;
-use crate::step::plugin::{PREFIX, Plugin};
+use crate::step::plugin::{PREFIX, Plugin, Sought};
 use crate::world::World;
 
 /// Print the JSON Schema of a file's format, for editors
@@ -46,11 +46,14 @@ pub(super) fn run(args: &Args, world: &World) -> Exit {
 }
 
 fn plugin(name: &str, world: &World) -> Result<Rc<Plugin>, Exit> {
-    plugins::named(name, world)?.ok_or_else(|| {
-        out::error(&format!("there is no plug-in `{name}`"));
-        out::hint(&format!(
-            "it would be a program `{PREFIX}{name}`, here or in a folder of `PATH`"
-        ));
-        Exit::Usage
-    })
+    let near = match plugins::named(name, world)? {
+        Sought::There(plugin) => return Ok(plugin),
+        Sought::Nowhere(near) => near,
+    };
+    out::error(&format!("there is no plug-in `{name}`"));
+    out::hint(&match near {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!("it would be a program `{PREFIX}{name}`, here or in a folder of `PATH`"),
+    });
+    Err(Exit::Usage)
 }

@@ -193,7 +193,10 @@ pub(super) fn block_on<T>(work: impl Future<Output = T>) -> Option<T> {
             return None;
         }
     };
-    Some(runtime.block_on(work))
+    let done = runtime.block_on(work);
+    // a look-up of a name that nobody waits for any more would be waited for
+    runtime.shutdown_background();
+    Some(done)
 }
 
 /// What comes of some work; none if the person interrupted it.

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use super::{fake, load, out};
 use crate::exit::Exit;
@@ -50,13 +51,13 @@ fn test(args: &Args, world: &World) -> Result<Exit, Exit> {
         })?;
         let (_, runbook) = load::load(&name, world)?;
         let fakes = library::fakes(&found, &runbook, world);
-        let service = fake::parsed(&fakes, &found, world)?;
+        let service = Arc::new(fake::parsed(&fakes, &found, world)?);
         let wrong = review::names(source, &runbook, Some(&service));
         if !wrong.is_empty() {
             load::show(source, &wrong, world);
             return Err(Exit::Invalid);
         }
-        let bench = Bench { runbook: &runbook, fakes: &fakes, world };
+        let bench = Bench { runbook: &runbook, fake: &service, world };
         let wanted =
             |case: &&Case| args.filter.as_ref().is_none_or(|part| case.name.contains(part));
         for case in cases.iter().filter(wanted) {

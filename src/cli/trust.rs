@@ -1,4 +1,5 @@
-//! Trust: a runbook from elsewhere that runs commands or writes files is shown once first.
+//! Trust: a runbook from elsewhere that runs commands, writes files or may send what is in one is
+//! shown once first.
 //!
 //! What came with the program is trusted. Anything else is trusted by its content: a digest
 //! of its text, remembered in the state folder, so that an edit is asked about again. A plug-in's
@@ -40,7 +41,7 @@ pub(super) fn require(
     let found = effects(runbook);
     let touches = match usage {
         Use::Run => found.needs_trust(),
-        Use::Plan => found.acts_when_planned,
+        Use::Plan => found.needs_trust_to_plan(),
     };
     let name = &runbook.name;
     // those it uses count as parts of it
@@ -58,7 +59,8 @@ pub(super) fn require(
         found.listing().lines().for_each(out::say);
         if !terminal.present() {
             out::error(
-                "a runbook from elsewhere that runs commands or writes files must be trusted first",
+                "a runbook from elsewhere that runs commands, writes files or calls a service with \
+                 what is in a file must be trusted first",
             );
             out::hint("read it, then add `--trust`; it is remembered until the file changes");
             return Err(Exit::Usage);

@@ -46,7 +46,7 @@ fn undo(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
     };
     let run = state::find(&store, &args.run)?;
     let _lock = lock(&world, &run, &holder(&world))?;
-    let Taken { store, entries, mut history, runbook, key } = take(store, &run, &world)?;
+    let Taken { store, entries, mut history, runbook, key, world } = take(store, &run, world)?;
     let session = Session::new(global, world);
     let mut services = session.services();
     services.yes = args.yes;
@@ -58,11 +58,12 @@ fn undo(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
     let left = left(&backs, &gone(&engine));
     drop(engine);
     drop(quiet);
-    if args.plan {
-        return Ok(if left { Exit::Done } else { nothing(&run) });
-    }
     if !left {
         return Ok(nothing(&run));
+    }
+    if args.plan {
+        out::hint(&format!("nothing was taken back; `runbook undo {run}` does it, in this order"));
+        return Ok(Exit::Done);
     }
     confirm(args, &run, &session)?;
     let given = inputs(&history, &run, &key)?;
@@ -134,7 +135,8 @@ fn left(backs: &[Back], gone: &[String]) -> bool {
     let mut any = false;
     for back in backs.iter().filter(|back| matches!(back.way, Way::Author | Way::Kind)) {
         any = true;
-        out::say(&format!("back  {:width$}  {}", back.id, back.what));
+        let how = if back.way == Way::Kind { "undoes: " } else { "" };
+        out::say(&format!("back  {:width$}  {how}{}", back.id, back.what));
     }
     any
 }

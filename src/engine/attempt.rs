@@ -113,7 +113,9 @@ impl Engine<'_> {
         let event = Event::Retrying { step, attempt, message, wait_ms, polling };
         let said = self.recorder.say(event, Durable::Written).await;
         said.map_err(|error| unwritten(error.into()))?;
-        tokio::time::sleep(wait).await;
+        if !self.services.world.clock.skip(wait) {
+            tokio::time::sleep(wait).await;
+        }
         Ok(())
     }
 

@@ -121,6 +121,7 @@ impl Engine<'_> {
         let mut stopped: Option<Outcome> = None;
         while let Some(flow) = running.next().await {
             stopped = worse(stopped, flow?);
+            self.recorder.relieve().await?;
             if stopped.is_none() {
                 running.extend(waiting.next().map(|item| self.single(item)));
             }
@@ -136,7 +137,7 @@ impl Engine<'_> {
             let mut secret = false;
             for item in items {
                 let value = match self.history.borrow().status(&item.id) {
-                    Status::Done(done) => done.saved.get(&save.name).cloned(),
+                    Status::Done(done) => done.saved(&save.name).cloned(),
                     _ => None,
                 };
                 let value =

@@ -23,6 +23,9 @@ pub enum Durable {
     Soon,
 }
 
+/// How many events may gather in memory.
+const MANY: usize = 256;
+
 /// A report that prompts can suspend while the engine feeds it.
 pub type SharedReport = Rc<RefCell<Box<dyn Report>>>;
 
@@ -107,6 +110,12 @@ impl Recorder {
     pub fn show(&self, event: Event) {
         let entry = self.entry(event, self.last());
         self.tell(&entry);
+    }
+
+    /// Hands the system what has gathered, if that is much: a long run of reads is neither kept
+    /// in memory whole nor lost whole when the process is killed.
+    pub async fn relieve(&self) -> Result<(), JournalError> {
+        if self.inner.borrow().pending.len() < MANY { Ok(()) } else { self.hand_over().await }
     }
 
     /// Hands the system whatever it does not have yet: before a wait that may be long.

@@ -1,6 +1,7 @@
-//! Which routes a set of calls can reach, told from their texts alone.
+//! Which routes a set of calls can reach, and which commands a set of command lines, told from
+//! their texts alone.
 
-use super::{Fake, Route, Segment};
+use super::{Command, Fake, Route, Segment, Word};
 use crate::source::Span;
 
 /// A call as its author wrote it: what is only known in a run is [`Part::Any`].
@@ -40,6 +41,39 @@ impl Fake {
         let reached = |route: &&Route| !calls.iter().any(|call| route.fits(call));
         self.routes.iter().filter(reached).map(|route| (route.on.as_str(), &route.span))
     }
+
+    /// The commands that none of these command lines, each a list of words, can be: what they
+    /// answer, and the place of that.
+    pub fn unrun<'f>(
+        &'f self,
+        lines: &'f [Vec<Vec<Part>>],
+    ) -> impl Iterator<Item = (&'f str, &'f Span)> {
+        let run = |command: &&Command| !lines.iter().any(|line| command.meets(line));
+        self.commands.iter().filter(run).map(|command| (command.on.as_str(), &command.span))
+    }
+}
+
+impl Command {
+    fn meets(&self, line: &[Vec<Part>]) -> bool {
+        let fits = |(word, given): (&Word, &Vec<Part>)| match word {
+            Word::Any => true,
+            Word::Text(text) => meet(&exactly(text), &written(given)),
+        };
+        line.len() >= self.words.len() && self.words.iter().zip(line).all(fits)
+    }
+}
+
+fn exactly(text: &str) -> Vec<Char> {
+    text.chars().map(Char::One).collect()
+}
+
+/// A word of a command line: it is passed on as it is written.
+fn written(word: &[Part]) -> Vec<Char> {
+    let chars = word.iter().flat_map(|part| match part {
+        Part::Text(text) => exactly(text),
+        Part::Any => vec![Char::Any],
+    });
+    chars.collect()
 }
 
 impl Route {
@@ -159,5 +193,22 @@ mod tests {
             assert!(uncalled("GET /users/{id}/", "GET", path), "{path:?}");
         }
         assert!(uncalled("GET /users/", "POST", &["*"]));
+    }
+
+    #[test]
+    fn a_command_is_run_by_a_line_that_could_begin_with_its_words() {
+        let text = "format = 1\n[[commands]]\non = \"docker exec * id\"\njq = \"{}\"\n";
+        let fake = Fake::parse(&Source::new("fake.toml", text)).unwrap();
+        let unrun = |line: &[&str]| {
+            let word = |word: &&str| match *word {
+                "*" => vec![Part::Any],
+                text => vec![Part::Text(text.to_owned())],
+            };
+            fake.unrun(&[line.iter().map(word).collect()]).count() > 0
+        };
+        assert!(!unrun(&["docker", "exec", "web", "id"]));
+        assert!(!unrun(&["docker", "exec", "*", "*", "-u"]));
+        assert!(unrun(&["docker", "exec", "web"]), "too short");
+        assert!(unrun(&["docker", "exec", "web", "idle"]));
     }
 }

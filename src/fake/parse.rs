@@ -303,9 +303,12 @@ impl Reader<'_> {
             .map(|word| if word == "*" { Word::Any } else { Word::Text(word.to_owned()) })
             .collect();
         if words.is_empty() {
-            self.error("expected the words a command line begins with, as `docker exec`", span);
+            self.error(
+                "expected the words a command line begins with, as `docker exec`",
+                span.clone(),
+            );
         }
-        Some(Command { on, words, program: program? })
+        Some(Command { on, span, words, program: program? })
     }
 
     fn needed<'v>(

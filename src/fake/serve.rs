@@ -71,7 +71,7 @@ pub struct Served {
 }
 
 struct Shared {
-    fake: Fake,
+    fake: Arc<Fake>,
     state: Val,
     asked: Vec<Asked>,
     /// Learns of each request when it is answered.
@@ -80,14 +80,15 @@ struct Shared {
 }
 
 /// Serves a fake on loopback, starting in this state. Port 0 takes a free one. Returns when the
-/// port is open; fails when it cannot be opened.
-pub fn serve(fake: Fake, state: &Json, port: u16) -> io::Result<Served> {
+/// port is open; fails when it cannot be opened. Several servers may share a fake, each with a state of
+/// its own: what it compiles is compiled once.
+pub fn serve(fake: impl Into<Arc<Fake>>, state: &Json, port: u16) -> io::Result<Served> {
     let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, port))?;
     listener.set_nonblocking(true)?;
     let address = listener.local_addr()?;
     let state = jq::from_json(state);
     let shared = Arc::new(Mutex::new(Shared {
-        fake,
+        fake: fake.into(),
         state,
         asked: Vec::new(),
         listener: None,

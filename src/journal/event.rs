@@ -99,6 +99,27 @@ pub enum Outcome {
     Planned,
 }
 
+impl Outcome {
+    /// The word the journal has for it, as its JSON does.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Failed => "failed",
+            Self::Waiting => "waiting",
+            Self::InDoubt => "in_doubt",
+            Self::Interrupted => "interrupted",
+            Self::Stopped => "stopped",
+            Self::Undone => "undone",
+            Self::Planned => "planned",
+        }
+    }
+
+    /// The word people read and write for it.
+    pub fn state(self) -> &'static str {
+        if self == Self::InDoubt { "doubt" } else { self.word() }
+    }
+}
+
 /// The name of a run that is only shown, and never in a journal.
 pub const PLAN: &str = "plan";
 
@@ -143,8 +164,11 @@ pub enum Event {
         runbook: String,
         /// Its title.
         title: String,
-        /// Where the file was.
+        /// Where the file was, as seen from the folder the run began in.
         path: String,
+        /// That folder; empty in runs that are older than it. Relative paths start there on resume.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        folder: String,
         /// The digest under which the store keeps the definition's text.
         text: String,
         /// The runbooks it uses: names as written, and the digests of their texts.

@@ -62,6 +62,7 @@ impl Key {
     /// Puts a new key into use; the one that was stays in the file, after it, to open what it
     /// sealed. The file is replaced in one move: it holds all keys at every moment.
     pub fn rotate(path: &Path) -> Result<Self, KeyError> {
+        let _alone = alone(path)?;
         let old = Self::load(path)?;
         let new = Self::random()?;
         if old.retired.len() + 2 > KEYS {
@@ -73,9 +74,14 @@ impl Key {
     }
 
     /// Takes those retired keys out of the file that are not among the ones needed, by name;
-    /// how many that were.
-    pub fn prune(path: &Path, needed: &[String]) -> Result<usize, KeyError> {
+    /// how many that were. Which are needed is asked while no key can be retired.
+    pub fn prune<E: From<KeyError>>(
+        path: &Path,
+        needed: impl FnOnce() -> Result<Vec<String>, E>,
+    ) -> Result<usize, E> {
+        let _alone = alone(path)?;
         let key = Self::load(path)?;
+        let needed = needed()?;
         let kept: Vec<&Self> =
             key.retired.iter().filter(|old| needed.contains(&old.name())).collect();
         let gone = key.retired.len() - kept.len();
@@ -336,6 +342,16 @@ pub fn sealed_by(sealed: &str) -> Option<String> {
     bytes.get(1..=ID).map(hex)
 }
 
+/// Keeps others from changing the keys of a file, until it is dropped. What is locked is the folder
+/// of the file, as the file itself is replaced.
+fn alone(path: &Path) -> Result<File, KeyError> {
+    let failed = |error: io::Error| KeyError::io(path, &error);
+    let real = fs::canonicalize(path).map_err(failed)?;
+    let folder = File::open(real.parent().unwrap_or(Path::new("."))).map_err(failed)?;
+    folder.lock().map_err(failed)?;
+    Ok(folder)
+}
+
 /// Puts a new file with these keys in the place of one.
 fn replace<'k>(path: &Path, keys: impl Iterator<Item = &'k Key>) -> Result<(), KeyError> {
     let failed = |error: io::Error| KeyError::Io { path: path.to_owned(), what: error.to_string() };
@@ -426,6 +442,23 @@ mod tests {
     }
 
     #[test]
+    fn rotations_at_once_lose_no_key() {
+        let dir = TempDir::new().unwrap();
+        let first = key(&dir, "key").name();
+        let path = dir.path().join("key");
+        let mut made: Vec<String> = std::thread::scope(|scope| {
+            let rotate = || scope.spawn(|| Key::rotate(&path).unwrap().name());
+            let all: Vec<_> = (0..8).map(|_| rotate()).collect();
+            all.into_iter().map(|one| one.join().unwrap()).collect()
+        });
+        made.push(first);
+        let now = Key::load(&path).unwrap();
+        let kept: Vec<String> = std::iter::once(now.name()).chain(now.retired()).collect();
+        assert_eq!(kept.len(), 9);
+        assert!(made.iter().all(|name| kept.contains(name)));
+    }
+
+    #[test]
     fn another_key_is_told_from_damage() {
         let dir = TempDir::new().unwrap();
         let (one, two) = (key(&dir, "one"), key(&dir, "two"));
@@ -511,8 +544,8 @@ mod tests {
         assert!(matches!(old.open("p", &again), Err(SealError::OtherKey { .. })));
         assert_eq!(sealed_by(&sealed), Some(old.name()));
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-        assert_eq!(Key::prune(&path, &[old.name()]).unwrap(), 0);
-        assert_eq!(Key::prune(&path, &[]).unwrap(), 1);
+        assert_eq!(Key::prune(&path, || Ok::<_, KeyError>(vec![old.name()])).unwrap(), 0);
+        assert_eq!(Key::prune(&path, || Ok::<_, KeyError>(Vec::new())).unwrap(), 1);
         let wanted = old.name();
         let error = Key::load(&path).unwrap().open("p", &sealed).unwrap_err();
         assert_eq!(error, SealError::OtherKey { wanted, given: new.name() });

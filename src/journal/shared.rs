@@ -145,6 +145,7 @@ mod tests {
             runbook: "many".into(),
             title: "Many".into(),
             path: "many.toml".into(),
+            folder: String::new(),
             text: "0".repeat(64),
             uses: BTreeMap::new(),
             steps: Vec::new(),

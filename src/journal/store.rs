@@ -4,7 +4,7 @@
 //! read back is what was written, or a [`StoreError`] that says what is wrong: every
 //! run's events are a hash chain whose end stands in the run's own row, the log's
 //! frames are checked before `SQLite` drops any (`wal`), and a mark says how far the
-//! journal had come (`mark`). This module knows events only as far as it must
+//! journal had surely come (`mark`). This module knows events only as far as it must
 //! to list runs.
 
 mod error;
@@ -33,7 +33,7 @@ use crate::journal::event::{Entry, Event};
 use crate::value::hex;
 
 pub use error::StoreError;
-pub use lock::{Holder, LockError, RunLock, lock, lock_new};
+pub use lock::{Holder, LockError, RunLock, busy, lock, lock_new};
 pub use query::{RunFilter, RunState, RunSummary};
 
 use head::Head;
@@ -88,13 +88,19 @@ impl Store {
         if size(&file)? == 0 {
             begin(dir, &file, format)?;
         }
-        wal::check(&file)?;
-        let db = connect(&file).map_err(|error| error.at(&file))?;
+        let dropped = wal::dropped(&file)?;
+        // once there is a mark, a process has come past this
+        let unwritten = size(&wal::path(&file))? == 0 && !mark::exists(dir)?;
+        let mut db = connect(&file).map_err(|error| error.at(&file))?;
         let mark = Mark::new(dir);
-        let mut store = Self { db, dir: dir.to_owned(), mark, file, heads: HashMap::new() };
-        format.settle(&mut store.db, dir).map_err(|error| error.at(&store.file))?;
-        store.check_mark().map_err(|error| error.at(&store.file))?;
-        Ok(store)
+        // before there is a store: dropping one may fold its log, and take what is left with it
+        format.settle(&mut db, dir).map_err(|error| error.at(&file))?;
+        if unwritten {
+            // the log may be new: what is written to it must not lack its name after a power cut
+            sync(dir)?;
+        }
+        check_mark(&db, &mark, dropped).map_err(|error| error.at(&file))?;
+        Ok(Self { db, dir: dir.to_owned(), mark, file, heads: HashMap::new() })
     }
 
     /// Appends events in one transaction and one sync. Those of a run continue its numbers
@@ -244,17 +250,6 @@ impl Store {
         done.map_err(|error: StoreError| error.at(&self.file))
     }
 
-    /// What was stored once must still be there.
-    fn check_mark(&self) -> Result<(), StoreError> {
-        let Some(reached) = self.mark.get() else { return Ok(()) };
-        let found = Head::load_no(&self.db, reached.no)?.map_or(0, |head| head.seq);
-        // a mark that moved meanwhile: another process appended, or forgot that run
-        if found >= reached.seq || self.mark.get() != Some(reached) {
-            return Ok(());
-        }
-        Err(StoreError::damaged("events that had been stored are missing at its end"))
-    }
-
     /// Whether folding the log into the database is worth its syncs now.
     fn log_is_long(&self) -> bool {
         wal::path(&self.file).metadata().is_ok_and(|meta| meta.len() > LOG_AT_CLOSE)
@@ -273,6 +268,18 @@ impl Drop for Store {
     }
 }
 
+/// What was durable once must still be there; what is dropped from the log without it was not.
+fn check_mark(db: &Connection, mark: &Mark, dropped: Option<String>) -> Result<(), StoreError> {
+    let Some(reached) = mark.get() else { return Ok(()) };
+    let found = Head::load_no(db, reached.no)?.map_or(0, |head| head.seq);
+    // a mark that moved meanwhile: another process appended, or forgot that run
+    if found >= reached.seq || mark.get() != Some(reached) {
+        return Ok(());
+    }
+    let missing = || "events that had been stored are missing at its end".to_owned();
+    Err(StoreError::damaged(dropped.unwrap_or_else(missing)))
+}
+
 /// Moves what is in the log into the database and empties it; whether that was possible.
 fn fold_log(db: &Connection) -> Result<bool, StoreError> {
     let busy: i64 = db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
@@ -287,8 +294,7 @@ fn connect(file: &Path) -> Result<Connection, StoreError> {
     db.busy_timeout(PATIENCE)?;
     db.set_prepared_statement_cache_capacity(32);
     // one sync an append: a plain close would fold the log in, with two syncs more. What
-    // remains is `SQLite`'s: the first sync of a process also syncs the folder, unchanged
-    // and so cheap, and the first after the log was emptied syncs its header by itself
+    // remains is `SQLite`'s: the first after the log was emptied syncs its header by itself
     db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     db.execute_batch(&format!(
         "PRAGMA synchronous = FULL; PRAGMA cell_size_check = ON; PRAGMA trusted_schema = OFF;
@@ -309,6 +315,11 @@ fn begin(dir: &Path, file: &Path, format: &Format) -> Result<(), StoreError> {
         return Err(StoreError::damaged(what).at(file));
     }
     format.create(dir)
+}
+
+fn sync(dir: &Path) -> Result<(), StoreError> {
+    let synced = std::fs::File::open(dir).and_then(|folder| folder.sync_all());
+    synced.map_err(|error| StoreError::io("sync", dir, &error))
 }
 
 /// The size of a file in bytes; 0 when there is none.

@@ -31,6 +31,16 @@ pub fn lacking(code: &str, inputs: Vec<Val>) -> Vec<Lacking> {
     look.found
 }
 
+/// Whether there is an input in which a program would be found to look for a key that is not
+/// there.
+pub fn seeks(code: &str) -> bool {
+    // tables within tables, each with one key that nobody looks for
+    const DEPTH: usize = 16;
+    let around = |inner: Val| Val::obj([(Val::from(String::new()), inner)].into_iter().collect());
+    let deep = (0..DEPTH).fold(Val::default(), |inner, _| around(inner));
+    !lacking(code, vec![deep]).is_empty()
+}
+
 struct Look<'s> {
     code: &'s str,
     found: Vec<Lacking>,
@@ -187,7 +197,16 @@ mod tests {
             r#".results[0]["id"]"#,
         ] {
             assert_eq!(found(code), ["id@id"], "{code}");
+            assert!(seeks(code), "{code}");
         }
+    }
+
+    #[test]
+    fn what_could_lack_nothing_seeks_nothing() {
+        for code in ["$response.status", ".", ".id?", ".id // null", "length", "has(\"id\")"] {
+            assert!(!seeks(code), "{code}");
+        }
+        assert!(seeks(".results[0].on[].there | .id"));
     }
 
     #[test]

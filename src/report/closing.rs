@@ -152,7 +152,6 @@ impl Teller {
         std::iter::once(hint(&first)).chain(rest).collect()
     }
 
-    /// The one command that goes on.
     /// What was under way when the person interrupted it.
     fn cut_off(&self) -> Vec<Line> {
         let said = |(step, what): (&String, &String)| {
@@ -167,6 +166,7 @@ impl Teller {
         told
     }
 
+    /// The one command that goes on.
     fn go_on(&self, before: &str) -> Line {
         if self.story.rehearsal {
             return hint(&format!("{before}rehearse again"));

@@ -68,6 +68,7 @@ fn public(event: &Event, object: &mut Map<String, Json>) {
     match event {
         Event::Resumed { inputs, .. } if inputs.is_empty() => {}
         Event::Started { inputs, .. } | Event::Resumed { inputs, .. } => {
+            object.shift_remove("folder");
             set(object, "inputs", values(inputs));
         }
         Event::Intent { .. } => {

@@ -89,14 +89,10 @@ impl Many {
 
 fn said(outcome: Outcome) -> &'static str {
     match outcome {
-        Outcome::Done => "done",
         Outcome::Undone => "taken back",
-        Outcome::Failed => "failed",
-        Outcome::Waiting => "waiting",
         Outcome::InDoubt => "in doubt",
-        Outcome::Interrupted => "interrupted",
         Outcome::Stopped => "stopped as asked",
-        Outcome::Planned => "planned",
+        other => other.word(),
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::Pack;
 use crate::diag::Diag;
-use crate::jq::{Lacking, ProgramId, Val, lacking};
+use crate::jq::{Lacking, ProgramId, Val, lacking, seeks};
 use crate::runbook::{Runbook, StepDef};
 use crate::source::place;
 use crate::step::Sight;
@@ -16,13 +16,11 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// Keys that a step's programs look for and that are in none of the answers it gets, in a
 /// rehearsal as it begins and in any case.
 pub fn answers(pack: &Pack<'_>) -> Vec<Diag> {
-    let bench = Bench { runbook: pack.runbook, fakes: pack.fakes, world: pack.world };
+    let bench = Bench { runbook: pack.runbook, fake: pack.fake, world: pack.world };
     let clock = &pack.world.clock;
     let (began, plain) = (clock.monotonic(), Case::plain());
     let mut all = Answers(Vec::new());
-    for case in
-        std::iter::once(&plain).chain(pack.cases.iter().filter(|case| case.faults.is_empty()))
-    {
+    for case in std::iter::once(&plain).chain(telling(pack.cases)) {
         let left = PATIENCE.saturating_sub(clock.monotonic().saturating_sub(began));
         let Some(more) = rehearsed(&bench, case, left) else { return Vec::new() };
         all.0.extend(more);
@@ -31,6 +29,15 @@ pub fn answers(pack: &Pack<'_>) -> Vec<Diag> {
         }
     }
     suspects(pack.runbook, &all)
+}
+
+/// The cases that may tell of an answer, those that come to their end first: they have the most.
+fn telling(cases: &[Case]) -> Vec<&Case> {
+    let ends = |case: &&Case| case.end() == "done";
+    let begins = |case: &&Case| case.end() != "invalid" && case.faults.is_empty();
+    let (mut telling, others): (Vec<_>, Vec<_>) = cases.iter().filter(begins).partition(ends);
+    telling.extend(others);
+    telling
 }
 
 /// What the steps get to read, by their ids.
@@ -44,9 +51,14 @@ impl Answers {
         fits.map(|(_, _, value)| value.clone()).collect()
     }
 
-    /// Whether each step has had an answer: more of them can only show more keys.
+    /// Whether each step that looks for keys has had an answer: more of them can only show more.
     fn complete(&self, runbook: &Runbook) -> bool {
-        let mut calling = runbook.steps.iter().filter(|step| step.action.calls().is_some());
+        let looks = |program: Option<ProgramId>| {
+            program.is_some_and(|program| seeks(runbook.programs.code(program)))
+        };
+        let mut calling = runbook.steps.iter().filter(|step| {
+            step.action.calls().is_some() && step.saves.iter().any(|save| looks(save.program))
+        });
         calling.all(|step| !self.of(step, Sight::Answer).is_empty())
     }
 }

@@ -1,4 +1,4 @@
-//! Routes of a fake that no runbook beside it calls.
+//! Routes and commands of a fake that no runbook beside it calls.
 
 use crate::diag::Diag;
 use crate::fake::Fake;
@@ -7,7 +7,8 @@ use crate::runbook::Runbook;
 use crate::step::{self, Step};
 use crate::template::{Piece, Template};
 
-/// Routes that none of these runbooks calls. They must be all that use the fake.
+/// Routes that none of these runbooks calls, and commands that none runs. They must be all that
+/// use the fake.
 pub fn routes(fake: &Fake, runbooks: &[Runbook]) -> Vec<Diag> {
     let mut calls = Calls::default();
     for runbook in runbooks {
@@ -23,12 +24,19 @@ pub fn routes(fake: &Fake, runbooks: &[Runbook]) -> Vec<Diag> {
         let diag = Diag::warning("uncalled-route", title, span.clone());
         diag.help("compare method, path and final slash with the steps' calls, or take it out")
     };
-    uncalled.map(warning).collect()
+    let unrun = fake.unrun(&calls.lines).map(|(on, span)| {
+        let title = format!("nothing runs the command `{on}`");
+        let diag = Diag::warning("unrun-command", title, span.clone());
+        diag.help("compare its words with those of the steps' commands, or take it out")
+    });
+    uncalled.map(warning).chain(unrun).collect()
 }
 
 #[derive(Default)]
 struct Calls {
     all: Vec<Call>,
+    /// Command lines, word by word.
+    lines: Vec<Vec<Vec<Part>>>,
     /// Redirects and the like may lead anywhere.
     wander: bool,
     /// There are steps of which nobody knows what they call.
@@ -53,6 +61,7 @@ impl Calls {
             self.wander |= call.wanders;
             self.all.push(Call { method: call.method.to_owned(), path: path(base, call.url) });
         }
+        self.lines.extend(action.argv().map(|words| words.iter().map(text).collect()));
         let nested = action.nested();
         if let Some(used) = nested.and_then(|nested| nested.runbook.downcast_ref::<Runbook>()) {
             self.of(used);
@@ -101,16 +110,23 @@ fn without_host(mut parts: Vec<Part>) -> Vec<Part> {
 
 /// A template up to its query.
 fn parts(template: &Template) -> Vec<Part> {
+    let mut parts = text(template);
+    let query = |part: &Part| matches!(part, Part::Text(text) if text.contains(['?', '#']));
+    if let Some(at) = parts.iter().position(query) {
+        parts.truncate(at + 1);
+        if let Some(Part::Text(last)) = parts.last_mut() {
+            last.truncate(last.find(['?', '#']).unwrap_or(last.len()));
+        }
+    }
+    parts
+}
+
+/// A whole template. One with statements may be anything.
+fn text(template: &Template) -> Vec<Part> {
     let mut parts = Vec::new();
     for piece in template.pieces() {
         match piece {
-            Piece::Text(text) => {
-                if let Some((path, _)) = text.split_once(['?', '#']) {
-                    parts.push(Part::Text(path.to_owned()));
-                    return parts;
-                }
-                parts.push(Part::Text(text.to_owned()));
-            }
+            Piece::Text(text) => parts.push(Part::Text(text.to_owned())),
             Piece::Expression(_) => parts.push(Part::Any),
             Piece::Statement(_) => return vec![Part::Any],
         }

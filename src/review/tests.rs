@@ -1,9 +1,10 @@
-//! The pages' examples trigger what they say; the bundled files nothing.
+//! The pages' examples trigger what they say.
 
 use super::*;
 use crate::diag::{Diag, Severity};
 use crate::fake::Fake;
 use crate::runbook::lint::{PAGES, Page};
+use crate::source::Source;
 use crate::testing;
 
 fn parsed(text: &str) -> Runbook {
@@ -17,8 +18,8 @@ fn codes(book: &str, fake: &str, tests: &str) -> Vec<String> {
     let tests = Source::new("x.test.toml", tests);
     let cases = testing::parse(&tests).map_err(|diags| diags[0].title.clone()).unwrap();
     let world = World::real();
-    let fakes = [fake];
-    let pack = Pack { runbook: &book, fakes: &fakes, cases: &cases, world: &world };
+    let service = Arc::new(service);
+    let pack = Pack { runbook: &book, fake: &service, cases: &cases, world: &world };
     let told = |diag: &Diag| match diag.severity {
         Severity::Warning => diag.code.unwrap().to_owned(),
         Severity::Error => diag.title.clone(),
@@ -33,10 +34,10 @@ fn codes(book: &str, fake: &str, tests: &str) -> Vec<String> {
 fn the_bad_example_of_each_page_triggers_it_and_the_good_one_nothing() {
     let pages: Vec<(&Page, &str)> =
         PAGES.iter().filter_map(|page| Some((page, page.beside?))).collect();
-    assert_eq!(pages.len(), 2);
+    assert_eq!(pages.len(), 3);
     for (page, beside) in pages {
         let pair = |text: &'static str| {
-            if text.contains("[[routes]]") {
+            if ["[[routes]]", "[[commands]]"].iter().any(|part| text.contains(part)) {
                 codes(beside, text, TESTS)
             } else {
                 codes(text, beside, TESTS)
@@ -123,4 +124,32 @@ fn a_key_that_only_a_case_shows_is_there() {
     let grace =
         format!("{answered}[[cases]]\nname = \"d\"\npreset = \"p\"\nanswers = {{ ask = \"x\" }}\n");
     assert_eq!(codes(&book, &fake, &grace), [""; 0]);
+}
+
+const SLOW: &str = r#"format = 1
+name = "x"
+[inputs.url]
+[connections.api]
+base = "{{ url }}/api"
+[[steps]]
+id = "wait"
+http = { on = "api", url = "ready/" }
+save.ready = ".ready"
+until = { that = "ready", every = "8h", limit = "25h" }
+[[steps]]
+id = "after"
+http = { on = "api", url = "users/", query = { ready = "{{ ready }}" } }
+save.first = ".[0].key"
+"#;
+
+#[test]
+fn what_is_known_only_after_hours_of_waiting_is_known_at_once() {
+    let ready = "[[routes]]\non = \"GET /api/ready/\"\n\
+                 jq = \"{body: {ready: (.state.asked > 2)}, state: (.state | .asked += 1)}\"\n";
+    let fake = FAKE.replace("users = []", "asked = 0\nusers = [{ id = 1 }]");
+    let fake = format!("{fake}{ready}");
+    assert_eq!(codes(SLOW, &fake, TESTS), ["not-in-answer", "uncalled-route"]);
+    // it gives up after its limit, and what comes behind it gets no answer
+    let never = fake.replace("asked > 2", "asked > 4");
+    assert_eq!(codes(SLOW, &never, TESTS), ["uncalled-route"]);
 }

@@ -26,13 +26,25 @@ pub struct Effects {
     pub sockets: bool,
     /// Whether a command runs, or a file is sent or written, even when a run is only planned.
     pub acts_when_planned: bool,
+    /// Whether an input's value may come out of a file of this machine.
+    pub from_files: bool,
 }
 
 impl Effects {
     /// Whether it can do more to this machine than call services.
     pub fn needs_trust(&self) -> bool {
         let lists = [&self.commands, &self.files, &self.sent];
-        self.sockets || lists.iter().any(|list| !list.is_empty())
+        self.sockets || self.may_tell() || lists.iter().any(|list| !list.is_empty())
+    }
+
+    /// The same of what is done when a run is only planned.
+    pub fn needs_trust_to_plan(&self) -> bool {
+        self.acts_when_planned || self.may_tell()
+    }
+
+    /// Whether a service may be told what is in a file of this machine: any call can hold an input.
+    fn may_tell(&self) -> bool {
+        self.from_files && !self.hosts.is_empty()
     }
 
     /// The list, for a person.
@@ -63,6 +75,7 @@ impl Effects {
         for input in &runbook.inputs {
             let what = if input.secret { "the secret" } else { "the input" };
             for from in &input.from {
+                self.from_files |= !matches!(from, From::Env(_));
                 let place = match from {
                     From::Env(name) => format!("environment variable {name}"),
                     From::Dotenv { file, key } => format!("{key} in {}", file.source()),
@@ -175,5 +188,29 @@ mod tests {
              reads   the secret `token` from T in ~/c\n"
         );
         assert!(found.needs_trust() && found.acts_when_planned);
+    }
+
+    #[test]
+    fn what_could_send_a_file_by_way_of_an_input_needs_trust() {
+        let book = |from: &str, step: &str| {
+            let text = format!(
+                "format = 1\nname = \"x\"\n[inputs.key]\nsecret = true\nfrom = [{{ {from} }}]\n\
+                 [connections.api]\nbase = \"https://elsewhere/\"\nheaders = {{ a = \"{{{{ key }}}}\" }}\n\
+                 [[steps]]\nid = \"one\"\n{step}\n"
+            );
+            let source = Source::new("x.toml", text);
+            effects(&Runbook::parse(&source, &|_, _| Err(String::new())).unwrap().0)
+        };
+        let call = "http = { on = \"api\", url = \"x\" }";
+        for (from, step, needs) in [
+            ("file = \"~/.ssh/id_ed25519\"", call, true),
+            ("dotenv = \"~/.config/service\", key = \"KEY\"", call, true),
+            ("env = \"KEY\"", call, false),
+            ("file = \"~/.ssh/id_ed25519\"", "gate = \"key != ''\"", false),
+        ] {
+            let found = book(from, step);
+            assert_eq!(found.needs_trust(), needs, "{from} {step}");
+            assert_eq!(found.needs_trust_to_plan(), needs, "{from} {step}");
+        }
     }
 }

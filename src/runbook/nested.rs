@@ -1,6 +1,7 @@
-//! A runbook that another one uses: found, checked, and never itself again inside.
+//! A runbook that another one uses: found, checked once, and never itself again inside.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use super::{Around, Runbook};
@@ -18,12 +19,19 @@ pub(super) struct Used {
 }
 
 impl Used {
+    /// Notes a runbook, once.
+    fn note(&self, name: &str, source: &Source) {
+        let mut all = self.runbooks.borrow_mut();
+        if !all.iter().any(|(known, there)| known == name && there.path == source.path) {
+            all.push((name.to_owned(), source.clone()));
+        }
+    }
+
     /// Notes a plug-in; a name means one program in all of a run, which is resumed by the name.
-    pub(super) fn kind(&self, found: Option<Rc<Plugin>>) -> Result<Option<Rc<Plugin>>, Refused> {
-        let Some(plugin) = found else { return Ok(None) };
+    pub(super) fn kind(&self, plugin: &Rc<Plugin>) -> Result<(), Refused> {
         let mut all = self.plugins.borrow_mut();
         match all.iter().find(|known| known.name == plugin.name) {
-            None => all.push(Rc::clone(&plugin)),
+            None => all.push(Rc::clone(plugin)),
             Some(known) if known.program == plugin.program => {}
             Some(known) => {
                 let (name, here) = (&plugin.name, plugin.program.path.display());
@@ -33,9 +41,16 @@ impl Used {
                 return Err(Refused { title, help });
             }
         }
-        Ok(Some(plugin))
+        Ok(())
     }
 }
+
+/// How many files may use each other in a row: a person follows three, and a path that only looks
+/// new each time ends somewhere.
+const DEEPEST: usize = 16;
+
+/// What was checked already, by path: a file that is used in many places is checked in one.
+pub(super) type Known = RefCell<BTreeMap<Rc<str>, Result<Rc<Runbook>, String>>>;
 
 /// Finds and checks it; what is wrong inside is said in one line, with its place.
 pub(super) fn load(
@@ -51,23 +66,38 @@ pub(super) fn load(
     if inside.contains(&path) {
         return Err(format!("`{name}` uses itself: {} -> {path}", inside.join(" -> ")));
     }
-    let (runbook, _) = Runbook::parse_inside(&source, around, &inside).map_err(|diags| {
-        let first = diags.first();
-        let (line, column) = first
-            .and_then(|diag| diag.span.as_ref())
-            .map_or((1, 1), |span| source.line_column(span.start));
-        let what = first.map_or("it is no runbook", |diag| diag.title.as_str());
-        format!("`{name}` has mistakes: {path}:{line}:{column}: {what}")
-    })?;
+    if inside.len() > DEEPEST {
+        return Err(format!("`{name}` is used too deep: {DEEPEST} files in a row use each other"));
+    }
+    let known = around.known.borrow().get(&path).cloned();
+    let runbook = known.unwrap_or_else(|| {
+        let checked = check(&source, around, &inside);
+        around.known.borrow_mut().insert(path, checked.clone());
+        checked
+    });
+    let runbook = runbook.map_err(|what| format!("`{name}` has mistakes: {what}"))?;
     let inputs =
         runbook.inputs.iter().map(|input| (input.name.clone(), input.default.is_none())).collect();
     let secret = runbook.inputs.iter().filter(|input| input.secret);
     let secrets = secret.map(|input| input.name.clone()).collect();
     for plugin in &runbook.plugins {
-        used.kind(Some(Rc::clone(plugin))).map_err(|refused| refused.title)?;
+        used.kind(plugin).map_err(|refused| refused.title)?;
     }
-    let mut all = used.runbooks.borrow_mut();
-    all.push((name.to_owned(), source));
-    all.extend(runbook.used.iter().cloned());
-    Ok(Loaded { runbook: Rc::new(runbook), inputs, secrets })
+    let inner = runbook.used.iter().map(|(name, source)| (name.as_str(), source));
+    for (name, source) in std::iter::once((name, &source)).chain(inner) {
+        used.note(name, source);
+    }
+    Ok(Loaded { runbook, inputs, secrets })
+}
+
+fn check(source: &Source, around: Around<'_>, inside: &[Rc<str>]) -> Result<Rc<Runbook>, String> {
+    let checked = Runbook::parse_inside(source, around, inside);
+    checked.map(|(runbook, _)| Rc::new(runbook)).map_err(|diags| {
+        let first = diags.first();
+        let (line, column) = first
+            .and_then(|diag| diag.span.as_ref())
+            .map_or((1, 1), |span| source.line_column(span.start));
+        let what = first.map_or("it is no runbook", |diag| diag.title.as_str());
+        format!("{}:{line}:{column}: {what}", source.path)
+    })
 }

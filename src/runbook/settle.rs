@@ -4,6 +4,7 @@
 //! file; then a person, who is offered the default, or else the default.
 
 use std::collections::BTreeMap;
+use std::io::Read as _;
 use std::rc::Rc;
 
 use super::{From, Input, Runbook, Value};
@@ -370,12 +371,28 @@ fn read(
     }
     let wrong = |message: String| Problem::Wrong(format!("input `{}`: {message}", input.name));
     let path = file.render_text(scope).map_err(|error| wrong(error.0))?;
-    let full = world.expand_home(&path);
-    match std::fs::read_to_string(&full) {
+    let full = world.cwd.join(world.expand_home(&path));
+    match bounded(&full) {
         Ok(text) => Ok(Some((path, text))),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(wrong(format!("cannot read {path}: {error}"))),
     }
+}
+
+/// The largest file an input is taken from, in bytes: as large as an answer may be.
+const FILE_LIMIT: u64 = 10 * 1024 * 1024;
+
+/// The text of a file that is one: a pipe would wait for ever, a device may never end.
+fn bounded(path: &std::path::Path) -> std::io::Result<String> {
+    if !std::fs::metadata(path)?.is_file() {
+        return Err(std::io::Error::other("it is no ordinary file"));
+    }
+    let mut text = String::new();
+    std::fs::File::open(path)?.take(FILE_LIMIT + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > FILE_LIMIT {
+        return Err(std::io::Error::other("it is larger than 10 MiB"));
+    }
+    Ok(text)
 }
 
 /// The last `KEY=value` of a file, without quotes around the value or `export` before the key.

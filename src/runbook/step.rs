@@ -8,7 +8,7 @@ use super::{Already, Compare, ForEach, Hint, Save, StepDef, Until, Uses, digest}
 use crate::diag::Diag;
 use crate::journal::event::Effect;
 use crate::reader::{Field, REVEAL, Reader, Text, list};
-use crate::step::plugin::{self, Lookup, Plugin, Refused};
+use crate::step::plugin::{self, Lookup, Plugin, Refused, Sought};
 use crate::step::retry::Retry;
 use crate::step::{Answer, Cx, Gate, KINDS, Kind, Local, Step, Trouble};
 
@@ -129,12 +129,16 @@ fn action(
     let mut known: Vec<&str> = common.iter().map(|field| field.name).collect();
     known.extend(KINDS.iter().map(|kind| kind.name));
     let mut given = Vec::new();
-    let mut refused = false;
+    let (mut refused, mut near) = (false, Vec::new());
     for (key, span) in reader.keys() {
         match found(key, &known, kinds) {
             Ok(Some(kind)) => given.push((kind, span)),
             Ok(None) => continue,
-            Err(wrong) => {
+            Err(Missing::Nearly(other)) => {
+                near.push(other);
+                continue;
+            }
+            Err(Missing::Refused(wrong)) => {
                 refused = true;
                 let diag = Diag::error(wrong.title, span);
                 reader.gather.report_once(wrong.help.into_iter().fold(diag, Diag::help));
@@ -147,7 +151,7 @@ fn action(
     reader.only_names(&known);
     let [(kind, span), rest @ ..] = given.as_slice() else {
         if !refused {
-            none(reader, &known, what);
+            none(reader, &known, &near, what);
         }
         return None;
     };
@@ -164,18 +168,30 @@ fn action(
     Some((kind.name().to_owned(), kind_table(reader, kind)))
 }
 
+/// Why a key is no kind, where it may be meant for one.
+enum Missing {
+    /// There is a plug-in of nearly this name.
+    Nearly(String),
+    Refused(Refused),
+}
+
 /// The kind of a key: one of ours, or a plug-in if the key is nothing else.
-fn found(key: &str, known: &[&str], kinds: Lookup<'_>) -> Result<Option<Found>, Refused> {
+fn found(key: &str, known: &[&str], kinds: Lookup<'_>) -> Result<Option<Found>, Missing> {
     if let Some(kind) = crate::step::kind(key) {
         return Ok(Some(Found::BuiltIn(kind)));
     }
     if known.contains(&key) || !plugin::is_name(key) {
         return Ok(None);
     }
-    Ok(kinds(key)?.map(Found::Plugin))
+    match kinds(key).map_err(Missing::Refused)? {
+        Sought::There(plugin) => Ok(Some(Found::Plugin(plugin))),
+        Sought::Nowhere(Some(near)) => Err(Missing::Nearly(near)),
+        Sought::Nowhere(None) => Ok(None),
+    }
 }
 
-fn none(reader: &Reader<'_>, known: &[&str], what: &str) {
+/// Says that a table has no kind; `plugins` are those that one of its keys is nearly called.
+fn none(reader: &Reader<'_>, known: &[&str], plugins: &[String], what: &str) {
     let kinds: Vec<&str> = KINDS.iter().map(|kind| kind.name).collect();
     let unknown: Vec<&str> =
         reader.keys().map(|(key, _)| key).filter(|key| !known.contains(key)).collect();
@@ -185,7 +201,8 @@ fn none(reader: &Reader<'_>, known: &[&str], what: &str) {
         return;
     }
     let diag = Diag::error(format!("this {what} does nothing"), reader.span());
-    let diag = diag.help(format!("give it one of {}", list(&kinds)));
+    let meant = plugins.iter().map(|near| format!("did you mean the plug-in `{near}`?"));
+    let diag = meant.fold(diag, Diag::help).help(format!("give it one of {}", list(&kinds)));
     let programs = unknown.iter().filter(|key| plugin::is_name(key)).map(|key| {
         let program = format!("{}{key}", plugin::PREFIX);
         format!("or a plug-in: there is no program `{program}` beside this file or on `PATH`")

@@ -13,6 +13,7 @@ use crate::diag::Diag;
 use crate::fake::Fake;
 use crate::runbook::Runbook;
 use crate::source::Source;
+use crate::step::plugin::Sought;
 
 /// Whether a schema accepts a value: as much of draft 7 as ours use.
 fn accepts(root: &Json, schema: &Json, value: &Json) -> bool {
@@ -365,7 +366,10 @@ fn a_plug_in_s_table_is_what_it_says() {
     } });
     let plugin = Rc::new(Plugin::from_kept("make", &kept.to_string()).unwrap());
     let schema = runbook_with(&[Rc::clone(&plugin)]);
-    let kinds = |name: &str, _: &Source| Ok((name == "make").then(|| Rc::clone(&plugin)));
+    let kinds = |name: &str, _: &Source| {
+        let there = name == "make";
+        Ok(if there { Sought::There(Rc::clone(&plugin)) } else { Sought::Nowhere(None) })
+    };
     for (value, fits) in [
         (json!("n"), true),
         (json!(7), false),

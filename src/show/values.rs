@@ -8,7 +8,7 @@ use regex_lite::Regex;
 use super::{cell, fenced, first_paragraph, paragraph};
 use crate::reader::Tree;
 use crate::runbook::{From, Input, Runbook, Value};
-use crate::step::manual::{is_json, quoted, tree_words, words};
+use crate::step::manual::{is_json, quoted, tree_shell, tree_words, words};
 
 /// The names whose values are no texts, as far as the file tells.
 pub(super) fn json(runbook: &Runbook) -> HashSet<String> {
@@ -173,9 +173,9 @@ fn vars(runbook: &Runbook) -> String {
             Tree::Template(_) if value.starts_with('{') && value.ends_with('}') => {
                 let quotes = if value.contains('"') { '\'' } else { '"' };
                 let code = value[1..value.len() - 1].replace('\'', &quotes.to_string());
-                format!("{name}=  # {code}\n")
+                format!("{name}=  # {}\n", code.replace('\n', " "))
             }
-            _ => format!("{name}={}\n", quoted(&value)),
+            tree => format!("{name}={}\n", quoted(&tree_shell(tree))),
         }
     };
     runbook.vars.iter().map(|var| line(&var.name, &var.value)).collect()

@@ -14,7 +14,9 @@ use crate::value::{Json, Labeled};
 
 use super::block::{self, Ours};
 use super::lines::{FOLLOW_LINKS, Lines, ended};
-use super::{Answer, Cx, Hand, Kind, Local, Manual, Step, Touch, Trouble, manual};
+use super::{
+    Answer, Cx, Failure, Hand, Kind, Local, Manual, Services, Step, Touch, Trouble, manual,
+};
 
 /// The kind.
 pub(super) const KIND: Kind = Kind {
@@ -79,6 +81,10 @@ impl Step for Append {
         self.0.shown(cx)
     }
 
+    fn foresee(&self, known: &Scope, services: &Services) -> Option<Failure> {
+        block::foresee(&self.0.file, known, services)
+    }
+
     fn before(&self, cx: &Cx<'_>) -> Vec<(&'static str, Labeled)> {
         let (Ok(path), Ok(block)) = (self.path(cx), self.block(cx)) else { return Vec::new() };
         let Ok(found) = block::look(&path, &block, self.0.follow_links) else { return Vec::new() };
@@ -90,8 +96,8 @@ impl Step for Append {
     }
 
     fn manual(&self, _hand: &Hand<'_>) -> Manual {
-        let shell = format!("cat >> {}", manual::quoted(&manual::words(&self.0.file)));
-        let stdin = Some(manual::words(&self.0.text));
+        let shell = format!("cat >> {}", manual::quoted(&manual::shell(&self.0.file)));
+        let stdin = Some(manual::shell(&self.0.text));
         Manual { shell: Some(shell), stdin, ..Manual::default() }
     }
 

@@ -4,7 +4,7 @@
 //! A file is changed under its lock: by writing at its end, or by a new file in its place. What a
 //! crash in the middle of a write left of a block is told from other people's lines and completed.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
@@ -12,9 +12,12 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest as _, Sha256};
 
 use crate::crash;
+use crate::printable::argument;
+use crate::scope::Scope;
+use crate::template::Template;
 use crate::value::hex;
 
-use super::{Trouble, way};
+use super::{Failure, Services, Trouble, failure, way};
 
 /// The largest file taken, in bytes.
 const FILE_LIMIT: u64 = 64 * 1024 * 1024;
@@ -191,29 +194,93 @@ pub(super) fn remove(path: &Path, block: &str, ours: &Ours, follow: bool) -> io:
 }
 
 /// A new file for what is to stand in a file's place, `.NAME.runbook` beside it, for its owner's
-/// eyes until it is there.
+/// eyes until it is there. Its name is always the same, so that a crash leaves one file at most;
+/// the lock on it says that somebody is at work, and then it is refused.
 pub(super) fn beside(path: &Path) -> io::Result<(PathBuf, File)> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let temporary = path.with_file_name(format!(".{name}.runbook"));
+    // locked until there is a new one in its place
+    let _left = left_over(&temporary)?;
     // What a crash left here: removing a link removes the link, never what it points to.
     match std::fs::remove_file(&temporary) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
-    Ok((temporary, file))
+    let new = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary);
+    match new {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(busy()),
+        Ok(file) if is_locked(&file) => Err(busy()),
+        other => Ok((temporary, other?)),
+    }
+}
+
+/// What a crash left where a new file is to be begun, locked; nothing if it is no file.
+fn left_over(temporary: &Path) -> io::Result<Option<File>> {
+    match std::fs::symlink_metadata(temporary) {
+        Ok(found) if found.is_file() => {}
+        Ok(_) => return Ok(None),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    }
+    let no_link = rustix::fs::OFlags::NOFOLLOW.bits().cast_signed();
+    match OpenOptions::new().write(true).custom_flags(no_link).open(temporary) {
+        // one that was put away meanwhile is not what stands there now
+        Ok(file) if !is_locked(&file) && stands_at(&file, temporary)? => Ok(Some(file)),
+        Ok(_) => Err(busy()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(busy()),
+        Err(error) => Err(error),
+    }
+}
+
+fn busy() -> io::Error {
+    io::Error::other(Refused("another step or process is writing it now".to_owned()))
+}
+
+/// Whether somebody else has locked a file; if not, it is locked now. Where the system knows no
+/// locks, nobody has.
+fn is_locked(file: &File) -> bool {
+    matches!(file.try_lock(), Err(TryLockError::WouldBlock))
+}
+
+/// Whether a path leads to this very file.
+fn stands_at(file: &File, path: &Path) -> io::Result<bool> {
+    let held = file.metadata()?;
+    match std::fs::metadata(path) {
+        Ok(there) => Ok((there.dev(), there.ino()) == (held.dev(), held.ino())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 fn replace(path: &Path, old: &File, text: &str) -> io::Result<()> {
     let real = std::fs::canonicalize(path)?;
-    let mode = old.metadata()?.mode() & 0o7777;
+    let was = old.metadata()?;
     let (temporary, mut new) = beside(&real)?;
-    new.write_all(text.as_bytes())?;
-    new.set_permissions(std::fs::Permissions::from_mode(mode))?;
-    new.sync_all()?;
+    let filled = new.write_all(text.as_bytes()).and_then(|()| like(&new, &was));
+    if let Err(error) = filled.and_then(|()| new.sync_all()) {
+        // of no use; and its lock is held, so it is this one
+        let _ = std::fs::remove_file(&temporary);
+        return Err(error);
+    }
     crash::point();
     std::fs::rename(&temporary, &real)?;
     sync_folder(&real)
+}
+
+/// Gives a new file the owner, group and mode of the one it stands for; refused if that may not
+/// be, as whoever reads it would be shut out.
+fn like(new: &File, was: &std::fs::Metadata) -> io::Result<()> {
+    let now = new.metadata()?;
+    if (now.uid(), now.gid()) != (was.uid(), was.gid()) {
+        std::os::unix::fs::fchown(new, Some(was.uid()), Some(was.gid())).map_err(|error| {
+            let (user, group) = (was.uid(), was.gid());
+            let why =
+                format!("the new file cannot be given to its owner ({user}:{group}): {error}");
+            io::Error::other(Refused(why))
+        })?;
+    }
+    // after the owner: changing that takes some of the mode away
+    new.set_permissions(std::fs::Permissions::from_mode(was.mode() & 0o7777))
 }
 
 /// Opens and locks; once more if another process put a new file in its place meanwhile, as what
@@ -222,13 +289,8 @@ fn locked(path: &Path, open: impl Fn() -> io::Result<(File, bool)>) -> io::Resul
     loop {
         let (file, created) = open()?;
         file.lock()?;
-        let held = file.metadata()?;
-        match std::fs::metadata(path) {
-            Ok(there) if (there.dev(), there.ino()) == (held.dev(), held.ino()) => {
-                return Ok((file, created));
-            }
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
+        if stands_at(&file, path)? {
+            return Ok((file, created));
         }
     }
 }
@@ -302,16 +364,32 @@ impl std::fmt::Display for Refused {
 
 impl std::error::Error for Refused {}
 
+/// What writing this file will fail of, if its path is known by now: its folder is not there.
+pub(super) fn foresee(file: &Template, known: &Scope, services: &Services) -> Option<Failure> {
+    if services.folder.is_some() || !file.reads().iter().all(|read| known.has(&read.name)) {
+        return None;
+    }
+    let path = services.place(&file.render_text(known).ok()?);
+    let folder = path.parent().filter(|folder| {
+        std::fs::metadata(folder).is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+    })?;
+    let hint = format!("`{}` makes it", make(folder));
+    let message = format!("cannot write {}: its folder does not exist", path.display());
+    Some(Failure { hints: vec![hint], ..failure(message) })
+}
+
+/// The command that makes a folder.
+fn make(folder: &Path) -> String {
+    format!("mkdir -p {}", argument(&folder.display().to_string()))
+}
+
 /// A failure of the system, with what to do about it.
 pub(super) fn explain(path: &Path, error: &io::Error) -> Trouble {
     let trouble = Trouble::failed(format!("cannot write {}: {error}", path.display()));
     match error.kind() {
         io::ErrorKind::NotFound => {
             let folder = path.parent().unwrap_or(path);
-            trouble.hint(format!(
-                "its folder does not exist: `mkdir -p {}`, then resume",
-                folder.display()
-            ))
+            trouble.hint(format!("its folder does not exist: `{}`, then resume", make(folder)))
         }
         io::ErrorKind::PermissionDenied => {
             trouble.hint(format!("you may not write it: see `ls -l {}`", path.display()))
@@ -338,6 +416,43 @@ mod tests {
         assert!(written.created);
         assert_eq!(std::fs::read_to_string(&path).unwrap(), BLOCK);
         assert_eq!(std::fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
+    }
+
+    #[test]
+    fn a_file_keeps_its_owner_when_another_takes_its_place() {
+        let folder = folder();
+        let path = folder.path().join("f");
+        std::fs::write(&path, "x=1\n# app\nA=1\nB=2\n").unwrap();
+        // root may give a file to anybody, others to a group of theirs
+        let ours = std::fs::metadata(&path).unwrap();
+        let groups = rustix::process::getgroups().unwrap();
+        let other = groups.iter().map(|group| group.as_raw()).find(|group| *group != ours.gid());
+        let (user, group) = if ours.uid() == 0 {
+            (12_345, 23_456)
+        } else {
+            (ours.uid(), other.unwrap_or(ours.gid()))
+        };
+        std::os::unix::fs::chown(&path, Some(user), Some(group)).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640)).unwrap();
+        remove(&path, BLOCK, &Ours { created: false, newline: false, doubt: false }, false)
+            .unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "x=1\n");
+        let now = std::fs::metadata(&path).unwrap();
+        assert_eq!((now.uid(), now.gid(), now.mode() & 0o777), (user, group, 0o640));
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn who_is_second_at_a_new_file_is_refused_and_what_a_crash_left_is_not_in_the_way() {
+        let folder = folder();
+        let path = folder.path().join("f");
+        let (temporary, first) = beside(&path).unwrap();
+        assert!(beside(&path).unwrap_err().to_string().contains("another step or process"));
+        assert_eq!(std::fs::metadata(&temporary).unwrap().ino(), first.metadata().unwrap().ino());
+        drop(first);
+        let (_, second) = beside(&path).unwrap();
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+        drop(second);
     }
 
     #[test]

@@ -6,8 +6,6 @@
 
 use std::process::Stdio;
 
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-
 use crate::journal::event::Effect;
 use crate::jq::{self, Val};
 use crate::printable::argument;
@@ -16,6 +14,7 @@ use crate::template::Template;
 use crate::transport::ssh::{Destination, remote};
 use crate::value::text;
 
+use super::child::{End, Listen, Take, listen};
 use super::connection::{SSH, through};
 use super::rehearsed;
 use super::{
@@ -71,7 +70,7 @@ const FIELDS: &[Field] = &[
 const SSH_FAILED: i32 = 255;
 
 /// The largest output taken, in bytes.
-const OUTPUT_LIMIT: u64 = 10 * 1024 * 1024;
+const OUTPUT_LIMIT: usize = 10 * 1024 * 1024;
 
 #[derive(Debug)]
 struct Command {
@@ -130,8 +129,12 @@ impl Step for Command {
         vec![Touch::Runs(words.join(" ") + &place.unwrap_or_default())]
     }
 
+    fn argv(&self) -> Option<&[Template]> {
+        Some(&self.run)
+    }
+
     fn what(&self, cx: &Cx<'_>) -> Result<String, Trouble> {
-        let words = self.argv(cx)?;
+        let words = self.words(cx)?;
         let quoted: Vec<_> = words.iter().map(|word| argument(word)).collect();
         let place = match through(self.ssh.as_ref(), cx.scope)? {
             Some(to) => format!(" on {to}"),
@@ -142,19 +145,19 @@ impl Step for Command {
 
     fn manual(&self, _hand: &Hand<'_>) -> Manual {
         let argv: Vec<String> =
-            self.run.iter().map(|word| manual::quoted(&manual::words(word))).collect();
-        let env = self
-            .env
-            .iter()
-            .map(|(name, tree)| format!("{name}={} ", manual::quoted(&manual::tree_words(tree))));
-        let cwd = self.cwd.as_ref().map(manual::words);
+            self.run.iter().map(|word| manual::quoted(&manual::shell(word))).collect();
+        let env = self.env.iter().map(|(name, tree)| {
+            let (name, value) = (manual::literal(name), manual::tree_shell(tree));
+            format!("{}={} ", manual::quoted(&name), manual::quoted(&value))
+        });
+        let cwd = self.cwd.as_ref().map(manual::shell);
         let cwd = cwd.map(|cwd| format!("cd {} && ", manual::quoted(&cwd))).unwrap_or_default();
         let line = format!("{cwd}{}{}", env.collect::<String>(), argv.join(" "));
-        let shell = match self.ssh.as_ref().map(manual::words) {
-            Some(host) => format!("ssh {} {}", manual::quoted(&host), manual::quoted(&line)),
+        let shell = match self.ssh.as_ref().map(manual::shell) {
+            Some(host) => format!("ssh {} {}", manual::quoted(&host), manual::quoted_line(&line)),
             None => line,
         };
-        let stdin = self.stdin.as_ref().map(manual::words);
+        let stdin = self.stdin.as_ref().map(manual::shell);
         Manual { shell: Some(shell), stdin, raw: true, ..Manual::default() }
     }
 
@@ -181,7 +184,7 @@ impl Step for Command {
 }
 
 impl Command {
-    fn argv(&self, cx: &Cx<'_>) -> Result<Vec<String>, Trouble> {
+    fn words(&self, cx: &Cx<'_>) -> Result<Vec<String>, Trouble> {
         self.run.iter().map(|word| Ok(word.render_text(cx.scope)?)).collect()
     }
 
@@ -215,7 +218,7 @@ impl Command {
         let env: serde_json::Map<_, _> =
             self.variables(cx)?.into_iter().map(|(name, value)| (name, value.into())).collect();
         let told = serde_json::json!({
-            "argv": self.argv(cx)?, "stdin": text(&self.stdin)?, "env": env, "cwd": text(&self.cwd)?,
+            "argv": self.words(cx)?, "stdin": text(&self.stdin)?, "env": env, "cwd": text(&self.cwd)?,
             "ssh": to.map(ToString::to_string),
         });
         rehearsed::ask(cx, fake, &told).await.map(Output::from)
@@ -238,7 +241,7 @@ impl Command {
             stdin = Some(first + &stdin.unwrap_or_default());
         }
         let cwd = self.cwd.as_ref().map(|cwd| cwd.render_text(cx.scope)).transpose()?;
-        let line = remote::line(&self.argv(cx)?, cwd.as_deref(), !variables.is_empty());
+        let line = remote::line(&self.words(cx)?, cwd.as_deref(), !variables.is_empty());
         let session = cx.services.session(to).await?;
         let mut command = session.command(&line).await?;
         command.stdin(if stdin.is_some() { Stdio::piped() } else { Stdio::null() });
@@ -246,8 +249,7 @@ impl Command {
         let child = command.spawn().map_err(|error| {
             Trouble::Failed(failure(format!("cannot start `ssh`: {error}")), Again::Safe)
         })?;
-        let output =
-            talk(child, stdin).await.map_err(|error| Trouble::failed(format!("`ssh`: {error}")))?;
+        let output = talk(child, stdin, "ssh").await?;
         // ssh's own failures have this status, and a program that a signal ended has it too.
         if output.status == Some(SSH_FAILED) {
             let open = session.is_open().await;
@@ -259,13 +261,19 @@ impl Command {
     }
 
     async fn here(&self, cx: &Cx<'_>) -> Result<Output, Trouble> {
-        let argv = self.argv(cx)?;
+        let argv = self.words(cx)?;
         let mut command = tokio::process::Command::new(&argv[0]);
         command.args(&argv[1..]).kill_on_drop(true);
+        if !cx.services.terminal.present() {
+            // All it starts is killed with it. At a terminal it stays in the foreground, where it
+            // may ask for a password, and where Ctrl-C reaches all of it.
+            command.process_group(0);
+        }
         command.envs(self.variables(cx)?);
         match &self.cwd {
             Some(cwd) => {
-                command.current_dir(cx.services.world.expand_home(&cwd.render_text(cx.scope)?))
+                let world = &cx.services.world;
+                command.current_dir(world.cwd.join(world.expand_home(&cwd.render_text(cx.scope)?)))
             }
             None => command.current_dir(&cx.services.world.cwd),
         };
@@ -275,7 +283,7 @@ impl Command {
         let child = command.spawn().map_err(|error| {
             Trouble::Failed(failure(format!("cannot start `{}`: {error}", argv[0])), Again::Safe)
         })?;
-        talk(child, stdin).await.map_err(|error| Trouble::failed(format!("`{}`: {error}", argv[0])))
+        talk(child, stdin, &argv[0]).await
     }
 
     fn answer(&self, cx: &Cx<'_>, what: &str, output: &Output) -> Result<Answer, Trouble> {
@@ -311,29 +319,24 @@ impl Command {
     }
 }
 
-async fn talk(mut child: tokio::process::Child, stdin: Option<String>) -> std::io::Result<Output> {
-    let pipe = child.stdin.take();
-    let (out, err) = (child.stdout.take(), child.stderr.take());
-    let write = async {
-        if let (Some(mut pipe), Some(text)) = (pipe, stdin) {
-            // A program that does not read all of it is no failure of ours.
-            let _ = pipe.write_all(text.as_bytes()).await;
+/// Listens to a program to its end. It has begun, so what cannot be known of it is doubt. What it
+/// leaves running when it ends is left, as a service that it started is meant to be.
+async fn talk(
+    child: tokio::process::Child,
+    stdin: Option<String>,
+    name: &str,
+) -> Result<Output, Trouble> {
+    let (output, errors) = (Take::First(OUTPUT_LIMIT), Take::First(OUTPUT_LIMIT));
+    let said = listen(child, Listen { stdin, time: None, output, errors, alone: false }).await;
+    let status = match said.end {
+        End::Status(status) => Some(status),
+        End::Signal(_) => None,
+        end => {
+            let message = format!("`{name}` {}", end.words());
+            return Err(Trouble::Failed(failure(message), Again::MaybeDone).doubtful(true));
         }
     };
-    let (status, stdout, stderr, ()) =
-        tokio::join!(child.wait(), collect(out), collect(err), write);
-    Ok(Output { status: status?.code(), stdout: stdout?, stderr: stderr? })
-}
-
-async fn collect(pipe: Option<impl tokio::io::AsyncRead + Unpin>) -> std::io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    if let Some(pipe) = pipe {
-        let mut limited = pipe.take(OUTPUT_LIMIT);
-        limited.read_to_end(&mut bytes).await?;
-        // Whatever is beyond the limit is read and dropped, so that the program can end.
-        tokio::io::copy(&mut limited.into_inner(), &mut tokio::io::sink()).await?;
-    }
-    Ok(bytes)
+    Ok(Output { status, stdout: said.stdout, stderr: said.stderr })
 }
 
 fn tail(cx: &Cx<'_>, stderr: &str) -> Vec<String> {

@@ -284,9 +284,9 @@ impl Connection {
         reads.chain(self.headers.iter().flat_map(|(_, tree)| tree.reads())).collect()
     }
 
-    /// The base, for a person.
+    /// The base, as a shell text.
     pub(super) fn manual_base(&self) -> String {
-        manual::words(&self.base)
+        manual::shell(&self.base)
     }
 
     /// The headers, for a person.
@@ -296,7 +296,7 @@ impl Connection {
 
     /// The host its calls go through, for a person.
     pub(super) fn manual_way(&self) -> Option<String> {
-        self.ssh.as_ref().map(manual::words)
+        self.ssh.as_ref().map(manual::shell)
     }
 
     /// What `curl` is told about the way there, the user and certificates.
@@ -304,9 +304,9 @@ impl Connection {
         let socket = self
             .socket
             .as_ref()
-            .map(|socket| format!("--unix-socket {}", manual::quoted(&manual::words(socket))));
+            .map(|socket| format!("--unix-socket {}", manual::quoted(&manual::shell(socket))));
         let basic = self.basic.as_ref().map(|(user, password)| {
-            let both = format!("{}:{}", manual::words(user), manual::words(password));
+            let both = format!("{}:{}", manual::shell(user), manual::shell(password));
             format!("-u {}", manual::quoted(&both))
         });
         let cookies = self.cookies.then(|| "-b cookies -c cookies".to_owned());
@@ -317,7 +317,7 @@ impl Connection {
         let files =
             [("--cacert", &self.ca), ("--cert", &self.client_cert), ("--key", &self.client_key)];
         let files = files.into_iter().filter_map(|(option, file)| {
-            Some(format!("{option} {}", manual::quoted(&manual::words(file.as_ref()?))))
+            Some(format!("{option} {}", manual::quoted(&manual::shell(file.as_ref()?))))
         });
         files.chain(self.insecure.then(|| "--insecure".to_owned())).collect()
     }

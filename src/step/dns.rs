@@ -1,6 +1,7 @@
 //! `dns`: does a name resolve, and to what.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use crate::journal::event::Effect;
 use crate::jq;
@@ -53,7 +54,7 @@ impl Step for Dns {
     }
 
     fn manual(&self, _hand: &Hand<'_>) -> Manual {
-        let name = manual::quoted(&manual::words(&self.name));
+        let name = manual::quoted(&manual::shell(&self.name));
         // As the step's answer: a JSON list of addresses.
         Manual::shell(format!(
             "getent ahosts {name} | cut -d ' ' -f 1 | sort -u | jq -R . | jq -s ."
@@ -66,7 +67,7 @@ impl Step for Dns {
             let addresses = match &cx.services.hosts {
                 // In a rehearsal the fake answers for every name.
                 Some(address) => vec![address.clone()],
-                None => look_up(&name).await?,
+                None => in_time(&name, cx.timeout, look_up(&name)).await?,
             };
             let list: Json =
                 addresses.iter().map(|address| Json::String(address.clone())).collect();
@@ -77,6 +78,19 @@ impl Step for Dns {
             })
         })
     }
+}
+
+/// The same, within the step's `timeout`.
+async fn in_time<T>(
+    name: &str,
+    limit: Option<Duration>,
+    look: impl Future<Output = Result<T, Trouble>>,
+) -> Result<T, Trouble> {
+    let Some(limit) = limit else { return look.await };
+    tokio::time::timeout(limit, look).await.map_err(|_| {
+        let message = format!("`{name}` was not looked up within {limit:?}");
+        Trouble::Failed(failure(message), Again::MaybeDone)
+    })?
 }
 
 async fn look_up(name: &str) -> Result<Vec<String>, Trouble> {
@@ -90,4 +104,20 @@ async fn look_up(name: &str) -> Result<Vec<String>, Trouble> {
         return Err(Trouble::Failed(failure(format!("`{name}` has no address")), Again::MaybeDone));
     }
     Ok(addresses.iter().map(ToString::to_string).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_name_is_looked_up_within_the_time_there_is() {
+        let limit = Duration::from_millis(1);
+        let never = std::future::pending::<Result<(), Trouble>>();
+        let Err(Trouble::Failed(failure, _)) = in_time("h", Some(limit), never).await else {
+            panic!("it never ends")
+        };
+        assert_eq!(failure.message, "`h` was not looked up within 1ms");
+        assert!(in_time("h", None, std::future::ready(Ok(()))).await.is_ok());
+    }
 }

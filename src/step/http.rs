@@ -262,7 +262,7 @@ impl Http {
         let what = cx.mask(&format!("{} {}", self.method, request.url));
         (cx.trace)(format!("> {what}"));
         let route = self.spec(cx)?.route(cx)?;
-        let client = cx.services.client(&self.on, &request.url, &route).await?;
+        let client = cx.services.client(&request.url, &route).await?;
         let url = cx.services.refused(self.method, request.url);
         let request = Request { url, ..request };
         let response = client

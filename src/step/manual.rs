@@ -1,7 +1,9 @@
 //! Steps as a person would do them by hand: shell commands and Markdown, with `$NAME` for values.
 //!
 //! Kinds say what they would type; how that is numbered and laid out is for who shows it.
-//! What a template computes stands in braces, for the person to fill in.
+//! What a template computes stands in braces, for the person to fill in. What is typed into a shell
+//! is a *shell text*, as a here document has it: `$NAME` is read, and what the author wrote is
+//! escaped, so that it arrives as it is and a file cannot slip a command in.
 
 use std::collections::HashSet;
 use std::fmt::Write as _;
@@ -20,7 +22,7 @@ pub struct Manual {
     pub text: String,
     /// A command whose output is the answer.
     pub shell: Option<String>,
-    /// What the command reads on standard input.
+    /// What the command reads on standard input, a shell text.
     pub stdin: Option<String>,
     /// Whether the output is text, not JSON.
     pub raw: bool,
@@ -45,7 +47,13 @@ impl Manual {
         let pipe = pipe.unwrap_or_default();
         Some(match &self.stdin {
             None => format!("{shell}{pipe}"),
-            Some(text) => format!("{shell} << EOF{pipe}\n{}\nEOF", text.trim_end_matches('\n')),
+            Some(text) => {
+                let mut end = "EOF".to_owned();
+                while text.lines().any(|line| line == end) {
+                    end.push('_');
+                }
+                format!("{shell} << {end}{pipe}\n{}\n{end}", text.trim_end_matches('\n'))
+            }
         })
     }
 }
@@ -90,7 +98,7 @@ impl Hand<'_> {
         self.programs.code(program).trim()
     }
 
-    /// A value as JSON with the names in it.
+    /// A value as JSON with the names in it, a shell text.
     pub fn body(&self, tree: &Tree) -> String {
         self.json_at(tree, 0)
     }
@@ -99,12 +107,15 @@ impl Hand<'_> {
         let pad = "  ".repeat(depth + 1);
         let close = "  ".repeat(depth);
         match tree {
-            Tree::Literal(json) => json.to_string(),
+            Tree::Literal(json) => literal(&json.to_string()),
             Tree::Template(template) => {
-                let text = words(template);
                 let whole = template.sole_name().is_some_and(|name| self.json.contains(name))
                     || is_json(template.source().trim_start_matches('{').trim());
-                if whole { text } else { format!("\"{}\"", text.replace('\n', "\\n")) }
+                if whole {
+                    shell(template)
+                } else {
+                    format!("\"{}\"", told(template, &|text| literal(&in_json(text))))
+                }
             }
             Tree::List(items) if items.is_empty() => "[]".to_owned(),
             Tree::List(items) => {
@@ -117,7 +128,7 @@ impl Hand<'_> {
                 let entries: Vec<String> = entries
                     .iter()
                     .map(|(key, tree)| {
-                        let key = Json::from(key.as_str());
+                        let key = literal(&Json::from(key.as_str()).to_string());
                         format!("{pad}{key}: {}", self.json_at(tree, depth + 1))
                     })
                     .collect();
@@ -141,30 +152,65 @@ pub fn variable(name: &str) -> String {
     format!("${}", name.to_uppercase())
 }
 
-/// A template's text with `$NAME` where it reads a name.
+/// A template's text with `$NAME` where it reads a name, for reading.
 pub fn words(template: &Template) -> String {
+    told(template, &str::to_owned)
+}
+
+/// The same as a shell text.
+pub fn shell(template: &Template) -> String {
+    told(template, &literal)
+}
+
+/// What an author wrote as a shell text: nothing in it is read.
+pub fn literal(text: &str) -> String {
+    let mut out = String::new();
+    let mut rest = text.chars().peekable();
+    while let Some(c) = rest.next() {
+        // a backslash before anything else is one
+        let read = match c {
+            '$' | '`' => true,
+            '\\' => rest.peek().is_none_or(|next| ['\\', '$', '`', '\n'].contains(next)),
+            _ => false,
+        };
+        if read {
+            out.push('\\');
+        }
+        out.push(c);
+    }
+    out
+}
+
+/// A text as it stands between the quotes of JSON.
+fn in_json(text: &str) -> String {
+    let quoted = Json::from(text).to_string();
+    quoted.get(1..quoted.len() - 1).unwrap_or_default().to_owned()
+}
+
+/// A template's text; what its author wrote goes through `write`.
+fn told(template: &Template, write: &dyn Fn(&str) -> String) -> String {
     let pieces = template.pieces();
     let mut out = String::new();
     for (at, piece) in pieces.iter().enumerate() {
         match piece {
-            Piece::Text(text) => out.push_str(text),
+            Piece::Text(text) => out.push_str(&write(text)),
             Piece::Expression(code) => {
                 let joins = matches!(pieces.get(at + 1), Some(Piece::Text(next))
                     if next.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_'));
-                out.push_str(&placeholder(code.trim(), joins));
+                out.push_str(&placeholder(code.trim(), joins, write));
             }
-            Piece::Statement(code) => out.push_str(&statement(code.trim())),
+            Piece::Statement(code) => out.push_str(&write(&statement(code.trim()))),
         }
     }
     out
 }
 
-fn placeholder(code: &str, joins: bool) -> String {
+fn placeholder(code: &str, joins: bool, write: &dyn Fn(&str) -> String) -> String {
     let name = code.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
     match (name, joins) {
         (true, false) => variable(code),
         (true, true) => format!("${{{}}}", code.to_uppercase()),
-        (false, _) => expansion(code).unwrap_or_else(|| format!("{{{code}}}")),
+        (false, _) => expansion(code).unwrap_or_else(|| write(&format!("{{{code}}}"))),
     }
 }
 
@@ -200,18 +246,29 @@ fn statement(code: &str) -> String {
     }
 }
 
-/// A value as a text with names: of a list or table, its JSON.
+/// A value as a text with names, for reading: of a list or table, its JSON.
 pub fn tree_words(tree: &Tree) -> String {
+    tree_told(tree, &str::to_owned)
+}
+
+/// The same as a shell text.
+pub fn tree_shell(tree: &Tree) -> String {
+    tree_told(tree, &literal)
+}
+
+fn tree_told(tree: &Tree, write: &dyn Fn(&str) -> String) -> String {
     match tree {
-        Tree::Literal(json) => crate::value::text(json),
-        Tree::Template(template) => words(template),
+        Tree::Literal(json) => write(&crate::value::text(json)),
+        Tree::Template(template) => told(template, write),
         Tree::List(items) => {
-            let items: Vec<String> = items.iter().map(tree_words).collect();
+            let items: Vec<String> = items.iter().map(|item| tree_told(item, write)).collect();
             format!("[{}]", items.join(", "))
         }
         Tree::Map(entries) => {
-            let entries = entries.iter().map(|(key, tree)| format!("{key}: {}", tree_words(tree)));
-            format!("{{{}}}", entries.collect::<Vec<_>>().join(", "))
+            let entry = |(key, tree): &(String, Tree)| {
+                format!("{}: {}", write(key), tree_told(tree, write))
+            };
+            format!("{{{}}}", entries.iter().map(entry).collect::<Vec<_>>().join(", "))
         }
     }
 }
@@ -225,16 +282,62 @@ pub fn header(name: &str) -> String {
     parts.collect::<Vec<_>>().join("-")
 }
 
-/// A word of a command: quoted as little as it needs, variables in it still read.
+/// A shell text as a word of a command: quoted as little as it needs, variables in it still read.
 pub fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@%+,".contains(c);
     if !word.is_empty() && word.chars().all(plain) {
-        word.to_owned()
-    } else if word.contains(['$', '\'']) {
-        format!("\"{}\"", word.replace('\\', "\\\\").replace('"', "\\\"").replace('`', "\\`"))
-    } else {
-        single(word)
+        return word.to_owned();
     }
+    let (mut double, mut bare, mut variable) = (String::new(), String::new(), false);
+    let mut rest = word.chars().peekable();
+    while let Some(c) = rest.next() {
+        match (c, rest.peek()) {
+            ('\\', Some(next @ ('\\' | '$' | '`'))) => {
+                double.extend(['\\', *next]);
+                bare.push(*next);
+                rest.next();
+            }
+            (c, _) => {
+                variable |= c == '$';
+                if ['\\', '"', '`'].contains(&c) {
+                    double.push('\\');
+                }
+                double.push(c);
+                bare.push(c);
+            }
+        }
+    }
+    if variable || bare.contains('\'') { format!("\"{double}\"") } else { single(&bare) }
+}
+
+/// A command line as one word of another command, for the shell of another host: variables are
+/// read here, whatever else a shell reads is for the other one.
+pub fn quoted_line(line: &str) -> String {
+    if !line.contains(['$', '\'']) {
+        return quoted(line);
+    }
+    let (mut out, mut inside) = ("\"".to_owned(), None);
+    let mut rest = line.chars();
+    while let Some(c) = rest.next() {
+        match (c, inside) {
+            ('\\', None | Some('"')) => {
+                // what is escaped there is escaped here too
+                let next = rest.next();
+                out.push_str(r"\\");
+                out.extend(next.filter(|next| ['\\', '$', '`', '"'].contains(next)).map(|_| '\\'));
+                out.extend(next);
+                continue;
+            }
+            ('\'' | '"', None) => inside = Some(c),
+            ('\'' | '"', Some(open)) if open == c => inside = None,
+            _ => {}
+        }
+        if ['\\', '"', '`'].contains(&c) || (c == '$' && inside == Some('\'')) {
+            out.push('\\');
+        }
+        out.push(c);
+    }
+    out + "\""
 }
 
 /// A word of a command in which nothing is read.

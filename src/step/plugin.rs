@@ -64,8 +64,27 @@ pub struct Refused {
     pub help: Vec<String>,
 }
 
-/// Gives the plug-in of a name: none if there is no such program.
-pub type Lookup<'a> = &'a dyn Fn(&str) -> Result<Option<Rc<Plugin>>, Refused>;
+/// What there is of a name.
+#[derive(Debug, Clone)]
+pub enum Sought {
+    /// The plug-in.
+    There(Rc<Plugin>),
+    /// No such program; the name of one that is spelt nearly so.
+    Nowhere(Option<String>),
+}
+
+impl Sought {
+    /// The plug-in, if there is one.
+    pub fn plugin(self) -> Option<Rc<Plugin>> {
+        match self {
+            Self::There(plugin) => Some(plugin),
+            Self::Nowhere(_) => None,
+        }
+    }
+}
+
+/// Gives the plug-in of a name.
+pub type Lookup<'a> = &'a dyn Fn(&str) -> Result<Sought, Refused>;
 
 /// Whether a key can be a plug-in's name: what goes into a file's name, and nothing else.
 pub fn is_name(key: &str) -> bool {

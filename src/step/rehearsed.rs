@@ -35,7 +35,7 @@ pub(super) fn fake<'a>(cx: &'a Cx<'_>) -> Result<Option<&'a str>, Trouble> {
 pub(super) async fn ask(cx: &Cx<'_>, fake: &str, told: &Json) -> Result<Said, Trouble> {
     let url = url::Url::parse(&format!("{fake}{}", crate::fake::COMMANDS))
         .map_err(|error| Trouble::failed(format!("`{fake}` is no address: {error}")))?;
-    let client = cx.services.client("", &url, &Route::default()).await?;
+    let client = cx.services.client(&url, &Route::default()).await?;
     // What may be done again is told from what may not, as with calls.
     let method = match cx.effect {
         Effect::Pure | Effect::Read => "GET",

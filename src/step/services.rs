@@ -36,7 +36,7 @@ pub enum Sight {
 /// What every step of a run shares.
 pub struct Services {
     /// Clock, environment, folders.
-    pub world: World,
+    pub world: Rc<World>,
     /// The person, if any.
     pub terminal: Box<dyn Terminal>,
     /// What must never be shown.
@@ -55,6 +55,7 @@ pub struct Services {
     pub refuses: Option<Refuses>,
     /// Told of every answer and every object found, before anything is read out of it.
     pub seen: Option<Seen>,
+    /// By the way there.
     clients: Rc<RefCell<HashMap<String, Client>>>,
     jars: RefCell<HashMap<*const Connection, Rc<RefCell<Jar>>>>,
     sessions: Rc<Sessions>,
@@ -65,7 +66,12 @@ const LOOPBACK: &str = "127.0.0.1";
 
 impl Services {
     /// Services with no client built yet.
-    pub fn new(world: World, terminal: Box<dyn Terminal>, redactor: redact::Shared) -> Self {
+    pub fn new(
+        world: impl Into<Rc<World>>,
+        terminal: Box<dyn Terminal>,
+        redactor: redact::Shared,
+    ) -> Self {
+        let world = world.into();
         let sessions = Rc::new(Sessions::new(world.var("PATH").unwrap_or_default()));
         Self {
             world,
@@ -106,7 +112,7 @@ impl Services {
     #[must_use]
     pub fn beside(&self, redactor: redact::Shared) -> Self {
         Self {
-            world: self.world.clone(),
+            world: Rc::clone(&self.world),
             terminal: Box::new(Nobody),
             redactor,
             yes: self.yes,
@@ -151,14 +157,10 @@ impl Services {
         path
     }
 
-    /// The client of a connection; built when first needed, then kept. In a rehearsal the
-    /// service is here, so nothing goes through another host.
-    pub async fn client(
-        &self,
-        name: &str,
-        base: &url::Url,
-        route: &Route,
-    ) -> Result<Client, Trouble> {
+    /// The client for a base; built when first needed, then kept for all connections that reach
+    /// their services in the same way. In a rehearsal the service is here, so nothing goes
+    /// through another host.
+    pub async fn client(&self, base: &url::Url, route: &Route) -> Result<Client, Trouble> {
         self.only_the_fake(base)?;
         let via = match (&route.through, &route.socket) {
             _ if self.hosts.is_some() => Via::Direct,
@@ -171,14 +173,14 @@ impl Services {
             (None, Some(socket)) => Via::Socket(socket.clone()),
             (None, None) => Via::Proxies,
         };
-        let socket = match &via {
-            Via::Host(way) => Some(way.socket()),
-            Via::Socket(path) => Some(&**path),
-            Via::Proxies | Via::Direct => None,
+        let by = match &via {
+            Via::Host(way) => format!("host {}", way.socket().display()),
+            Via::Socket(path) => format!("socket {}", path.display()),
+            Via::Proxies => "proxies".to_owned(),
+            Via::Direct => "direct".to_owned(),
         };
         let tls = &route.tls;
-        // Runbooks used by a runbook may have connections of the same name and other certificates.
-        let key = format!("{name} {} {socket:?} {tls:?}", base.scheme());
+        let key = format!("{} {by} {tls:?}", base.scheme());
         if let Some(client) = self.clients.borrow().get(&key) {
             return Ok(client.clone());
         }

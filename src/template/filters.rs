@@ -29,17 +29,57 @@ pub(super) fn add_to(env: &mut Environment<'static>) {
     env.add_filter("sh_quote", |text: &str| format!("'{}'", text.replace('\'', r"'\''")));
 }
 
-/// Lower-case letters and digits, everything else as single dashes.
+/// Lower-case letters and digits, those of Latin without their accents, everything else as single
+/// dashes.
 fn slugify(text: &str) -> String {
     let mut slug = String::with_capacity(text.len());
-    for c in text.chars().flat_map(char::to_lowercase) {
+    for c in text.chars().flat_map(char::to_lowercase).filter(|c| !accent(*c)) {
+        let plain = without_accent(c);
         if c.is_ascii_alphanumeric() {
             slug.push(c);
+        } else if !plain.is_empty() {
+            slug.push_str(plain);
         } else if !slug.ends_with('-') && !slug.is_empty() {
             slug.push('-');
         }
     }
     slug.trim_end_matches('-').to_owned()
+}
+
+/// An accent that stands behind its letter, as in text that is taken apart.
+fn accent(c: char) -> bool {
+    matches!(c, '\u{300}'..='\u{36f}')
+}
+
+/// A small letter of Latin-1 or Latin Extended-A in plain ones; nothing for any other.
+fn without_accent(c: char) -> &'static str {
+    match c {
+        'à'..='å' | 'ā' | 'ă' | 'ą' => "a",
+        'ç' | 'ć' | 'ĉ' | 'ċ' | 'č' => "c",
+        'ď' | 'đ' | 'ð' => "d",
+        'è'..='ë' | 'ē' | 'ĕ' | 'ė' | 'ę' | 'ě' => "e",
+        'ĝ' | 'ğ' | 'ġ' | 'ģ' => "g",
+        'ĥ' | 'ħ' => "h",
+        'ì'..='ï' | 'ĩ' | 'ī' | 'ĭ' | 'į' | 'ı' => "i",
+        'ĵ' => "j",
+        'ķ' | 'ĸ' => "k",
+        'ĺ' | 'ļ' | 'ľ' | 'ŀ' | 'ł' => "l",
+        'ñ' | 'ń' | 'ņ' | 'ň' | 'ŉ' | 'ŋ' => "n",
+        'ò'..='ö' | 'ø' | 'ō' | 'ŏ' | 'ő' => "o",
+        'ŕ' | 'ŗ' | 'ř' => "r",
+        'ś' | 'ŝ' | 'ş' | 'š' | 'ș' | 'ſ' => "s",
+        'ţ' | 'ť' | 'ŧ' | 'ț' => "t",
+        'ù'..='ü' | 'ũ' | 'ū' | 'ŭ' | 'ů' | 'ű' | 'ų' => "u",
+        'ŵ' => "w",
+        'ý' | 'ÿ' | 'ŷ' => "y",
+        'ź' | 'ż' | 'ž' => "z",
+        'æ' => "ae",
+        'ĳ' => "ij",
+        'œ' => "oe",
+        'ß' => "ss",
+        'þ' => "th",
+        _ => "",
+    }
 }
 
 fn parsed(text: &str) -> Result<url::Url, Error> {

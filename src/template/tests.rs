@@ -77,7 +77,17 @@ fn syntax_errors_have_a_place() {
 
 #[test]
 fn slugs_and_hosts() {
-    assert_eq!(render("{{ 'Vault Warden!' | slugify }}", json!({})), Ok(json!("vault-warden")));
+    for (text, slug) in [
+        ("Vault Warden!", "vault-warden"),
+        ("Café Zoë", "cafe-zoe"),
+        ("ÅNGSTRÖM ŁÓDŹ İzmir", "angstrom-lodz-izmir"),
+        ("Cafe\u{301}", "cafe"),
+        ("Straße & Œuvre", "strasse-oeuvre"),
+        ("×÷ 日本 1", "1"),
+    ] {
+        let slugged = render("{{ text | slugify }}", json!({ "text": text }));
+        assert_eq!(slugged, Ok(json!(slug)), "{text}");
+    }
     assert_eq!(
         render("{{ 'https://a.example:8443/x' | host }}", json!({})),
         Ok(json!("a.example"))
@@ -86,4 +96,30 @@ fn slugs_and_hosts() {
         render("{{ 'https://a.example:8443/x' | origin }}", json!({})),
         Ok(json!("https://a.example:8443"))
     );
+}
+
+#[test]
+fn only_what_can_grow_or_go_round_is_watched() {
+    for (source, risky) in [
+        ("{% if a %}*{{ b[0] }}*{% elif c -%} x {%- else %}{% endif %}", false),
+        ("{{ a.b['c'][0] | length }} [ {{ d }} ]", false),
+        ("{{ [a, a] }} ", true),
+        ("{{ a in ['x'] }} ", true),
+        ("{{ 'x' * 9 }} ", true),
+        ("{% for x in y %}{{ x }}{% endfor %}", true),
+        ("{% set x = y %}", true),
+    ] {
+        assert_eq!(is_risky(source, &scan::code_areas(source)), risky, "{source}");
+    }
+}
+
+#[test]
+fn what_is_wanted_again_gives_the_same() {
+    for source in ["{{ a + 1 }}", "{{ a }} is {% if a > 1 %}much{% endif %}"] {
+        let template = Template::parse(source).unwrap();
+        let values = serde_json::json!({ "a": 2 });
+        let all: Vec<_> =
+            (0..3).map(|_| template.render(&Values(values.clone())).unwrap()).collect();
+        assert!(all.iter().all(|one| *one == all[0]), "{all:?}");
+    }
 }

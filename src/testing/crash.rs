@@ -7,9 +7,6 @@ use super::Case;
 use super::judge::{Difference, changed};
 use super::run::{Bench, Stage, given, stage};
 use crate::exit::Exit;
-use crate::journal::event::Effect;
-use crate::runbook::Runbook;
-use crate::step::Touch;
 use crate::value::Json;
 
 /// No case has so many points; more means that it does not come to an end.
@@ -74,8 +71,6 @@ struct Trial<'a> {
     case: &'a Case,
     program: &'a Path,
     name: &'a str,
-    /// Whether the programs it runs are all run once; one that reads, say, may be run again.
-    once: bool,
     code: std::cell::Cell<Option<i32>>,
     said: std::cell::RefCell<String>,
 }
@@ -102,9 +97,8 @@ impl<'a> Trial<'a> {
         let file = home.path().join("inputs.json");
         std::fs::write(&file, Json::Object(all).to_string()).map_err(|error| error.to_string())?;
         let code = std::cell::Cell::new(None);
-        let once = programs_once(bench.runbook);
         let said = std::cell::RefCell::default();
-        Ok(Self { stage, state: home, case, program, name, once, code, said })
+        Ok(Self { stage, state: home, case, program, name, code, said })
     }
 
     /// Runs until the end or the kill; whether it was killed.
@@ -162,27 +156,13 @@ impl<'a> Trial<'a> {
         let url = self.stage.served.url();
         let files =
             files.into_iter().map(|(path, text)| (path, text.replace(&url, "$URL"))).collect();
-        let mut changes = changed(&self.stage.served.asked());
-        if !self.once {
-            changes.retain(|change| !change.ends_with(crate::fake::COMMANDS));
-        }
+        let changes = changed(&self.stage.served.asked());
         let (code, said) = (self.code.get(), self.said.borrow().clone());
         // As in the files: the fake's address is another each time.
         let state = self.stage.served.state().to_string().replace(&url, "$URL");
         let state = serde_json::from_str(&state).map_err(|error| error.to_string())?;
         Ok(End { code, said, state, changes, files })
     }
-}
-
-/// Whether every step that runs a program does it once. What a program did is in the fake's state
-/// all the same.
-fn programs_once(runbook: &Runbook) -> bool {
-    runbook.steps.iter().all(|step| {
-        let nested = step.action.nested();
-        let inner = nested.and_then(|nested| nested.runbook.downcast_ref::<Runbook>());
-        let runs = step.action.touches().iter().any(|touch| matches!(touch, Touch::Runs(_)));
-        inner.is_none_or(programs_once) && (!runs || step.effect == Effect::Once)
-    })
 }
 
 fn collect(root: &Path, folder: &Path, files: &mut Vec<(PathBuf, String)>) -> std::io::Result<()> {
@@ -231,8 +211,10 @@ fn differences(whole: &End, end: &End) -> Vec<Difference> {
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
+    use std::sync::Arc;
 
     use super::*;
+    use crate::fake::Fake;
     use crate::runbook::Runbook;
     use crate::source::Source;
     use crate::world::World;
@@ -244,7 +226,8 @@ mod tests {
         let find = |_: &str, _: &Source| Err("none".to_owned());
         let (runbook, _) = Runbook::parse(&Source::new("book.toml", book), &find).unwrap();
         let fake = Source::new("fake.toml", "format = 1\nabout = \"none\"\n");
-        let bench = Bench { runbook: &runbook, fakes: &[fake], world: &World::real() };
+        let fake = Arc::new(Fake::parse(&fake).unwrap());
+        let bench = Bench { runbook: &runbook, fake: &fake, world: &World::real() };
         let case = "format = 1\n[[cases]]\nname = \"it\"\n";
         let cases = crate::testing::parse(&Source::new("book.test.toml", case)).unwrap();
         let folder = tempfile::tempdir().unwrap();

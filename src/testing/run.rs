@@ -2,13 +2,13 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::judge::{Difference, Seen, judge};
 use super::{Case, Harm, Injected};
 use crate::engine::{Broken, Engine, Options, Recorder};
-use crate::fake::{Asked, Fake, Served, serve};
+use crate::fake::{Asked, Fake, Served, filled, serve};
 use crate::journal::Memory;
 use crate::journal::event::{Entry, Event, REHEARSAL, Stored};
 use crate::journal::seal::Key;
@@ -18,20 +18,27 @@ use crate::redact;
 use crate::report::Report;
 use crate::runbook::Runbook;
 use crate::runbook::settle::{Given, Refused, Settled, settle};
-use crate::source::Source;
 use crate::step::{Services, Sight, rehearsed};
 use crate::terminal::Nobody;
 use crate::value::Json;
-use crate::world::World;
+use crate::world::{Skipping, World};
 
 /// What all cases of one runbook share.
 pub struct Bench<'a> {
     /// The runbook.
     pub runbook: &'a Runbook,
-    /// The fakes of its service and of those it uses, its own first.
-    pub fakes: &'a [Source],
+    /// The fake of its service, with those of the services it uses beside it.
+    pub fake: &'a Arc<Fake>,
     /// Clock and environment.
     pub world: &'a World,
+}
+
+impl Bench<'_> {
+    /// Clock and environment of a case: the fake knows no time, so nothing is waited for.
+    fn world(&self) -> World {
+        let clock = Arc::new(Skipping::over(self.world.clock.clone()));
+        World { clock, ..self.world.clone() }
+    }
 }
 
 /// A fake being served for one case, with its folder.
@@ -63,23 +70,18 @@ pub fn run(bench: &Bench<'_>, case: &Case) -> Result<Vec<Difference>, String> {
 pub(super) fn stage(bench: &Bench<'_>, case: &Case) -> Result<Stage, String> {
     let folder = tempfile::Builder::new().prefix("runbook-test-").tempdir();
     let folder = folder.map_err(|error| format!("cannot make a temporary folder: {error}"))?;
-    let fake = Fake::parse_all(bench.fakes).map_err(|_| "the fake has mistakes".to_owned())?;
-    let fake = fake.ok_or("there is no fake")?;
+    let fake = bench.fake;
     let state =
         fake.state(&case.state).map_err(|name| format!("the fake has no state `{name}`"))?;
     let path = folder.path().display().to_string();
     let template = fake.inputs("$URL", &path);
-    let served = serve(fake, &state, 0).map_err(|error| error.to_string())?;
+    let served = serve(Arc::clone(fake), &state, 0).map_err(|error| error.to_string())?;
     let url = served.url();
-    let fill = |value: Json| match value {
-        Json::String(text) => Json::String(text.replace("$URL", &url).replace("$DIR", &path)),
-        other => other,
-    };
     let known = |name: &String| bench.runbook.inputs.iter().any(|input| input.name == *name);
     let inputs = template
         .into_iter()
         .filter(|(name, _)| known(name))
-        .map(|(name, value)| (name, fill(value)));
+        .map(|(name, value)| (name, filled(&value, &url, &path)));
     let inputs = inputs.collect();
     let faults = Met::new(case, |harm| matches!(harm, Harm::Server(_)));
     served.set_faults(Box::new(move |_, method, target| match faults.meets(method, target) {
@@ -119,13 +121,7 @@ impl Met {
 pub(super) fn given(case: &Case, stage: &Stage) -> Given {
     let url = stage.served.url();
     let folder = stage.folder.path().display().to_string();
-    let fill = |(name, value): (&String, &Json)| {
-        let value = match value {
-            Json::String(text) => Json::String(text.replace("$URL", &url).replace("$DIR", &folder)),
-            other => other.clone(),
-        };
-        (name.clone(), value)
-    };
+    let fill = |(name, value): (&String, &Json)| (name.clone(), filled(value, &url, &folder));
     Given {
         files: vec![("the case".to_owned(), case.inputs.iter().map(fill).collect())],
         preset: case.preset.clone(),
@@ -169,12 +165,14 @@ async fn one(
     stage: &Stage,
     answers: Option<crate::step::Seen>,
 ) -> Result<Seen, String> {
-    let settled = match settle(bench.runbook, &given(case, stage), bench.world, &Nobody) {
+    let world = bench.world();
+    let clock = world.clock.clone();
+    let settled = match settle(bench.runbook, &given(case, stage), &world, &Nobody) {
         Ok(settled) => settled,
         Err(refused) => return Ok(Seen::refused(&words(&refused))),
     };
     let redactor = redact::Shared::default();
-    let mut services = Services::new(bench.world.clone(), Box::new(Nobody), redactor.clone());
+    let mut services = Services::new(world, Box::new(Nobody), redactor.clone());
     services.yes = true;
     services.answers = case.answers.iter().cloned().collect();
     services.rehearse(Some(stage.folder.path().to_path_buf()), Some(stage.served.url()));
@@ -198,7 +196,7 @@ async fn one(
         let recorder = Recorder::new(
             REHEARSAL.to_owned(),
             history.last_seq,
-            bench.world.clock.clone(),
+            clock.clone(),
             Box::new(Memory),
             Rc::new(RefCell::new(report)),
             redactor.clone(),
@@ -249,6 +247,7 @@ fn begin(
         runbook: runbook.name.clone(),
         title: runbook.title.clone(),
         path: runbook.source.path.to_string(),
+        folder: String::new(),
         text: runbook.digest().to_owned(),
         uses: std::collections::BTreeMap::new(),
         steps: runbook.step_refs(),

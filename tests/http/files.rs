@@ -190,6 +190,22 @@ fn half_an_answer_or_a_refusal_leaves_no_file() {
 }
 
 #[test]
+fn two_writers_of_one_file_never_mix() {
+    let server = Server::handling(Box::new(|request| {
+        let body = request.target[1..].repeat(1 << 20);
+        Answer { status: 200, headers: BTreeMap::new(), body }
+    }));
+    let env = Env::new();
+    fs::create_dir(env.path("out")).unwrap();
+    let step = "[[steps]]\nid = \"call\"\nfor_each = \"['a', 'b']\"\nat_once = 2\n\
+                http = { on = \"api\", url = \"{{ item }}\", into = \"out/page\", replace = true }\n";
+    let out = run(&env, &book(&server.url(), "", step));
+    says(&out, 1, &["out/page", "another step or process is writing it now"]);
+    assert_eq!(fs::read_to_string(env.path("out/page")).unwrap(), "a".repeat(1 << 20));
+    assert_eq!(fs::read_dir(env.path("out")).unwrap().count(), 1);
+}
+
+#[test]
 fn a_run_killed_at_any_point_is_finished_with_the_whole_file() {
     let server = serving("text/plain", "abc");
     let mut killed = 0;

@@ -91,14 +91,35 @@ impl Faked {
     }
 
     /// Every request so far: method, target and status. Reads may come at once, in any order:
-    /// those between two changes are sorted.
-    pub(crate) fn requests(&self) -> String {
-        let now = self.up.as_ref().map(Served::asked).unwrap_or_default();
-        let mut lines: Vec<String> = self.before.iter().chain(&now).map(line).collect();
-        let read = |line: &String| line.starts_with("GET ") || line.starts_with("OPTIONS ");
-        lines.chunk_by_mut(|a, b| read(a) && read(b)).for_each(<[String]>::sort);
+    /// those between two changes are sorted. `read` is a `METHOD PATH` that reads too, whatever
+    /// its method says.
+    pub(crate) fn requests(&self, read: Option<&str>) -> String {
+        let mut lines = self.lines();
+        let reads = |line: &String| reads(line) || read.is_some_and(|read| line_is(line, read));
+        lines.chunk_by_mut(|a, b| reads(a) && reads(b)).for_each(<[String]>::sort);
         lines.concat()
     }
+
+    /// The requests that are no reads. Where one of several reads at once fails, the others may
+    /// have been sent or not.
+    pub(crate) fn changes(&self) -> String {
+        let mut lines = self.lines();
+        lines.retain(|line| !reads(line));
+        lines.concat()
+    }
+
+    fn lines(&self) -> Vec<String> {
+        let now = self.up.as_ref().map(Served::asked).unwrap_or_default();
+        self.before.iter().chain(&now).map(line).collect()
+    }
+}
+
+fn reads(line: &str) -> bool {
+    line.starts_with("GET ") || line.starts_with("OPTIONS ")
+}
+
+fn line_is(line: &str, request: &str) -> bool {
+    line.strip_prefix(request).is_some_and(|rest| rest.starts_with([' ', '?']))
 }
 
 fn line(asked: &Asked) -> String {
@@ -154,7 +175,9 @@ jq = '(.state.count + 1) as $n | {status: 200, body: "\($n)", state: {count: $n}
         faked.resume().unwrap();
         assert_eq!(post(&faked), None);
         assert_eq!(post(&faked).as_deref(), Some("10"));
-        assert_eq!(faked.requests(), "POST /  200\nPOST /  no answer\nPOST /  200\n");
+        assert_eq!(faked.requests(None), "POST /  200\nPOST /  no answer\nPOST /  200\n");
+        assert_eq!(faked.changes(), faked.requests(None));
+        assert_eq!(faked.requests(Some("POST /")), "POST /  200\nPOST /  200\nPOST /  no answer\n");
         assert_eq!(faked.unmet(), ["GET /"]);
     }
 

@@ -24,7 +24,9 @@
 //! $ server stop|start|release   $ requests
 //! $ server fault [N] METHOD PATH close|hold|stall|cut|down|then-down   at the N-th such request
 //! $ fake start FAKE.TOML [STATE…]   a fake of a service; `bundled/…` is in `runbooks/`
-//! $ fake stop|back|requests
+//! $ fake stop|back
+//! $ fake requests [METHOD PATH]     all of them, reads that came at once sorted; that one reads too
+//! $ fake changes                    those that are no reads
 //! $ fake fault [N] METHOD PATH close|do-and-close|cut|STATUS
 //! $ # a remark
 //! ```
@@ -373,7 +375,11 @@ impl Stage {
         match words {
             ["stop"] => fake.stop(),
             ["back"] => fake.resume()?,
-            ["requests"] => return Ok(fake.requests()),
+            ["requests"] => return Ok(fake.requests(None)),
+            ["requests", method, path] => {
+                return Ok(fake.requests(Some(&format!("{method} {path}"))));
+            }
+            ["changes"] => return Ok(fake.changes()),
             ["fault", at @ .., name] => {
                 let (request, nth) = request(at)?;
                 fake.fault_on(&request, nth, name)?;

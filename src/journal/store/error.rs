@@ -43,15 +43,8 @@ pub enum StoreError {
     },
     /// No run has this name.
     UnknownRun {
-        /// The name, or the beginning of one.
+        /// The name.
         run: String,
-    },
-    /// Several runs' names begin so.
-    Ambiguous {
-        /// The beginning.
-        prefix: String,
-        /// Some of the runs.
-        runs: Vec<String>,
     },
     /// A process is at work on the run.
     InUse {
@@ -109,7 +102,7 @@ impl StoreError {
             }
             Self::Conflict { run, .. } => format!("see `runbook log {run}`, then resume it"),
             Self::UnknownRun { .. } => "`runbook runs` lists them".to_owned(),
-            Self::Ambiguous { .. } => "give more of the name".to_owned(),
+            Self::InUse { holder, .. } if holder.pid == 0 => "wait until it ends".to_owned(),
             Self::InUse { holder, .. } => {
                 format!("wait for process {} or stop it", holder.pid)
             }
@@ -227,9 +220,6 @@ impl fmt::Display for StoreError {
                 "someone else wrote to the run `{run}`: its next event is number {expected}, not {given}"
             ),
             Self::UnknownRun { run } => write!(f, "there is no run `{run}`"),
-            Self::Ambiguous { prefix, runs } => {
-                write!(f, "several runs begin with `{prefix}`: {}", runs.join(", "))
-            }
             Self::InUse { run, holder } => write!(f, "the run `{run}` is held by {holder}"),
             Self::Busy { file } => {
                 write!(f, "other processes keep the journal `{}` busy", file.display())

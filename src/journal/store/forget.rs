@@ -24,11 +24,19 @@ impl Store {
         Ok(count)
     }
 
-    /// As [`Store::forget`] for runs whose last event is before this time, in milliseconds
-    /// since the Unix epoch. One that a process is at work on is left out.
-    pub fn forget_older_than(&mut self, before_ms: i64) -> Result<usize, StoreError> {
+    /// As [`Store::forget`] for runs that are over, done or taken back, and whose last event is
+    /// before this time, in milliseconds since the Unix epoch; and the names of those that are as
+    /// old and not over: they are left. One that a process is at work on is left out.
+    pub fn forget_older_than(
+        &mut self,
+        before_ms: i64,
+    ) -> Result<(usize, Vec<String>), StoreError> {
         let mut count = 0;
-        for batch in self.read(|db| query::older_than(db, before_ms))?.chunks(BATCH) {
+        let old = self.read(|db| query::older_than(db, before_ms))?;
+        let (over, left): (Vec<_>, Vec<_>) = old.into_iter().partition(|(_, over)| *over);
+        let names = |runs: Vec<(String, bool)>| runs.into_iter().map(|(run, _)| run).collect();
+        let (over, left): (Vec<String>, Vec<String>) = (names(over), names(left));
+        for batch in over.chunks(BATCH) {
             let (mut runs, mut locks) = (Vec::new(), Vec::new());
             for run in batch {
                 match self.hold(run) {
@@ -42,7 +50,7 @@ impl Store {
             drop(locks);
         }
         self.tidy()?;
-        Ok(count)
+        Ok((count, left))
     }
 
     fn hold(&self, run: &str) -> Result<RunLock, StoreError> {

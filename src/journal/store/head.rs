@@ -135,7 +135,7 @@ impl Head {
         .execute((
             self.no,
             row.ended_ms,
-            row.outcome.map(query::word),
+            row.outcome.map(Outcome::word),
             &row.last_step,
             row.last_ms,
             self.seq.cast_signed(),
@@ -194,7 +194,7 @@ impl Head {
         ] {
             hash.update(number.to_le_bytes());
         }
-        let outcome = row.outcome.map(|outcome: Outcome| query::word(outcome).to_owned());
+        let outcome = row.outcome.map(|outcome: Outcome| outcome.word().to_owned());
         for text in [
             Some(&row.run),
             Some(&row.runbook),

@@ -122,6 +122,25 @@ pub fn lock_new(dir: &Path, runs: &[String], holder: &Holder) -> Result<RunLock,
     Ok(lock)
 }
 
+/// Who is at work on a run, on any.
+pub fn busy(dir: &Path) -> Result<Option<Holder>, StoreError> {
+    let folder = dir.join("locks");
+    let failed = |error: io::Error| StoreError::io("look into", &folder, &error);
+    let entries = match fs::read_dir(&folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        entries => entries.map_err(failed)?,
+    };
+    for entry in entries {
+        // one that is gone by now has nobody at work on it
+        let Ok(mut file) = File::open(entry.map_err(failed)?.path()) else { continue };
+        if let Err(TryLockError::WouldBlock) = file.try_lock_shared() {
+            let unknown = Holder { pid: 0, host: String::new(), since_ms: 0 };
+            return Ok(Some(read_holder(&mut file).unwrap_or(unknown)));
+        }
+    }
+    Ok(None)
+}
+
 /// Locks a file, whatever it stands for, and writes the holder into it.
 fn take(folder: &Path, path: &Path, holder: &Holder) -> Result<RunLock, LockError> {
     let failed = |error| LockError::Failed(StoreError::io("lock", path, &error));

@@ -48,14 +48,9 @@ pub struct RunFilter {
     pub state: Option<RunState>,
     /// Begun at this time or later, in milliseconds since the Unix epoch.
     pub since_ms: Option<i64>,
-    /// Begun before this time.
-    pub until_ms: Option<i64>,
     /// No more than so many, the newest.
     pub limit: Option<usize>,
 }
-
-/// How many names an ambiguous beginning shows.
-const SHOWN: i64 = 10;
 
 impl Store {
     /// The runs that fit, newest first: in the order in which they were begun, whatever
@@ -70,9 +65,10 @@ impl Store {
         })
     }
 
-    /// The name of the one run that is called so, or whose name alone begins so.
-    pub fn find(&self, run: &str) -> Result<String, StoreError> {
-        self.read(|db| find(db, run))
+    /// Whether there is a run of exactly this name, or [`StoreError::UnknownRun`]. The beginning
+    /// of a name is none: with `r1` gone, `r1` must never mean `r10`.
+    pub fn known(&self, run: &str) -> Result<(), StoreError> {
+        self.read(|db| known(db, run))
     }
 }
 
@@ -82,20 +78,17 @@ fn list(db: &Connection, filter: &RunFilter) -> Result<Vec<RunSummary>, StoreErr
     let sql = format!(
         "SELECT {} FROM runs WHERE (?1 IS NULL OR runbook = ?1)
          AND (?2 IS NULL OR coalesce(outcome, 'open') = ?2)
-         AND (?3 IS NULL OR started_ms >= ?3) AND (?4 IS NULL OR started_ms < ?4)
-         ORDER BY no DESC LIMIT ?5",
+         AND (?3 IS NULL OR started_ms >= ?3)
+         ORDER BY no DESC LIMIT ?4",
         head::COLUMNS
     );
     let state = filter.state.map(|state| match state {
         RunState::Open => "open",
-        RunState::Ended(outcome) => word(outcome),
+        RunState::Ended(outcome) => outcome.word(),
     });
     let limit = filter.limit.and_then(|limit| i64::try_from(limit).ok()).unwrap_or(-1);
     let mut query = db.prepare_cached(&sql)?;
-    let rows = query.query_map(
-        (&filter.runbook, state, filter.since_ms, filter.until_ms, limit),
-        Head::from_row,
-    )?;
+    let rows = query.query_map((&filter.runbook, state, filter.since_ms, limit), Head::from_row)?;
     rows.map(|row| Ok(row??.summary)).collect()
 }
 
@@ -109,31 +102,9 @@ fn check_empty(db: &Connection) -> Result<(), StoreError> {
     if lost { Err(StoreError::damaged("its list of runs is gone")) } else { Ok(()) }
 }
 
-fn find(db: &Connection, run: &str) -> Result<String, StoreError> {
-    if Head::load(db, run)?.is_some() {
-        return Ok(run.to_owned());
-    }
-    let mut query = db.prepare_cached(
-        "SELECT run FROM runs WHERE ?1 <> '' AND run >= ?1 AND run < ?1 || char(1114111)
-         ORDER BY no DESC LIMIT ?2",
-    )?;
-    let mut runs: Vec<String> =
-        query.query_map((run, SHOWN), |row| row.get(0))?.collect::<Result<_, _>>()?;
-    match (runs.len(), runs.pop()) {
-        (1, Some(found)) => Ok(found),
-        (_, Some(last)) => {
-            runs.push(last);
-            Err(StoreError::Ambiguous { prefix: run.to_owned(), runs })
-        }
-        (_, None) => Err(unknown(db, run)),
-    }
-}
-
-fn unknown(db: &Connection, run: &str) -> StoreError {
-    match Head::load_certain(db, run) {
-        Err(error) => error,
-        Ok(_) => StoreError::UnknownRun { run: run.to_owned() },
-    }
+fn known(db: &Connection, run: &str) -> Result<(), StoreError> {
+    let head = Head::load_certain(db, run)?;
+    head.map(drop).ok_or_else(|| StoreError::UnknownRun { run: run.to_owned() })
 }
 
 /// The events of a run, checked from the first link of its chain to the last.
@@ -170,29 +141,23 @@ fn changed(run: &str, seq: u64) -> StoreError {
     StoreError::damaged(format!("event {seq} of the run `{run}` was changed"))
 }
 
-/// An outcome as its column has it: the word its JSON has.
-pub(super) fn word(outcome: Outcome) -> &'static str {
-    match outcome {
-        Outcome::Done => "done",
-        Outcome::Failed => "failed",
-        Outcome::Waiting => "waiting",
-        Outcome::InDoubt => "in_doubt",
-        Outcome::Interrupted => "interrupted",
-        Outcome::Stopped => "stopped",
-        Outcome::Undone => "undone",
-        Outcome::Planned => "planned",
-    }
-}
-
 /// The outcome with this word.
 pub(super) fn outcome(word: &str) -> Option<Outcome> {
     serde_json::from_value(Value::from(word)).ok()
 }
 
-/// The runs whose last event is older than this.
-pub(super) fn older_than(db: &Connection, before_ms: i64) -> Result<Vec<String>, StoreError> {
-    let mut query = db.prepare_cached("SELECT run FROM runs WHERE last_ms < ?1")?;
-    Ok(query.query_map([before_ms], |row| row.get(0))?.collect::<Result<_, _>>()?)
+/// The runs whose last event is older than this, in the order in which they were begun; and
+/// whether each is over, so that nothing of it is left to do or to decide.
+pub(super) fn older_than(
+    db: &Connection,
+    before_ms: i64,
+) -> Result<Vec<(String, bool)>, StoreError> {
+    let mut query = db.prepare_cached(
+        "SELECT run, coalesce(outcome IN ('done', 'undone'), 0) FROM runs WHERE last_ms < ?1
+         ORDER BY no",
+    )?;
+    let rows = query.query_map([before_ms], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(rows.collect::<Result<_, _>>()?)
 }
 
 /// The number of a run.

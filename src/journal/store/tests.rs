@@ -34,6 +34,7 @@ fn started(run: &str, at_ms: i64, runbook: &str, text: &str) -> Entry {
         runbook: runbook.into(),
         title: format!("Title of {runbook}"),
         path: "book.toml".into(),
+        folder: String::new(),
         text: digest_of(text),
         steps,
         inputs: [("host".to_owned(), Stored::Plain(Json::from("db1")))].into(),
@@ -370,13 +371,66 @@ fn a_changed_byte_of_the_log_never_loses_an_event_silently() {
 }
 
 #[test]
-fn damage_inside_the_log_is_seen_without_the_mark_too() {
+fn damage_inside_the_log_names_the_frame() {
     let (dir, _) = history(false);
-    fs::remove_file(dir.path().join("journal.mark")).unwrap();
     let copy = copy_with(dir.path(), "journal.db-wal", |bytes| bytes[32 + 4120 * 5 + 600] ^= 4);
     let error = Store::open(copy.path()).unwrap_err();
     assert!(matches!(error, StoreError::Damaged { .. }), "{error}");
     assert!(error.to_string().contains("frame 6 of its log was changed"), "{error}");
+}
+
+#[test]
+fn what_was_never_synced_may_be_lost_in_any_order_by_a_power_cut() {
+    let dir = TempDir::new().unwrap();
+    let mut store = Store::open(dir.path()).unwrap();
+    let entries = whole("r1", 40);
+    let frames = || dir.path().join("journal.db-wal").metadata().map_or(0, |log| log.len() / 4120);
+    let unsynced = |store: &mut Store, entries: &[Entry]| {
+        for entry in entries {
+            let texts = [(&*digest_of(TEXT), TEXT)];
+            store.append_unsynced(std::slice::from_ref(entry), texts).unwrap();
+        }
+    };
+    let zeroed = |frame: u64| {
+        copy_with(dir.path(), "journal.db-wal", |bytes| {
+            let from = usize::try_from(32 + 4120 * frame).unwrap();
+            bytes[from..from + 4120].fill(0);
+        })
+    };
+    // no mark at all: nothing was ever synced
+    unsynced(&mut store, &entries[..5]);
+    let copy = zeroed(3);
+    assert!(Store::open(copy.path()).unwrap().entries("r1").unwrap_or_default().len() < 5);
+    append_each(&mut store, &entries[5..10]);
+    let synced = frames();
+    unsynced(&mut store, &entries[10..]);
+    for frame in synced..frames() {
+        let copy = zeroed(frame);
+        let mut after = Store::open(copy.path()).unwrap();
+        let found = after.entries("r1").unwrap();
+        assert!(found.len() >= 10 && entries.starts_with(&found), "frame {frame}");
+        // it goes on over what is left behind the cut
+        append_each(&mut after, &entries[found.len()..]);
+        drop(after);
+        assert_eq!(Store::open(copy.path()).unwrap().entries("r1").unwrap(), entries);
+    }
+    for frame in 0..synced {
+        let error = Store::open(zeroed(frame).path()).unwrap_err();
+        assert!(matches!(error, StoreError::Damaged { .. }), "frame {frame}: {error}");
+    }
+}
+
+#[test]
+fn a_long_log_that_is_damaged_is_not_folded_by_looking_at_it() {
+    let dir = TempDir::new().unwrap();
+    let mut store = Store::open(dir.path()).unwrap();
+    append_each(&mut store, &whole("r1", 150));
+    let copy = copy_with(dir.path(), "journal.db-wal", |bytes| bytes[32 + 4120 * 9 + 600] ^= 4);
+    let log = copy.path().join("journal.db-wal");
+    let before = fs::read(&log).unwrap();
+    assert!(before.len() as u64 > LOG_AT_CLOSE, "{}", before.len());
+    assert!(Store::open(copy.path()).is_err());
+    assert!(fs::read(&log).unwrap() == before, "nothing was changed");
 }
 
 #[test]

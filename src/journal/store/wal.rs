@@ -1,11 +1,13 @@
-//! The log before `SQLite` reads it: would opening it drop events that were durable?
+//! The log before `SQLite` reads it: would opening it drop events?
 //!
 //! `SQLite` reads its log up to the first frame whose checksum fails and takes the rest
 //! for a write cut short by a crash. So one damaged byte would silently undo every
-//! later append, and a step could be performed again. Only the last transaction can
-//! have been cut short, as each is synced before the next begins: a bad frame with a
-//! whole transaction behind it, and another frame behind that, is damage. The layout is
-//! that of <https://sqlite.org/fileformat2.html#walformat>.
+//! later append, and a step could be performed again. But not each append is synced, and a
+//! power cut may lose any frame since the last sync while later ones are there. So what is
+//! seen here is damage only if the mark names an event that is dropped with it: that is
+//! judged by who opens the journal. A header is synced before any frame is, so one that was
+//! changed is damage by itself. The layout is that of
+//! <https://sqlite.org/fileformat2.html#walformat>.
 
 use std::fs;
 use std::io;
@@ -30,44 +32,61 @@ pub(super) fn path(db: &Path) -> PathBuf {
     name.into()
 }
 
-/// Refuses a log from which events would be dropped.
+/// Where whole transactions would be dropped, in words; `None` if none would be. A log that
+/// cannot be one is refused.
 ///
 /// Other processes may be writing: beginning the log anew while it is being read here
 /// looks like damage. So a finding stands only when two reads in a row agree.
-pub(super) fn check(db: &Path) -> Result<(), StoreError> {
+pub(super) fn dropped(db: &Path) -> Result<Option<String>, StoreError> {
     let path = path(db);
     let mut before = None;
     for _ in 0..LOOKS {
         let log = match fs::read(&path) {
             Ok(log) => log,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(StoreError::io("read", &path, &error)),
         };
-        let Some(what) = judge(&log) else { return Ok(()) };
-        let seen = (log.get(..HEADER).map(<[u8]>::to_vec), what);
+        let Some(finding) = judge(&log) else { return Ok(None) };
+        let seen = (log.get(..HEADER).map(<[u8]>::to_vec), finding);
         if before.as_ref() == Some(&seen) {
-            return Err(StoreError::damaged(seen.1).at(db));
+            return match seen.1 {
+                Finding::Header => {
+                    Err(StoreError::damaged("the header of its log was changed").at(db))
+                }
+                Finding::Frame(number) => {
+                    Ok(Some(format!("frame {number} of its log was changed")))
+                }
+            };
         }
         before = Some(seen);
     }
     // it changed at every look: it is alive, and its writers have read it themselves
-    Ok(())
+    Ok(None)
+}
+
+/// What is wrong with a log.
+#[derive(Debug, PartialEq, Eq)]
+enum Finding {
+    /// Its header.
+    Header,
+    /// The frame of this number, from 1: nothing from it on is read.
+    Frame(usize),
 }
 
 /// What is wrong with a log; `None` when it is sound, empty, or cut short at its end.
-fn judge(log: &[u8]) -> Option<String> {
+fn judge(log: &[u8]) -> Option<Finding> {
     let (header, rest) = log.split_at_checked(HEADER)?;
     if header.iter().all(|byte| *byte == 0) {
         return None; // its first write never reached the disk
     }
     let Some((big, page)) = read_header(header) else {
-        return Some("the header of its log was changed".to_owned());
+        return Some(Finding::Header);
     };
     let mut sum = (word(header, 24), word(header, 28));
     let frames: Vec<&[u8]> = rest.chunks_exact(FRAME_HEADER + page).collect();
     let bad = frames.iter().position(|frame| !follows(header, frame, big, &mut sum))?;
     let behind = frames.get(bad..)?;
-    is_damage(header, behind).then(|| format!("frame {} of its log was changed", bad + 1))
+    is_more(header, behind).then_some(Finding::Frame(bad + 1))
 }
 
 /// Endianness of the checksums and size of a page, if the header is sound.
@@ -93,7 +112,7 @@ fn follows(header: &[u8], frame: &[u8], big: bool, sum: &mut (u32, u32)) -> bool
 }
 
 /// Whether the frames from the first bad one on hold a whole transaction and more.
-fn is_damage(header: &[u8], behind: &[&[u8]]) -> bool {
+fn is_more(header: &[u8], behind: &[&[u8]]) -> bool {
     let commits = |frame: &[u8]| word(frame, 4) != 0;
     let mut ours =
         behind.iter().enumerate().filter(|(at, frame)| *at == 0 || salted(header, frame));

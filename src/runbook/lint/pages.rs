@@ -39,7 +39,7 @@ impl Page {
 
 /// Whether an example is a fake, not a runbook.
 fn is_fake(text: &str) -> bool {
-    text.contains("[[routes]]")
+    text.contains("[[routes]]") || text.contains("[[commands]]")
 }
 
 /// All pages.
@@ -345,6 +345,39 @@ base = "{{ url }}/api/"
 id   = "find"
 http = { on = "api", url = "users/" }
 save.users = "length"
+"#,
+        ),
+    },
+    Page {
+        code: "unrun-command",
+        title: "No runbook beside a fake runs one of its commands.",
+        why: "Either a step's command has other words than its author thinks, or the command is left over. All runbooks of \
+              the folder are looked at, with those they use.",
+        bad: r#"format = 1
+
+[[commands]]
+on = "docker ps"
+jq = "{stdout: \"wiki\"}"
+
+[[commands]]
+on = "docker exec * id"
+jq = "{stdout: \"root\"}"
+"#,
+        good: r#"format = 1
+
+[[commands]]
+on = "docker ps"
+jq = "{stdout: \"wiki\"}"
+"#,
+        beside: Some(
+            r#"format = 1
+name   = "look"
+
+[[steps]]
+id      = "find"
+command = ["docker", "ps"]
+effect  = "read"
+save.names = "."
 "#,
         ),
     },

@@ -2,7 +2,7 @@
 //!
 //! It is written beside its place under another name, synced, and only then put there; what
 //! is there already is left alone unless it is the same or may be replaced. Nothing is
-//! followed: a link in its place is refused.
+//! followed: a link in its place is refused, and so is a second one on its way to the same place.
 
 use std::fs::{File, Permissions};
 use std::io::{self, Read as _, Write as _};
@@ -48,6 +48,8 @@ pub(super) struct Incoming {
     replace: bool,
     /// Whether what is there may be what this run wrote before a crash.
     ours: bool,
+    /// Whether it is in its place by now.
+    put: bool,
     accept: Box<dyn Fn(u16) -> bool + Send>,
     size: u64,
     digest: Sha256,
@@ -114,15 +116,18 @@ impl Into {
 impl Incoming {
     fn open(path: PathBuf, mode: u32, accept: Box<dyn Fn(u16) -> bool + Send>) -> io::Result<Self> {
         refuse_link(&path, false)?;
-        let there = digest_of(&path)?;
         let (temporary, file) = beside(&path)?;
         let (size, digest) = (0, Sha256::new());
-        let (replace, ours) = (false, false);
-        Ok(Self { path, temporary, file, mode, there, replace, ours, accept, size, digest })
+        let (there, replace, ours, put) = (None, false, false, false);
+        let mut incoming =
+            Self { path, temporary, file, mode, there, replace, ours, put, accept, size, digest };
+        // from here on nobody else puts one there
+        incoming.there = digest_of(&incoming.path)?;
+        Ok(incoming)
     }
 
     /// Puts it in its place.
-    pub(super) fn keep(self) -> Result<Kept, Trouble> {
+    pub(super) fn keep(mut self) -> Result<Kept, Trouble> {
         let sha256 = hex(&self.digest.clone().finalize());
         let (path, size) = (self.path.clone(), self.size);
         let same = self.there.as_ref() == Some(&sha256);
@@ -135,13 +140,14 @@ impl Incoming {
         Ok(Kept { path, size, sha256, unchanged: same && !self.ours })
     }
 
-    fn put(&self) -> io::Result<()> {
+    fn put(&mut self) -> io::Result<()> {
         self.file.set_permissions(Permissions::from_mode(self.mode))?;
         self.file.sync_all()?;
         // one that was put there since it was looked at is refused too
         refuse_link(&self.path, false)?;
         crash::point();
         std::fs::rename(&self.temporary, &self.path)?;
+        self.put = true;
         sync_folder(&self.path)?;
         crash::point();
         Ok(())
@@ -164,8 +170,10 @@ impl Taker for Incoming {
 
 impl Drop for Incoming {
     fn drop(&mut self) {
-        // in its place by now, or of no use
-        let _ = std::fs::remove_file(&self.temporary);
+        // what has its name after it was put in its place is another's
+        if !self.put {
+            let _ = std::fs::remove_file(&self.temporary);
+        }
     }
 }
 

@@ -17,7 +17,11 @@ impl Http {
         parts.extend(shared.chain(&self.headers).map(|(name, tree)| {
             format!(
                 "-H {}",
-                manual::quoted(&format!("{}: {}", manual::header(name), manual::tree_words(tree)))
+                manual::quoted(&format!(
+                    "{}: {}",
+                    manual::literal(&manual::header(name)),
+                    manual::tree_shell(tree)
+                ))
             )
         }));
         let stdin = self.manual_body(hand, &mut parts);
@@ -30,10 +34,12 @@ impl Http {
             parts.push(format!("| {}", hand.list(paginate.items)));
         }
         if let Some(into) = &self.into {
-            parts.push(format!("-o {}", manual::quoted(&manual::words(&into.file))));
+            parts.push(format!("-o {}", manual::quoted(&manual::shell(&into.file))));
         }
         let way = connection.and_then(|connection| connection.manual_way());
-        let way = way.map(|host| format!("# on {host}, where it is set\n")).unwrap_or_default();
+        let way = way
+            .map(|host| format!("# on {}, where it is set\n", host.replace('\n', " ")))
+            .unwrap_or_default();
         let pages = self.paginate.as_ref().map(|paginate| paginate.by_hand(hand));
         let text = match self.accept.as_slice() {
             [] | [200] => String::new(),
@@ -51,7 +57,7 @@ impl Http {
     /// `curl` with its method and address.
     fn curl(&self, connection: Option<&Connection>) -> String {
         let base = connection.map(Connection::manual_base).unwrap_or_default();
-        let path = manual::words(&self.url);
+        let path = manual::shell(&self.url);
         let mut url = if path.starts_with("http://") || path.starts_with("https://") {
             path
         } else {
@@ -70,7 +76,7 @@ impl Http {
             }
         } else {
             query.extend(self.query.iter().map(|(name, tree)| {
-                let pair = format!("{name}={}", manual::tree_words(tree));
+                let pair = format!("{}={}", manual::literal(name), manual::tree_shell(tree));
                 format!("--data-urlencode {}", manual::quoted(&pair))
             }));
         }
@@ -100,13 +106,13 @@ impl Http {
         let (kind, text) = match self.body.as_ref()? {
             Body::Form(fields) => {
                 parts.extend(fields.iter().map(|(name, tree)| {
-                    let pair = format!("{name}={}", manual::tree_words(tree));
+                    let pair = format!("{}={}", manual::literal(name), manual::tree_shell(tree));
                     format!("--data-urlencode {}", manual::quoted(&pair))
                 }));
                 return None;
             }
             Body::Json(tree) => ("application/json", hand.body(tree)),
-            Body::Text(template) => ("text/plain; charset=utf-8", manual::words(template)),
+            Body::Text(template) => ("text/plain; charset=utf-8", manual::shell(template)),
             Body::Upload(file) => {
                 parts.push(format!("--data-binary {}", manual::quoted(&at(file))));
                 if !self.says_type() {
@@ -133,25 +139,25 @@ impl Http {
 
 /// A file, as `curl` is told to read it.
 fn at(file: &Template) -> String {
-    format!("@{}", manual::words(file))
+    format!("@{}", manual::shell(file))
 }
 
 /// A part of a form.
 fn form(part: &Part) -> String {
-    let kind = part.kind.as_ref().map(|kind| format!(";type={}", manual::words(kind)));
+    let kind = part.kind.as_ref().map(|kind| format!(";type={}", manual::shell(kind)));
     let kind = kind.unwrap_or_default();
-    let name = &part.name;
+    let name = manual::literal(&part.name);
     match &part.content {
         Content::Text(text) if kind.is_empty() => {
-            let pair = format!("{name}={}", manual::words(text));
+            let pair = format!("{name}={}", manual::shell(text));
             format!("--form-string {}", manual::quoted(&pair))
         }
         Content::Text(text) => {
-            let pair = format!("{name}={}{kind}", manual::words(text));
+            let pair = format!("{name}={}{kind}", manual::shell(text));
             format!("-F {}", manual::quoted(&pair))
         }
         Content::File(file) => {
-            let called = part.filename.as_ref().map(manual::words);
+            let called = part.filename.as_ref().map(manual::shell);
             let called = called.map(|name| format!(";filename={name}")).unwrap_or_default();
             let pair = format!("{name}={}{kind}{called}", at(file));
             format!("-F {}", manual::quoted(&pair))

@@ -1,0 +1,59 @@
+//! What will surely go wrong, told before anything is done from what is known by then.
+//!
+//! Looks at the steps in the order of the file, up to the first that might change what the others
+//! will find on this machine: one that runs a program, uses another runbook, or waits for a person.
+//! Nothing is said unless it is sure.
+
+use crate::journal::event::Failure;
+use crate::runbook::settle::Settled;
+use crate::runbook::{Runbook, StepDef};
+use crate::scope::Scope;
+use crate::step::{Services, Touch};
+use crate::value::Labeled;
+
+/// The steps before `until`, or all, that will fail with these inputs, and of what.
+pub fn foresee<'a>(
+    runbook: &'a Runbook,
+    inputs: &[Settled],
+    until: Option<&str>,
+    services: &Services,
+) -> Vec<(&'a str, Failure)> {
+    let known = known(runbook, inputs);
+    let mut found = Vec::new();
+    for step in runbook.steps.iter().take_while(|step| Some(step.id.as_str()) != until) {
+        // one whose `when` reads what is not known yet may be left out
+        let wanted = step.when.as_ref().map_or(Some(true), |when| when.holds(&known).ok());
+        if wanted == Some(false) {
+            continue;
+        }
+        if prepares(step) {
+            break;
+        }
+        if wanted == Some(true) && step.for_each.is_none() && !step.optional {
+            let failure = step.action.foresee(&known, services);
+            found.extend(failure.map(|failure| (step.id.as_str(), failure)));
+        }
+    }
+    found
+}
+
+/// The inputs, and the vars that can be made of them.
+fn known(runbook: &Runbook, inputs: &[Settled]) -> Scope {
+    let known = Scope::default();
+    for one in inputs {
+        known.set(&one.name, one.value.clone());
+    }
+    for var in &runbook.vars {
+        if let Ok(json) = var.value.render(&known) {
+            let secret = known.any_secret(var.value.reads());
+            known.set(&var.name, Labeled { json, secret });
+        }
+    }
+    known
+}
+
+/// Whether a step may do on this machine what a later one needs.
+fn prepares(step: &StepDef) -> bool {
+    let runs = step.action.touches().iter().any(|touch| matches!(touch, Touch::Runs(_)));
+    runs || step.action.nested().is_some() || step.action.asks()
+}

@@ -1,0 +1,206 @@
+//! A program that was started, listened to until its end: what it is told, what it says, and an
+//! end in any case.
+//!
+//! Where it is the leader of a process group of its own, that is killed as a whole when it takes
+//! too long, says too much, or when this process lets go of it. What a program leaves behind when
+//! it ends by itself may hold its output open: it is not waited for.
+
+use std::cell::{Cell, RefCell};
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::ExitStatus;
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process_group};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::process::Child;
+
+/// How long output is waited for after the program's end, if something else holds it open.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// How a program is listened to.
+pub(super) struct Listen {
+    /// What it reads on standard input.
+    pub(super) stdin: Option<String>,
+    /// After how long it is killed.
+    pub(super) time: Option<Duration>,
+    /// What is taken of its output, and of its complaints.
+    pub(super) output: Take,
+    pub(super) errors: Take,
+    /// Whether what it leaves behind when it ends by itself is ended too.
+    pub(super) alone: bool,
+}
+
+/// What is taken of a stream, in bytes.
+#[derive(Clone, Copy)]
+pub(super) enum Take {
+    /// All of it; the program is killed for more.
+    Most(usize),
+    /// The first of it.
+    First(usize),
+    /// The last of it.
+    Last(usize),
+}
+
+/// How it came to its end.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// By itself.
+    Status(i32),
+    /// By a signal.
+    Signal(i32),
+    /// It was killed after this long.
+    TooLong(Duration),
+    /// It was killed after that many bytes.
+    TooMuch(usize),
+    /// What it said could not be read.
+    Broken(String),
+}
+
+/// What it said until its end.
+#[derive(Debug)]
+pub(super) struct Said {
+    pub(super) end: End,
+    pub(super) stdout: Vec<u8>,
+    pub(super) stderr: Vec<u8>,
+}
+
+impl End {
+    /// In words: `ended with exit status 1`.
+    pub(super) fn words(&self) -> String {
+        match self {
+            Self::Status(status) => format!("ended with exit status {status}"),
+            Self::Signal(signal) => format!("was ended by signal {signal}"),
+            Self::TooLong(limit) => {
+                format!("did not end within {limit:?} and was killed with all it started")
+            }
+            Self::TooMuch(limit) => {
+                format!("printed more than {} KiB and was killed", limit / 1024)
+            }
+            Self::Broken(why) => format!("could not be listened to: {why}"),
+        }
+    }
+}
+
+/// The process group of a child; killed when it is let go.
+struct Group(Cell<Option<Pid>>);
+
+impl Group {
+    fn of(child: &Child) -> Self {
+        let id = child.id().and_then(|id| i32::try_from(id).ok());
+        Self(Cell::new(id.and_then(Pid::from_raw)))
+    }
+
+    fn kill(&self) {
+        if let Some(group) = self.0.take() {
+            // Nobody may be left in it, or it may be no group at all.
+            let _ = kill_process_group(group, Signal::KILL);
+        }
+    }
+
+    fn leave(&self) {
+        self.0.take();
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// Listens to it until its end.
+pub(super) async fn listen(mut child: Child, listen: Listen) -> Said {
+    let group = Group::of(&child);
+    let (input, output, errors) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+    let (stdout, stderr) = (RefCell::default(), RefCell::default());
+    let status: Cell<Option<ExitStatus>> = Cell::new(None);
+    let over = tokio::sync::Notify::new();
+    let whole = async {
+        let end = async {
+            let ended = child.wait().await.map_err(|error| End::Broken(error.to_string()))?;
+            status.set(Some(ended));
+            if listen.alone {
+                group.kill();
+            } else {
+                group.leave();
+            }
+            over.notify_one();
+            Ok(())
+        };
+        let write = async {
+            if let (Some(mut pipe), Some(text)) = (input, &listen.stdin) {
+                // A program that does not read all of it is no failure of ours.
+                let _ = pipe.write_all(text.as_bytes()).await;
+            }
+            Ok(())
+        };
+        let said = fill(output, &stdout, listen.output);
+        let complained = fill(errors, &stderr, listen.errors);
+        tokio::try_join!(end, said, complained, write).map(drop)
+    };
+    let held_open = async {
+        over.notified().await;
+        tokio::time::sleep(LINGER).await;
+        Ok(())
+    };
+    let talked = async {
+        // In this order: all that is there to be read is read.
+        tokio::select! { biased; talked = whole => talked, held = held_open => held }
+    };
+    let talked = match listen.time {
+        None => talked.await,
+        Some(limit) => match tokio::time::timeout(limit, talked).await {
+            Ok(talked) => talked,
+            Err(_) => Err(End::TooLong(limit)),
+        },
+    };
+    group.kill();
+    let end = talked.err().unwrap_or_else(|| how(status.get()));
+    Said { end, stdout: stdout.into_inner(), stderr: stderr.into_inner() }
+}
+
+fn how(status: Option<ExitStatus>) -> End {
+    match (status.and_then(|status| status.code()), status.and_then(|status| status.signal())) {
+        (Some(status), _) => End::Status(status),
+        (None, Some(signal)) => End::Signal(signal),
+        (None, None) => End::Broken("it ended without a status".to_owned()),
+    }
+}
+
+/// Reads all that comes, and keeps what is to be taken of it.
+async fn fill(
+    pipe: Option<impl AsyncRead + Unpin>,
+    into: &RefCell<Vec<u8>>,
+    take: Take,
+) -> Result<(), End> {
+    let Some(mut pipe) = pipe else { return Ok(()) };
+    let mut chunk = vec![0; 16 * 1024];
+    loop {
+        match pipe.read(&mut chunk).await {
+            Ok(0) => return Ok(()),
+            Ok(length) => take.add(&mut into.borrow_mut(), &chunk[..length])?,
+            Err(error) => return Err(End::Broken(error.to_string())),
+        }
+    }
+}
+
+impl Take {
+    fn add(self, all: &mut Vec<u8>, chunk: &[u8]) -> Result<(), End> {
+        match self {
+            Self::Most(limit) if all.len() + chunk.len() > limit => {
+                return Err(End::TooMuch(limit));
+            }
+            Self::First(limit) => {
+                let room = chunk.len().min(limit.saturating_sub(all.len()));
+                all.extend_from_slice(&chunk[..room]);
+            }
+            Self::Most(_) => all.extend_from_slice(chunk),
+            Self::Last(limit) => {
+                all.extend_from_slice(chunk);
+                let surplus = all.len().saturating_sub(limit);
+                all.drain(..surplus);
+            }
+        }
+        Ok(())
+    }
+}

@@ -83,7 +83,6 @@ fn list(args: &Args, global: &Global, world: &World) -> Result<Exit, Exit> {
         state: args.state.map(State::state),
         since_ms: since,
         limit: Some(args.limit),
-        ..RunFilter::default()
     };
     let found = store.runs(&filter).map_err(|error| state::refused(&error))?;
     let rows: Vec<RunRow> = found

@@ -18,7 +18,6 @@ pub mod undo;
 
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
-use std::rc::Rc;
 
 use futures_util::stream::{FuturesOrdered, StreamExt as _};
 
@@ -27,7 +26,6 @@ use crate::journal::event::{Effect, Event, Failure, How, Outcome, Skip};
 use crate::journal::seal::Key;
 use crate::plan::{History, Status};
 use crate::runbook::{Runbook, Save, StepDef};
-use crate::scope::Scope;
 use crate::step::{Answer, Services, Trouble, judge};
 use crate::value::Labeled;
 pub use frame::Frame;
@@ -106,9 +104,9 @@ impl<'a> Engine<'a> {
         self.recorder.hand_over().await?;
         self.warn();
         let frame = self.own_frame()?;
-        let stopped = self.frame_steps(&frame).await?;
+        let mut stopped = self.frame_steps(&frame).await?;
         if stopped == Some(Outcome::Failed) {
-            self.always(&frame).await?;
+            stopped = self.always(&frame, stopped).await?;
         }
         let outcome = stopped.unwrap_or(Outcome::Done);
         self.end(outcome).await?;
@@ -136,6 +134,7 @@ impl<'a> Engine<'a> {
     async fn frame_steps(&self, frame: &Frame<'a>) -> Flow {
         let mut at = 0;
         while let Some(step) = frame.runbook.steps.get(at) {
+            self.recorder.relieve().await?;
             let unit = frame.unit(step);
             if self.options.until.as_ref() == Some(&unit.id) {
                 return Ok(Some(Outcome::Stopped));
@@ -148,7 +147,7 @@ impl<'a> Engine<'a> {
             let flow = if batch > 1 {
                 self.reads(frame, &frame.runbook.steps[at..at + batch]).await?
             } else {
-                self.one(&unit).await?
+                self.one_anew(&unit).await?
             };
             if flow.is_some() {
                 return Ok(flow);
@@ -159,22 +158,51 @@ impl<'a> Engine<'a> {
     }
 
     /// After a failure: the steps that are to be done in any case. They have names of their
-    /// own in the journal, as the run that is resumed will do them again.
-    async fn always(&self, frame: &Frame<'a>) -> Result<(), Broken> {
-        let number = self.recorder.last();
+    /// own in the journal, as the run that is resumed will do them again. What they leave open
+    /// counts more than the failure.
+    async fn always(&self, frame: &Frame<'a>, failed: Option<Outcome>) -> Flow {
+        let (number, mut stopped) = (self.recorder.last(), failed);
         for step in frame.runbook.steps.iter().filter(|step| step.always) {
-            let mut unit = frame.unit(step);
+            let unit = frame.unit(step);
             let unbound = step.reads.iter().any(|name| {
                 !frame.scope.has(name) && !step.saves.iter().any(|save| save.name == *name)
             });
             if self.settled(&unit) || unbound {
                 continue;
             }
-            unit.id = format!("{}@{number}", unit.id);
-            unit.scope = Rc::new(Scope::below(&frame.scope));
-            self.one(&unit).await?;
+            let flow = match self.left_open(&unit).await? {
+                None => self.one(&unit.again(number)).await?,
+                open => open,
+            };
+            if flow == Some(Outcome::Interrupted) {
+                return Ok(flow);
+            }
+            stopped = each::worse(stopped, flow);
         }
-        Ok(())
+        Ok(stopped)
+    }
+
+    /// A step; before it, whatever of it was left open at the end of a walk that failed.
+    async fn one_anew(&self, unit: &Unit<'a>) -> Flow {
+        match self.left_open(unit).await? {
+            None => self.one(unit).await,
+            open => Ok(open),
+        }
+    }
+
+    /// Settles the performances of an `always` step that may or may not have happened.
+    async fn left_open(&self, unit: &Unit<'a>) -> Flow {
+        if !unit.step.always {
+            return Ok(None);
+        }
+        let open = |status: &Status| matches!(status, Status::InDoubt { .. } | Status::Forced);
+        let numbers = self.history.borrow().again(&unit.id, open);
+        for number in numbers {
+            if let Some(outcome) = self.one(&unit.again(number)).await? {
+                return Ok(Some(outcome));
+            }
+        }
+        Ok(None)
     }
 
     /// Whether nothing is left to do for a step.
@@ -218,6 +246,7 @@ impl<'a> Engine<'a> {
             if let Some(outcome) = self.conclude(read?).await? {
                 return Ok(Some(outcome));
             }
+            self.recorder.relieve().await?;
         }
         Ok(None)
     }
@@ -318,7 +347,8 @@ impl<'a> Engine<'a> {
 
     fn fail(&self, unit: &Unit<'_>, began: u64, trouble: Trouble) -> Flow {
         let took_ms = self.recorder.now_ms() - began;
-        match trouble {
+        let open = self.history.borrow().open(&unit.id);
+        match trouble.doubtful(open) {
             Trouble::Interrupted => Ok(Some(Outcome::Interrupted)),
             Trouble::Waiting(ask) => {
                 self.tell(Event::Asked { step: unit.id.clone(), ask });
@@ -346,8 +376,14 @@ impl<'a> Engine<'a> {
         Outcome::InDoubt
     }
 
-    /// A failure that the author allows: the run goes on, with nulls.
+    /// A failure that the author allows: the run goes on, with nulls. What a step has done already
+    /// stays done, as it was: only what should follow from it does not hold.
     fn tolerate(&self, unit: &Unit<'_>, began: u64, failure: &Failure) -> Flow {
+        if matches!(self.history.borrow().status(&unit.id), Status::Done(_)) {
+            let message = format!("`{}` is done, but: {}", unit.id, failure.message);
+            self.recorder.keep(Event::Warned { message });
+            return Ok(None);
+        }
         let null = |save: &Save| (save.name.clone(), Labeled::plain(serde_json::Value::Null));
         let saved: Vec<_> = unit.step.saves.iter().map(null).collect();
         for (name, value) in &saved {

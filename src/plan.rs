@@ -34,14 +34,21 @@ pub enum Status {
 pub struct DoneStep {
     /// How it came to be done.
     pub how: How,
-    /// What it saved.
-    pub saved: StoredMap,
+    /// What it saved: a list, as most steps save one value or two, and there may be many steps.
+    pub saved: Vec<(String, Stored)>,
     /// What taking it back needs.
     pub private: StoredMap,
     /// The digest of the definition that was performed.
     pub digest: String,
     /// Whether its gates have not held since.
     pub gates_failed: bool,
+}
+
+impl DoneStep {
+    /// What it saved under this name.
+    pub fn saved(&self, name: &str) -> Option<&Stored> {
+        self.saved.iter().find(|(saved, _)| saved == name).map(|(_, value)| value)
+    }
 }
 
 /// Where taking one step back stands.
@@ -88,6 +95,9 @@ pub struct History {
     finished: HashSet<String>,
     statuses: HashMap<String, Status>,
     undos: HashMap<String, Undo>,
+    /// Steps whose only open intent is one of this walk: what becomes of that one becomes of the
+    /// step. Of an intent before it, a later refusal says nothing.
+    under_way: HashSet<String>,
     adopts: Vec<String>,
 }
 
@@ -110,6 +120,20 @@ impl History {
     /// Where taking a step back stands.
     pub fn undo(&self, step: &str) -> Option<Undo> {
         self.undos.get(step).copied()
+    }
+
+    /// The performances of an `always` step at the end of walks that failed, `clean@17` by its 17,
+    /// of which something stands so: the step itself, an item of it or a step inside.
+    pub fn again(&self, step: &str, stands: impl Fn(&Status) -> bool) -> Vec<u64> {
+        let number = |id: &str| -> Option<u64> {
+            let rest = id.strip_prefix(step)?.strip_prefix('@')?;
+            rest.split(['[', '/']).next()?.parse().ok()
+        };
+        let fits = self.statuses.iter().filter(|(_, status)| stands(status));
+        let mut numbers: Vec<u64> = fits.filter_map(|(id, _)| number(id)).collect();
+        numbers.sort_unstable();
+        numbers.dedup();
+        numbers
     }
 
     /// Whether a person allowed this step to take over what it finds.
@@ -139,6 +163,7 @@ impl History {
             }
             Event::Resumed { text, uses, steps, inputs, .. } => {
                 self.outcome = None;
+                self.under_way.clear();
                 self.inputs.extend(inputs.clone());
                 if let Some(text) = text {
                     self.text.clone_from(text);
@@ -153,7 +178,9 @@ impl History {
             Event::Refused { step, .. } => self.not_done(step),
             Event::Done { step, how, saved, private, .. } => {
                 let digest = self.digest(step);
-                let (how, saved, private) = (*how, saved.clone(), private.clone());
+                let saved =
+                    saved.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
+                let (how, private) = (*how, private.clone());
                 if !self.finished.insert(step.clone()) {
                     self.order.retain(|done| done != step);
                 }
@@ -172,9 +199,12 @@ impl History {
                 self.set(step, Status::InDoubt { what: what.clone(), private });
             }
             Event::Decided { step, decision } => self.decided(step, *decision),
-            Event::UndoIntent { step, .. } => drop(self.undos.insert(step.clone(), Undo::InDoubt)),
+            Event::UndoIntent { step, .. } => {
+                let open = self.undos.insert(step.clone(), Undo::InDoubt) == Some(Undo::InDoubt);
+                self.intended(step, open);
+            }
             Event::Undone { step, .. } => drop(self.undos.insert(step.clone(), Undo::Undone)),
-            Event::UndoFailed { step, failure } if !failure.doubt => drop(self.undos.remove(step)),
+            Event::UndoFailed { step, failure } => self.undo_failed(step, failure.doubt),
             Event::Ended { outcome, .. } => self.outcome = Some(*outcome),
             _ => {}
         }
@@ -200,9 +230,31 @@ impl History {
     fn intent(&mut self, step: &str, effect: Effect, what: &str, private: &StoredMap) {
         // What may be done again at will needs no doubt.
         if effect > Effect::Read {
+            let open = matches!(self.status(step), Status::InDoubt { .. });
+            self.intended(step, open);
             let (what, private) = (what.to_owned(), private.clone());
             self.set(step, Status::InDoubt { what, private });
         }
+    }
+
+    /// Something is intended, beside what is open of it already.
+    fn intended(&mut self, step: &str, open: bool) {
+        if open {
+            self.under_way.remove(step);
+        } else {
+            self.under_way.insert(step.to_owned());
+        }
+    }
+
+    /// Whether an attempt at a step may have happened before the one under way: whatever becomes
+    /// of this one leaves that open.
+    pub fn open(&self, step: &str) -> bool {
+        matches!(self.status(step), Status::InDoubt { .. }) && !self.under_way.contains(step)
+    }
+
+    /// The same of taking it back.
+    pub fn undo_open(&self, step: &str) -> bool {
+        self.undo(step) == Some(Undo::InDoubt) && !self.under_way.contains(step)
     }
 
     /// An input has another value from here on; the one it had was refused.
@@ -216,9 +268,10 @@ impl History {
 
     /// What was about to be done, or taken back, was refused.
     fn not_done(&mut self, step: &str) {
-        if self.undo(step) == Some(Undo::InDoubt) {
+        let settled = self.under_way.remove(step);
+        if settled && self.undo(step) == Some(Undo::InDoubt) {
             self.undos.remove(step);
-        } else if matches!(self.status(step), Status::InDoubt { .. }) {
+        } else if settled && matches!(self.status(step), Status::InDoubt { .. }) {
             self.set(step, Status::Pending);
         }
     }
@@ -232,11 +285,18 @@ impl History {
     }
 
     fn failed(&mut self, step: &str, doubt: bool) {
+        let settled = self.under_way.remove(step) && !doubt;
         match self.statuses.get_mut(step) {
             // The effect is there; what does not hold is what should follow from it.
             Some(Status::Done(done)) => done.gates_failed = true,
-            Some(Status::InDoubt { .. }) if doubt => {}
+            Some(Status::InDoubt { .. }) if !settled => {}
             _ => self.set(step, Status::Pending),
+        }
+    }
+
+    fn undo_failed(&mut self, step: &str, doubt: bool) {
+        if self.under_way.remove(step) && !doubt {
+            self.undos.remove(step);
         }
     }
 

@@ -11,8 +11,8 @@ mod writer;
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::ops::{Bound, Range};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 
@@ -89,8 +89,8 @@ pub struct Redactor {
     patterns: BTreeSet<Vec<u8>>,
     /// The longest of them, in bytes.
     longest: usize,
-    /// Built from them when it is first needed.
-    search: OnceLock<Search>,
+    /// Built from them when it is first needed, for all that know the same.
+    search: Arc<OnceLock<Search>>,
 }
 
 enum Search {
@@ -169,6 +169,13 @@ impl Redactor {
     /// Whether it knows no secret: everything passes unchanged.
     pub fn is_empty(&self) -> bool {
         self.patterns.is_empty()
+    }
+
+    /// Searches with what another one has built, or will build, if both know the same secrets.
+    pub fn search_as(&mut self, other: &Self) {
+        if self.secrets == other.secrets {
+            self.search = Arc::clone(&other.search);
+        }
     }
 
     /// A text with every secret in it replaced.
@@ -265,7 +272,7 @@ impl Redactor {
             self.longest = self.longest.max(form.len());
             self.patterns.insert(form.into_bytes());
         }
-        self.search = OnceLock::new();
+        self.search = Arc::default();
     }
 
     fn build(&self) -> Search {

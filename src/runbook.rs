@@ -20,6 +20,7 @@ use crate::journal::event::{Effect, Failure, StepRef};
 use crate::journal::store;
 use crate::jq::{ProgramId, Programs};
 use crate::reader::{Gather, Text, Use};
+use crate::redact;
 use crate::source::{Source, Span};
 use crate::step::plugin::{Plugin, Refused, Sought};
 use crate::step::retry::Retry;
@@ -241,6 +242,14 @@ pub struct Save {
     pub reveal: bool,
 }
 
+impl Save {
+    /// Whether a value that was saved so is a secret: as its author says, or as it is made of one,
+    /// or as a known one is in it. On disk a secret is only ever sealed.
+    pub fn is_secret(&self, of_secret: bool, json: &Json, redactor: &redact::Shared) -> bool {
+        self.secret || !self.reveal && (of_secret || redactor.knows(json))
+    }
+}
+
 /// A step that is performed once for each item of a list.
 #[derive(Debug)]
 pub struct ForEach {
@@ -378,12 +387,14 @@ impl Runbook {
     }
 
     /// The step that a run's journal calls so, and the runbook it stands in: `login`, an item
-    /// `create[3]`, `outer/login` inside a runbook that is used, `create/undo/stop` inside one that
-    /// takes a step back.
+    /// `create[3]`, `clean@17` after a failure, `outer/login` inside a runbook that is used,
+    /// `create/undo/stop` inside one that takes a step back.
     pub fn performed(&self, id: &str) -> Option<(&Self, &StepDef)> {
         let (own, inner) = id.split_once('/').map_or((id, None), |(own, rest)| (own, Some(rest)));
         let (own, item) = own.split_once('[').map_or((own, false), |(own, _)| (own, true));
-        let step = self.step(own).filter(|step| !item || step.for_each.is_some())?;
+        let (own, again) = own.split_once('@').map_or((own, false), |(own, _)| (own, true));
+        let fits = |step: &&StepDef| (!item || step.for_each.is_some()) && (!again || step.always);
+        let step = self.step(own).filter(fits)?;
         let Some(inner) = inner else { return Some((self, step)) };
         let (action, inner) = match inner.strip_prefix(BELOW) {
             Some(rest) if step.undo.is_some() => (step.undo.as_ref()?, rest),

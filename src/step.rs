@@ -314,6 +314,11 @@ impl Trouble {
         self
     }
 
+    /// Whether the effect may have happened all the same.
+    pub fn leaves_doubt(&self) -> bool {
+        matches!(self, Self::Failed(failure, _) if failure.doubt)
+    }
+
     /// Adds a hint.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {

@@ -27,13 +27,6 @@ fn the_cases_of_every_bundled_runbook_pass() {
     say(out.stdout.lines().last().unwrap_or_default());
 }
 
-/// Routes that no bundled runbook calls: `tests/fake.rs` compares them with a real server.
-const RECORDED: &[&str] = &[
-    "nothing calls the route `PUT /api/v3/providers/oauth2/{pk}/`",
-    "nothing calls the route `PUT /api/v3/core/applications/{slug}/`",
-    "nothing calls the route `POST /api/v3/core/tokens/`",
-];
-
 /// All files below a folder, in the order of their names.
 fn below(folder: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
@@ -62,7 +55,7 @@ fn the_review_of_every_bundled_runbook_finds_nothing() {
     assert_eq!(out.code, Some(0), "{}", out.stderr);
     let found: Vec<serde_json::Value> = serde_json::from_str(&out.stdout).unwrap();
     let told: Vec<&str> = found.iter().filter_map(|one| one["message"].as_str()).collect();
-    assert_eq!(told, RECORDED);
+    assert_eq!(told, [""; 0]);
 }
 
 #[test]

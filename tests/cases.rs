@@ -30,6 +30,8 @@ cases! {
     add_oidc_undo
     add_oidc_wrong_token
     adopt_on_fresh_run
+    always
+    always_already
     append_block
     append_foreseen
     append_refused
@@ -43,6 +45,7 @@ cases! {
     doubt_inside
     doubt_killed
     doubt_redo
+    doubt_refused
     each
     eight_mistakes
     fake_command
@@ -62,6 +65,7 @@ cases! {
     missing_inputs
     not_json
     one_hand
+    optional_gate
     plan
     plugin_answers
     plugin_check
@@ -72,6 +76,7 @@ cases! {
     rehearse_writes
     remove_oidc_after_add
     remove_oidc_token_expired
+    renewed_elsewhere
     renewed_in_used
     renewed_mistakes
     renewed_nothing_new
@@ -84,6 +89,7 @@ cases! {
     runs_and_log
     runs_filter
     small_kinds
+    step_in_doubt
     test_differences
     test_faults
     transcript_itself
@@ -105,6 +111,7 @@ cases! {
     updated_renamed
     updated_renamed_secret
     use_cycle
+    used_secret
     verbose
     version_and_usage
 }

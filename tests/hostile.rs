@@ -467,6 +467,7 @@ fn a_command_that_leaves_something_running_is_not_waited_for() {
 }
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "how long it is waited for before the test fails")]
 fn a_command_that_takes_too_long_is_killed_with_all_it_started() {
     let env = Env::new();
     let book = "format = 1\nname = \"b\"\n[[steps]]\nid = \"long\"\ntimeout = \"500ms\"\n\

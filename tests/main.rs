@@ -25,6 +25,7 @@ mod items;
 mod leak;
 mod many;
 mod plugin;
+mod promise;
 mod prompt;
 mod secrets;
 mod ssh;

@@ -95,11 +95,17 @@ fn lines(runbook: &Runbook, flags: &Flags, file: &Path, world: &World) -> Result
         out::error(&format!("cannot read {}: {error}", file.display()));
         Exit::Usage
     })?;
-    let (mut lines, mut wrong) = (Vec::new(), 0);
+    let (mut lines, mut wrong) = (Vec::<Line>::new(), 0);
     for (number, text) in (1..).zip(text.lines()).filter(|(_, text)| !text.trim().is_empty()) {
         let place = format!("{}:{number}", file.display());
         match line(runbook, &given, &place, text, world) {
-            Ok(line) => lines.push(line),
+            Ok(line) => {
+                // most have the same secrets, a token from the environment, say
+                if let Some(last) = lines.last() {
+                    line.redactor.search_as(&last.redactor);
+                }
+                lines.push(line);
+            }
             Err(messages) => {
                 wrong += 1;
                 for message in &messages {
@@ -184,17 +190,19 @@ fn begin(runbook: &Runbook, lines: Vec<Line>, key: &Key, world: &World) -> Resul
     let first = runs.first().cloned().unwrap_or_default();
     let lock = lock_new(&world.state_dir(), &runs, &holder(world))
         .map_err(|error| held(&first, &error))?;
-    let (mut begun, mut places) = (Vec::new(), BTreeMap::new());
+    let (mut entries, mut redactors) = (Vec::with_capacity(runs.len()), Vec::new());
+    let mut places = BTreeMap::new();
     for (line, run) in lines.into_iter().zip(runs) {
         let event = started(runbook, &line.settled, &run, key, false, world)?;
         places.insert(run.clone(), line.place);
-        let started = Entry { run, seq: 1, at_ms: world.clock.now_ms(), event };
-        begun.push(Begun { started, redactor: line.redactor });
+        entries.push(Entry { run, seq: 1, at_ms: world.clock.now_ms(), event });
+        redactors.push(line.redactor);
     }
     let texts = texts(runbook);
     let texts = texts.iter().map(|(digest, text)| (digest.as_str(), &**text));
-    let entries: Vec<Entry> = begun.iter().map(|begun| begun.started.clone()).collect();
     store.append_unsynced(&entries, texts).map_err(refused)?;
+    let begun = entries.into_iter().zip(redactors);
+    let begun = begun.map(|(started, redactor)| Begun { started, redactor }).collect();
     Ok(Start { store, begun, places, lock })
 }
 

@@ -6,8 +6,9 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::run::{Kept, WalkFlags, done, holder, known, lock};
-use super::session::{Direction, Session, walk};
+use super::session::{Direction, Session, broken_exit, walk};
 use super::{Global, inputs, load, out, plugins, state, trust};
+use crate::engine::Engine;
 use crate::exit::Exit;
 use crate::journal::event::{Decision, Entry, Event, How, Outcome, Stored, StoredMap};
 use crate::journal::seal::Key;
@@ -156,7 +157,11 @@ fn resume(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
         added.extend(renewed_inputs(&runbook, &given, &refused, &session.world));
     }
     let resumed = resumed(args.updated, &runbook, &run, &key, added)?;
-    let decided = decisions(args, &runbook, &history, &run, &key)?;
+    let decided = {
+        let options = args.walk.options();
+        let engine = Engine::new(&runbook, &services, &recorder, &key, history.clone(), options);
+        decisions(args, &engine, &run)?
+    };
     for event in std::iter::once(resumed).chain(first).chain(decided) {
         history.take(&event);
         recorder.keep(event);
@@ -268,13 +273,8 @@ fn seal(key: &Key, label: &str, value: &Labeled) -> Result<Stored, Exit> {
 }
 
 /// What the flags say about single steps.
-fn decisions(
-    args: &Args,
-    whole: &Runbook,
-    history: &History,
-    run: &str,
-    key: &Key,
-) -> Result<Vec<Event>, Exit> {
+fn decisions(args: &Args, engine: &Engine<'_>, run: &str) -> Result<Vec<Event>, Exit> {
+    let (whole, history) = (engine.runbook, &*engine.history.borrow());
     let mut events = Vec::new();
     for step in &args.redo {
         if !matches!(history.status(step), Status::InDoubt { .. } | Status::Done(_)) {
@@ -300,7 +300,7 @@ fn decisions(
             continue;
         }
         let outside = id.rsplit_once('/').and_then(|(outer, _)| whole.performed(outer));
-        let saved = by_hand((id, step), &args.save, (runbook, outside), history, run, key)?;
+        let saved = by_hand((id, step), &args.save, (runbook, outside), engine, run)?;
         let (how, private, summary) = match history.status(id) {
             // The run did it; only its gates did not hold. It can still be taken back.
             Status::Done(done) => (done.how, done.private.clone(), "left as it is, as decided"),
@@ -336,17 +336,18 @@ fn by_hand(
     (id, step): (&str, &StepDef),
     given: &[(String, String)],
     (runbook, outside): (&Runbook, Option<(&Runbook, &StepDef)>),
-    history: &History,
+    engine: &Engine<'_>,
     run: &str,
-    key: &Key,
 ) -> Result<StoredMap, Exit> {
+    // What is done after a failure gives nothing to other steps.
+    let again = id.split('/').next().is_some_and(|own| own.contains('@'));
     let needed = |name: &str| {
-        read_later(name, step, runbook)
+        !again && read_later(name, step, runbook)
             || outside.is_some_and(|(runbook, using)| read_by(name, using, runbook))
     };
     // A step that is done but for its gates has saved its values already.
-    let mut saved = match history.status(id) {
-        Status::Done(done) => done.saved.clone(),
+    let mut saved = match engine.history.borrow().status(id) {
+        Status::Done(done) => done.saved.iter().cloned().collect(),
         _ => StoredMap::new(),
     };
     let mut missing = Vec::new();
@@ -354,11 +355,11 @@ fn by_hand(
         match given.iter().find(|(name, _)| *name == save.name) {
             Some((_, text)) => {
                 let json = serde_json::from_str(text).unwrap_or_else(|_| Json::from(text.as_str()));
-                let value = Labeled { json, secret: save.secret };
-                saved.insert(
-                    save.name.clone(),
-                    seal(key, &format!("{run}/{id}/{}", save.name), &value)?,
-                );
+                let secret = engine.given_secret(id, save, &json);
+                let secret = secret.map_err(|broken| broken_exit(&broken))?;
+                let label = format!("{run}/{id}/{}", save.name);
+                let sealed = seal(engine.key, &label, &Labeled { json, secret })?;
+                saved.insert(save.name.clone(), sealed);
             }
             None if saved.contains_key(&save.name) => {}
             None if needed(&save.name) => missing.push(save.name.as_str()),

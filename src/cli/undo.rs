@@ -150,8 +150,8 @@ fn gone(engine: &Engine<'_>) -> Vec<String> {
         Status::Done(done) => Some(done.digest.clone()),
         _ => None,
     };
-    // Of `create[3]` and `outer/create` it is the step in this file that counts.
-    let own = |id: &str| id.split(['[', '/']).next().unwrap_or(id).to_owned();
+    // Of `create[3]`, `outer/create` and `clean@17` it is the step in this file that counts.
+    let own = |id: &str| id.split(['[', '/', '@']).next().unwrap_or(id).to_owned();
     let here = |id: &&String| engine.runbook.step(&own(id)).is_some();
     let kept: Vec<_> = history.order.iter().filter(here).map(|id| digest(id)).collect();
     let gone = history.order.iter().filter(|id| !here(id) && !kept.contains(&digest(id)));

@@ -80,14 +80,8 @@ impl Engine<'_> {
         unit: &Unit<'_>,
         cx: &Cx<'_>,
     ) -> Result<Answer, Trouble> {
-        let retry = shared(cx, &*already.probe);
-        for attempt in 1.. {
-            match self.act(unit, &*already.probe, cx).await {
-                Ok(answer) => return Ok(answer),
-                Err(trouble) => self.again(cx, unit, retry, attempt, Effect::Read, trouble).await?,
-            }
-        }
-        Err(Trouble::failed("tried too often"))
+        let (probe, retry) = (&*already.probe, shared(cx, &*already.probe));
+        self.retried(cx, unit, retry, Effect::Read, async || self.act(unit, probe, cx).await).await
     }
 
     /// Takes over what was found, as if the step had made it.

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use super::frame::Unit;
+use super::renew::unwritten;
 use super::{Broken, Durable, Engine};
 use crate::journal::event::{Effect, Event, How, StoredMap};
 use crate::jq;
@@ -42,7 +43,7 @@ impl Engine<'_> {
             if spent + until.every > until.limit {
                 return Err(given_up(until, got, &so_far));
             }
-            self.pause(unit, attempt, so_far, until.every, true).await;
+            self.pause(unit, attempt, so_far, until.every, true).await?;
         }
         Err(Trouble::failed("polled too often"))
     }
@@ -70,29 +71,32 @@ impl Engine<'_> {
         };
         let cx = self.cx(unit, doubt.is_some(), doubt.unwrap_or(&none), &trace);
         let retry = unit.step.retry.as_ref().or_else(|| shared(&cx, &*unit.step.action));
-        for attempt in 1.. {
-            let trouble = match self.once(&cx, unit).await {
-                Ok(got) => return Ok(got),
-                Err(trouble) => trouble,
-            };
-            self.again(&cx, unit, retry, attempt, unit.step.effect, trouble).await?;
-        }
-        Err(Trouble::failed("tried too often"))
+        self.retried(&cx, unit, retry, unit.step.effect, async || self.once(&cx, unit).await).await
     }
 
-    /// Waits until the next attempt; or gives the failure, if there is none.
-    pub(super) async fn again(
+    /// Does something until it succeeds or its retry gives up. Once an attempt may have done it, a
+    /// failure of a later one leaves that open.
+    pub(super) async fn retried<T>(
         &self,
         cx: &Cx<'_>,
         unit: &Unit<'_>,
         retry: Option<&Retry>,
-        attempt: u32,
         effect: Effect,
-        trouble: Trouble,
-    ) -> Result<(), Trouble> {
-        let (wait, message) = retry.unwrap_or(&Retry::NEVER).next(cx, effect, attempt, trouble)?;
-        self.pause(unit, attempt, message, wait, false).await;
-        Ok(())
+        act: impl AsyncFn() -> Result<T, Trouble>,
+    ) -> Result<T, Trouble> {
+        let (mut attempt, mut doubt) = (1, false);
+        loop {
+            let trouble = match act().await {
+                Ok(got) => return Ok(got),
+                Err(trouble) => trouble.doubtful(doubt),
+            };
+            doubt = trouble.leaves_doubt();
+            let next = retry.unwrap_or(&Retry::NEVER).next(cx, effect, attempt, trouble);
+            let (wait, message) = next?;
+            let paused = self.pause(unit, attempt, message, wait, false).await;
+            paused.map_err(|trouble| trouble.doubtful(doubt))?;
+            attempt += 1;
+        }
     }
 
     async fn pause(
@@ -102,15 +106,16 @@ impl Engine<'_> {
         message: String,
         wait: Duration,
         polling: bool,
-    ) {
+    ) -> Result<(), Trouble> {
         let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
         let step = unit.id.clone();
-        // Losing a line about waiting loses nothing.
         let event = Event::Retrying { step, attempt, message, wait_ms, polling };
-        let _ = self.recorder.say(event, Durable::Written).await;
+        let said = self.recorder.say(event, Durable::Written).await;
+        said.map_err(|error| unwritten(error.into()))?;
         if !self.services.world.clock.skip(wait) {
             tokio::time::sleep(wait).await;
         }
+        Ok(())
     }
 
     async fn once(&self, cx: &Cx<'_>, unit: &Unit<'_>) -> Result<Got, Trouble> {
@@ -138,9 +143,7 @@ impl Engine<'_> {
             let joined = save.program.is_some_and(|program| reads_secret(cx, program));
             let json =
                 jq::to_json(&value).map_err(|error| Trouble::failed(cx.mask(&error.message)))?;
-            // A known secret inside an answer that came back: on disk it is only ever sealed.
-            let quotes = || self.services.redactor.knows(&json);
-            let secret = save.secret || !save.reveal && (answer.secret || joined || quotes());
+            let secret = save.is_secret(answer.secret || joined, &json, &self.services.redactor);
             let value = Labeled { json, secret };
             self.know(&unit.scope, &save.name, value.clone());
             kept.push((save.name.clone(), value));

@@ -54,6 +54,7 @@ impl Engine<'_> {
         let mut stopped: Option<Outcome> = None;
         while let Some(flow) = running.next().await {
             stopped = worse(stopped, flow?);
+            self.recorder.relieve().await?;
             if stopped.is_none() {
                 running.extend(waiting.next().map(|item| self.single(item)));
             }
@@ -69,7 +70,7 @@ impl Engine<'_> {
             let mut secret = false;
             for item in items {
                 let value = match self.history.borrow().status(&item.id) {
-                    Status::Done(done) => done.saved.get(&save.name).cloned(),
+                    Status::Done(done) => done.saved(&save.name).cloned(),
                     _ => None,
                 };
                 let value =
@@ -92,17 +93,25 @@ impl Engine<'_> {
         let began = self.recorder.now_ms();
         match Self::wanted(unit) {
             Ok(true) => self.change(unit).await,
-            Ok(false) => {
-                self.skip(unit);
-                Ok(None)
-            }
+            Ok(false) => Ok(self.unwanted(unit)),
             Err(trouble) => self.fail(unit, began, trouble),
         }
+    }
+
+    /// A change whose `when` does not hold. What may have happened is not skipped over: `undo`
+    /// would not see it.
+    fn unwanted(&self, unit: &Unit<'_>) -> Option<Outcome> {
+        let status = self.history.borrow().status(&unit.id).clone();
+        if let Status::InDoubt { what, .. } = status {
+            return Some(self.doubt(unit, what, Vec::new()));
+        }
+        self.skip(unit);
+        None
     }
 }
 
 /// The outcome to end with: the first, unless a later one leaves more open.
-fn worse(first: Option<Outcome>, next: Option<Outcome>) -> Option<Outcome> {
+pub(super) fn worse(first: Option<Outcome>, next: Option<Outcome>) -> Option<Outcome> {
     match (first, next) {
         (Some(first), Some(Outcome::InDoubt)) if first != Outcome::InDoubt => {
             Some(Outcome::InDoubt)

@@ -30,13 +30,9 @@ impl Engine<'_> {
     async fn fresh(&self, unit: &Unit<'_>, began: u64) -> Flow {
         match self.look(unit).await {
             Err(trouble) => self.fail(unit, began, trouble),
-            Ok(None | Some(Found::Nothing)) => match self.confirmed(unit, began).await? {
-                Asked::Go => self.perform(unit, began, None).await,
-                Asked::Skip => Ok(None),
-                Asked::Stop(outcome) => Ok(Some(outcome)),
-            },
+            Ok(None | Some(Found::Nothing)) => self.perform(unit, began, None).await,
             Ok(Some(Found::Same(object))) => {
-                let decided = self.options.adopt || self.history.borrow().adopts(&unit.id);
+                let decided = self.options.adopt || self.adopts(unit);
                 match if decided { Asked::Go } else { self.use_it(unit, began)? } {
                     Asked::Stop(outcome) => Ok(Some(outcome)),
                     Asked::Go | Asked::Skip => {
@@ -59,10 +55,19 @@ impl Engine<'_> {
         }
     }
 
+    /// Whether what is there may be used: a person allowed it, or it was made by this step, as it is
+    /// done after a failure in any case.
+    fn adopts(&self, unit: &Unit<'_>) -> bool {
+        let history = self.history.borrow();
+        let made = |status: &Status| matches!(status, Status::Done(done) if done.how == How::Performed || done.how == How::Adopted);
+        let own = unit.id.split('@').next().unwrap_or(&unit.id);
+        history.adopts(&unit.id) || unit.step.always && !history.again(own, made).is_empty()
+    }
+
     /// An intent without an outcome: the world is asked, then the person.
     async fn doubtful(&self, unit: &Unit<'_>, began: u64, what: String, before: StoredMap) -> Flow {
         match self.look(unit).await {
-            Err(trouble) => self.fail_in_doubt(unit, began, trouble),
+            Err(trouble) => self.fail(unit, began, trouble),
             Ok(Some(Found::Nothing)) => self.perform(unit, began, Some(before)).await,
             Ok(Some(Found::Same(object))) => self.adopt(unit, began, object, How::Adopted).await,
             Ok(Some(Found::Different(differs))) => Ok(Some(self.doubt(unit, what, differs))),
@@ -73,18 +78,7 @@ impl Engine<'_> {
         }
     }
 
-    fn fail_in_doubt(&self, unit: &Unit<'_>, began: u64, trouble: Trouble) -> Flow {
-        let trouble = match trouble {
-            Trouble::Failed(mut failure, again) => {
-                failure.doubt = true;
-                Trouble::Failed(failure, again)
-            }
-            other => other,
-        };
-        self.fail(unit, began, trouble)
-    }
-
-    fn doubt(
+    pub(super) fn doubt(
         &self,
         unit: &Unit<'_>,
         what: String,
@@ -108,6 +102,11 @@ impl Engine<'_> {
 
     /// Intent, effect, outcome. After a doubt: with how things stood before the first attempt.
     async fn perform(&self, unit: &Unit<'_>, began: u64, doubt: Option<StoredMap>) -> Flow {
+        match self.confirmed(unit, began).await? {
+            Asked::Go => {}
+            Asked::Skip => return Ok(None),
+            Asked::Stop(outcome) => return Ok(Some(outcome)),
+        }
         let what = self.what(unit);
         let in_doubt = doubt.as_ref().map(|kept| self.private(&unit.id, kept)).transpose()?;
         let private = doubt.map_or_else(|| self.before(unit), Ok)?;
@@ -189,11 +188,16 @@ impl Engine<'_> {
         if !self.options.step {
             return Ok(Asked::Go);
         }
-        let choices = ["do it", "show it", "skip it", "stop"];
+        // What may have been done before cannot be skipped: `undo` would not see it.
+        let status = self.history.borrow().status(&unit.id).clone();
+        let new = matches!(status, Status::Pending | Status::Skipped(_));
+        let choices = ["do it", "show it", "skip it", "stop"].into_iter();
+        let choices: Vec<String> =
+            choices.filter(|choice| new || *choice != "skip it").map(str::to_owned).collect();
         loop {
             let question = Question {
                 ask: format!("{}: {}", unit.id, self.what(unit)),
-                choices: choices.map(str::to_owned).to_vec(),
+                choices: choices.clone(),
                 default: Some("do it".to_owned()),
                 ..Question::default()
             };

@@ -5,13 +5,14 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use super::{Broken, Engine};
-use crate::journal::event::{Event, Stored, StoredMap};
+use crate::journal::event::{Effect, Event, Stored, StoredMap};
 use crate::plan::Status;
 use crate::reader::{Sink, Use};
-use crate::runbook::{Runbook, StepDef};
+use crate::runbook::{Runbook, Save, StepDef};
 use crate::scope::Scope;
+use crate::step::jq::reads_secret;
 use crate::step::{Cx, Trouble};
-use crate::value::Labeled;
+use crate::value::{Json, Labeled};
 
 /// A runbook being walked: the run's own, or one that a step uses.
 #[derive(Clone)]
@@ -48,6 +49,12 @@ impl Unit<'_> {
         let scope = Scope::below(&self.scope);
         scope.set(name, value);
         Self { id: format!("{}[{number}]", self.id), scope: Rc::new(scope), ..self.clone() }
+    }
+
+    /// The same step again, at the end of a walk that failed: `clean@17`.
+    pub(super) fn again(&self, number: u64) -> Self {
+        let scope = Rc::new(Scope::below(&self.scope));
+        Self { id: format!("{}@{number}", self.id), scope, ..self.clone() }
     }
 
     /// Refuses a secret that is only known to be one now, where it would show: a value that came
@@ -109,6 +116,54 @@ impl<'a> Engine<'a> {
             }
         }
         Ok(frame)
+    }
+
+    /// What the journal calls so: a step, an item of one, or one inside a step that uses another
+    /// runbook. None where its names are not known yet.
+    fn performance(&self, id: &str) -> Result<Option<Unit<'a>>, Broken> {
+        let mut frame = self.own_frame()?;
+        let mut rest = id;
+        loop {
+            let (part, inner) = rest.split_once('/').map_or((rest, None), |(a, b)| (a, Some(b)));
+            let (own, item) = part.split_once('[').map_or((part, None), |(a, b)| (a, Some(b)));
+            let (own, number) = own.split_once('@').map_or((own, None), |(a, b)| (a, Some(b)));
+            let Some(step) = frame.runbook.step(own) else { return Ok(None) };
+            let mut unit = frame.unit(step);
+            if let Some(number) = number.and_then(|number| number.parse().ok()) {
+                unit = unit.again(number);
+            }
+            if let (Some(each), Some(_)) = (&step.for_each, item) {
+                let name = format!("{}{part}", frame.prefix);
+                let items = Self::items(&unit, each).unwrap_or_default();
+                let Some(item) = items.into_iter().find(|item| item.id == name) else {
+                    return Ok(None);
+                };
+                unit = item;
+            }
+            let Some(inner) = inner else { return Ok(Some(unit)) };
+            let Some(nested) = step.action.nested() else { return Ok(None) };
+            let Ok(below) = self.inner_frame(&unit, &nested, "")? else { return Ok(None) };
+            (frame, rest) = (below, inner);
+        }
+    }
+
+    /// Whether a value is a secret that a person gives in the place of what a step would have
+    /// saved: by the same rule as if it had.
+    pub fn given_secret(&self, id: &str, save: &Save, json: &Json) -> Result<bool, Broken> {
+        let of_secret = match self.performance(id)? {
+            None => true,
+            Some(unit) => {
+                let (none, action) = (HashMap::new(), &unit.step.action);
+                let cx = self.cx(&unit, false, &none, &|_| ());
+                // what such a step comes to is made of what it reads
+                let made = action.effect() == Effect::Pure || action.nested().is_some();
+                let reads = || unit.step.reads.iter().map(String::as_str);
+                made && unit.scope.any_secret(reads())
+                    || action.secret()
+                    || save.program.is_some_and(|program| reads_secret(&cx, program))
+            }
+        };
+        Ok(save.is_secret(of_secret, json, &self.services.redactor))
     }
 
     /// Binds what a finished step saved.

@@ -10,7 +10,7 @@ use crate::jq;
 use crate::runbook::Runbook;
 use crate::runbook::settle::is_secret;
 use crate::scope::Scope;
-use crate::step::jq::one;
+use crate::step::jq::{one, reads_secret};
 use crate::step::{Answer, Local, Nested, Trouble};
 use crate::value::{Json, Labeled};
 
@@ -119,7 +119,9 @@ impl<'a> Engine<'a> {
             let Some(program) = save.program else { continue };
             let json = jq::to_json(&one(&cx, program, &[], input.clone())?)
                 .map_err(|error| Trouble::failed(cx.mask(&error.message)))?;
-            let secret = save.secret || inner_secret(unit.runbook.programs.code(program), &values);
+            let joined = inner_secret(unit.runbook.programs.code(program), &values)
+                || reads_secret(&cx, program);
+            let secret = save.is_secret(joined, &json, &self.services.redactor);
             let value = Labeled { json, secret };
             self.know(&unit.scope, &save.name, value.clone());
             kept.push((save.name.clone(), value));

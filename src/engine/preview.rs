@@ -9,6 +9,7 @@ use super::adopt::Found;
 use super::frame::{Frame, Unit};
 use super::{Broken, Engine, Flow};
 use crate::journal::event::{Effect, Event, How, Outcome};
+use crate::runbook::ForEach;
 use crate::step::Local;
 use crate::value::Labeled;
 
@@ -58,6 +59,9 @@ impl<'a> Engine<'a> {
             }
             Err(trouble) => return self.fail(unit, self.recorder.now_ms(), trouble),
         }
+        if let Some(each) = &unit.step.for_each {
+            return self.preview_each(unit, each, unknown).await;
+        }
         if let Some(nested) = unit.step.action.nested() {
             let inner = match self.inner_frame(unit, &nested, "")? {
                 Ok(frame) => frame,
@@ -69,27 +73,43 @@ impl<'a> Engine<'a> {
             }
             return Ok(stop);
         }
-        if let Some(each) = &unit.step.for_each {
-            match Self::items(unit, each) {
-                Ok(items) => remarks.push(format!("once for each of {} items", items.len())),
-                Err(trouble) => return self.fail(unit, self.recorder.now_ms(), trouble),
-            }
-            self.planned(unit, unknown, remarks);
-            return Ok(None);
-        }
         if unit.step.effect > Effect::Read {
             return self.preview_change(unit, unknown).await;
         }
         if let Some(change) = &*unknown.change.borrow()
             && unit.step.effect == Effect::Read
         {
-            remarks.push(format!("to be read after `{change}` has changed things"));
+            remarks.push(to_be_read(change));
         }
         if unit.step.action.alone() || !remarks.is_empty() {
             self.planned(unit, unknown, remarks);
             return Ok(None);
         }
         self.conclude(self.wanted_read(unit.clone()).await?).await
+    }
+
+    /// Items that are only read are read; of an empty list there is nothing to do in any case, and
+    /// so what it saves is known.
+    async fn preview_each(&self, unit: &Unit<'a>, each: &ForEach, unknown: &Unknown) -> Flow {
+        let count = match Self::items(unit, each) {
+            Ok(items) => items.len(),
+            Err(trouble) => return self.fail(unit, self.recorder.now_ms(), trouble),
+        };
+        let action = &unit.step.action;
+        let reads =
+            unit.step.effect <= Effect::Read && !action.alone() && action.nested().is_none();
+        let changed = unknown.change.borrow().clone();
+        if count == 0 || reads && (changed.is_none() || unit.step.effect == Effect::Pure) {
+            return self.each(unit, each).await;
+        }
+        let mut remarks = vec![format!("once for each of {count} items")];
+        if unit.step.effect > Effect::Read {
+            unknown.change.borrow_mut().get_or_insert_with(|| unit.id.clone());
+        } else if let Some(change) = changed {
+            remarks.push(to_be_read(&change));
+        }
+        self.planned(unit, unknown, remarks);
+        Ok(None)
     }
 
     async fn preview_change(&self, unit: &Unit<'_>, unknown: &Unknown) -> Flow {
@@ -131,6 +151,10 @@ impl<'a> Engine<'a> {
         let event = Event::Planned { step: unit.id.clone(), what, lines, remarks };
         self.recorder.show(event);
     }
+}
+
+fn to_be_read(change: &str) -> String {
+    format!("to be read after `{change}` has changed things")
 }
 
 impl Unknown {

@@ -23,6 +23,9 @@ pub enum Durable {
     Soon,
 }
 
+/// How many events may gather in memory.
+const MANY: usize = 256;
+
 /// A report that prompts can suspend while the engine feeds it.
 pub type SharedReport = Rc<RefCell<Box<dyn Report>>>;
 
@@ -40,6 +43,8 @@ struct Inner {
     report: SharedReport,
     seq: u64,
     pending: Vec<Entry>,
+    /// Why an append failed: what it held is lost, so nothing after it may be written.
+    broken: Option<JournalError>,
 }
 
 impl Recorder {
@@ -53,7 +58,8 @@ impl Recorder {
         redactor: redact::Shared,
     ) -> Self {
         let began = clock.monotonic();
-        let inner = RefCell::new(Inner { journal, report, seq: last, pending: Vec::new() });
+        let inner =
+            RefCell::new(Inner { journal, report, seq: last, pending: Vec::new(), broken: None });
         Self { run, clock, redactor, began, inner }
     }
 
@@ -106,6 +112,12 @@ impl Recorder {
         self.tell(&entry);
     }
 
+    /// Hands the system what has gathered, if that is much: a long run of reads is neither kept
+    /// in memory whole nor lost whole when the process is killed.
+    pub async fn relieve(&self) -> Result<(), JournalError> {
+        if self.inner.borrow().pending.len() < MANY { Ok(()) } else { self.hand_over().await }
+    }
+
     /// Hands the system whatever it does not have yet: before a wait that may be long.
     pub async fn hand_over(&self) -> Result<(), JournalError> {
         self.write(false).await
@@ -133,8 +145,13 @@ impl Recorder {
     /// Writes down all that was said. Nothing is borrowed while this waits: other steps of
     /// the run may go on meanwhile.
     async fn write(&self, sync: bool) -> Result<(), JournalError> {
+        let broken = self.inner.borrow().broken.clone();
+        broken.map_or(Ok(()), Err)?;
         let Some(appended) = self.inner.borrow_mut().append(sync) else { return Ok(()) };
-        appended.known().await?;
+        if let Err(error) = appended.known().await {
+            self.inner.borrow_mut().broken = Some(error.clone());
+            return Err(error);
+        }
         crash::point();
         Ok(())
     }

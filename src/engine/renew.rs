@@ -60,6 +60,8 @@ impl Engine<'_> {
         undone: bool,
     ) -> Result<(), Trouble> {
         let Trouble::Failed(failure, Again::Renewed) = trouble else { return Err(trouble) };
+        // an attempt before this one may have done it all the same
+        let undone = undone && !failure.doubt;
         let trouble = Trouble::Failed(failure, Again::No);
         let Some((renew, input)) = renewable(unit, action) else { return Err(trouble) };
         let trouble = renew.hint.iter().fold(trouble, Trouble::hint);
@@ -126,8 +128,8 @@ impl Engine<'_> {
     }
 }
 
-/// The next event will say it in full, as it cannot be written either.
-fn unwritten(_: Broken) -> Trouble {
+/// The next event says why, as it cannot be written either.
+pub(super) fn unwritten(_: Broken) -> Trouble {
     Trouble::failed("the journal cannot be written")
 }
 

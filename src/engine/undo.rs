@@ -97,29 +97,40 @@ impl<'a> Engine<'a> {
     fn collect(&self, frame: &Frame<'a>, all: &mut Vec<Unit<'a>>) -> Result<(), Broken> {
         for step in &frame.runbook.steps {
             let unit = frame.unit(step);
-            if let Some(nested) = step.action.nested() {
-                if let Ok(inner) = self.inner_frame(&unit, &nested, "")? {
-                    self.collect(&inner, all)?;
-                }
-                continue;
+            let again = self.history.borrow().again(&unit.id, |_| true);
+            let again = again.into_iter().map(|number| unit.again(number));
+            for unit in std::iter::once(unit.clone()).chain(again) {
+                self.collect_unit(unit, all)?;
             }
-            if step.effect <= Effect::Read {
-                continue;
+        }
+        Ok(())
+    }
+
+    /// One performance of a step, as [`Engine::collect`].
+    fn collect_unit(&self, unit: Unit<'a>, all: &mut Vec<Unit<'a>>) -> Result<(), Broken> {
+        let step = unit.step;
+        if let Some(nested) = step.action.nested() {
+            if let Ok(inner) = self.inner_frame(&unit, &nested, "")? {
+                self.collect(&inner, all)?;
             }
-            let items = step.for_each.as_ref().map(|each| Self::items(&unit, each));
-            let units = match items {
-                Some(Ok(items)) => items,
-                Some(Err(_)) => continue,
-                None => vec![unit],
-            };
-            let touched = |unit: &Unit<'_>| {
-                let history = self.history.borrow();
-                matches!(history.status(&unit.id), Status::Done(_) | Status::InDoubt { .. })
-            };
-            for unit in units.into_iter().filter(touched) {
-                self.remember(&unit)?;
-                all.push(unit);
-            }
+            return Ok(());
+        }
+        if step.effect <= Effect::Read {
+            return Ok(());
+        }
+        let items = step.for_each.as_ref().map(|each| Self::items(&unit, each));
+        let units = match items {
+            Some(Ok(items)) => items,
+            Some(Err(_)) => return Ok(()),
+            None => vec![unit],
+        };
+        let touched = |unit: &Unit<'_>| {
+            let history = self.history.borrow();
+            matches!(history.status(&unit.id), Status::Done(_) | Status::InDoubt { .. })
+        };
+        for unit in units.into_iter().filter(touched) {
+            self.remember(&unit)?;
+            all.push(unit);
         }
         Ok(())
     }
@@ -272,7 +283,8 @@ impl<'a> Engine<'a> {
 
     fn back_failed(&self, unit: &Unit<'_>, trouble: Trouble) -> Outcome {
         let step = unit.id.clone();
-        match trouble {
+        let open = self.history.borrow().undo_open(&step);
+        match trouble.doubtful(open) {
             Trouble::Failed(failure, _) => {
                 let asks = failure.doubt && unit.step.undo_effect == Effect::Once;
                 self.tell(Event::UndoFailed { step, failure });
@@ -304,15 +316,8 @@ impl<'a> Engine<'a> {
         undo: &dyn Step,
         cx: &Cx<'_>,
     ) -> Result<String, Trouble> {
-        let retry = shared(cx, undo);
-        for attempt in 1.. {
-            match self.act(unit, undo, cx).await {
-                Ok(answer) => return Ok(answer.summary),
-                Err(trouble) => {
-                    self.again(cx, unit, retry, attempt, unit.step.undo_effect, trouble).await?;
-                }
-            }
-        }
-        Err(Trouble::failed("tried too often"))
+        let (retry, effect) = (shared(cx, undo), unit.step.undo_effect);
+        let act = async || self.act(unit, undo, cx).await;
+        Ok(self.retried(cx, unit, retry, effect, act).await?.summary)
     }
 }

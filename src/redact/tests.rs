@@ -267,3 +267,26 @@ proptest! {
         prop_assert!(!masked.contains(&encoded[first..last]), "{} in {}", masked, encoded);
     }
 }
+
+#[test]
+fn what_is_built_once_serves_all_that_know_the_same_and_nobody_else() {
+    let knowing = |secrets: &[&str]| {
+        let mut redactor = Redactor::new();
+        for secret in secrets {
+            assert_eq!(redactor.add(secret), Added::Replaced);
+        }
+        redactor
+    };
+    let first = knowing(&["one-token", "two-token"]);
+    let mut same = knowing(&["two-token", "one-token"]);
+    same.search_as(&first);
+    assert!(Arc::ptr_eq(&same.search, &first.search));
+    assert_eq!(same.mask("one-token, three-token"), "***, three-token");
+    // what one learns later is its own
+    assert_eq!(same.add("three-token"), Added::Replaced);
+    assert_eq!(same.mask("one-token, three-token"), "***, ***");
+    assert_eq!(first.mask("one-token, three-token"), "***, three-token");
+    let mut fewer = knowing(&["one-token"]);
+    fewer.search_as(&first);
+    assert_eq!(fewer.mask("one-token, two-token"), "***, two-token");
+}

@@ -50,6 +50,7 @@ fn depth(events: &[Event]) -> usize {
 }
 
 /// Running text before it is wrapped.
+#[derive(Clone)]
 enum Piece {
     /// May be wrapped at its spaces.
     Text(Style, String),
@@ -174,6 +175,9 @@ impl Renderer<'_> {
             rows.push(self.row(if tag == Tag::TableHead { STRONG } else { Style::new() }));
         }
         let widths = column_widths(&rows, width);
+        if !fits(&rows, &widths, width) {
+            return stacked(rows, width);
+        }
         let mut rows = rows.into_iter().map(|row| wrapped_row(row, alignments, &widths));
         let head = rows.next().unwrap_or_default();
         let dashes = widths.iter().map(|width| Line::styled(QUIET, &"-".repeat(*width))).collect();
@@ -336,6 +340,34 @@ fn column_widths(rows: &[Vec<Vec<Piece>>], width: usize) -> Vec<usize> {
     widths
 }
 
+/// Whether every word fits its column, and the columns the width.
+fn fits(rows: &[Vec<Vec<Piece>>], widths: &[usize], width: usize) -> bool {
+    let room = width.saturating_sub(widths.len().saturating_sub(1) * 2);
+    let fits = |(cell, width): (&Vec<Piece>, &usize)| {
+        wrap(cell.clone(), *width).iter().all(|line| line.width() <= *width)
+    };
+    widths.iter().sum::<usize>() <= room && rows.iter().all(|row| row.iter().zip(widths).all(fits))
+}
+
+/// A table for a narrow screen: each cell on lines of its own, behind its column's head.
+fn stacked(rows: Vec<Vec<Vec<Piece>>>, width: usize) -> Vec<Line> {
+    let mut rows = rows.into_iter();
+    let head = rows.next().unwrap_or_default();
+    let mut told = Vec::new();
+    for row in rows {
+        if !told.is_empty() {
+            told.push(Line::default());
+        }
+        for (at, cell) in row.into_iter().enumerate() {
+            let label = head.get(at).filter(|label| !label.is_empty());
+            let colon = label.map(|_| Piece::Text(STRONG, ": ".to_owned()));
+            let pieces = label.cloned().unwrap_or_default().into_iter().chain(colon).chain(cell);
+            told.extend(wrap(pieces.collect(), width));
+        }
+    }
+    told
+}
+
 fn wrapped_row(row: Vec<Vec<Piece>>, alignments: &[Alignment], widths: &[usize]) -> Vec<Line> {
     let cells: Vec<Vec<Line>> =
         row.into_iter().zip(widths).map(|(cell, width)| wrap(cell, *width)).collect();
@@ -417,6 +449,21 @@ a        many words that
 b        few
 ";
         assert_eq!(markdown(text, 26, false), want);
+    }
+
+    #[test]
+    fn a_table_that_cannot_fit_is_told_cell_by_cell() {
+        let text = "| Endpoint | URL |\n|-|-|\n| Issuer | `https://auth.example/application/o/app/` |\n| Token | `https://h/t` |\n";
+        let want = "\
+Endpoint: Issuer
+URL:
+`https://auth.example/application/o/app/`
+
+Endpoint: Token
+URL: `https://h/t`
+";
+        assert_eq!(markdown(text, 40, false), want);
+        assert!(markdown(text, 60, false).starts_with("Endpoint  URL\n"));
     }
 
     #[test]

@@ -217,9 +217,10 @@ pub(super) fn beside(path: &Path) -> io::Result<(PathBuf, File)> {
 /// What a crash left where a new file is to be begun, locked; nothing if it is no file.
 fn left_over(temporary: &Path) -> io::Result<Option<File>> {
     match std::fs::symlink_metadata(temporary) {
+        Ok(found) if found.is_file() => {}
+        Ok(_) => return Ok(None),
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Ok(found) if !found.is_file() => return Ok(None),
-        found => drop(found?),
+        Err(error) => return Err(error),
     }
     let no_link = rustix::fs::OFlags::NOFOLLOW.bits().cast_signed();
     match OpenOptions::new().write(true).custom_flags(no_link).open(temporary) {

@@ -36,7 +36,7 @@ pub enum Sight {
 /// What every step of a run shares.
 pub struct Services {
     /// Clock, environment, folders.
-    pub world: World,
+    pub world: Rc<World>,
     /// The person, if any.
     pub terminal: Box<dyn Terminal>,
     /// What must never be shown.
@@ -66,7 +66,12 @@ const LOOPBACK: &str = "127.0.0.1";
 
 impl Services {
     /// Services with no client built yet.
-    pub fn new(world: World, terminal: Box<dyn Terminal>, redactor: redact::Shared) -> Self {
+    pub fn new(
+        world: impl Into<Rc<World>>,
+        terminal: Box<dyn Terminal>,
+        redactor: redact::Shared,
+    ) -> Self {
+        let world = world.into();
         let sessions = Rc::new(Sessions::new(world.var("PATH").unwrap_or_default()));
         Self {
             world,
@@ -107,7 +112,7 @@ impl Services {
     #[must_use]
     pub fn beside(&self, redactor: redact::Shared) -> Self {
         Self {
-            world: self.world.clone(),
+            world: Rc::clone(&self.world),
             terminal: Box::new(Nobody),
             redactor,
             yes: self.yes,

@@ -185,7 +185,7 @@ fn carried(from: &str, done: &DoneStep, to: &str, run: &str, key: &Key) -> Resul
     Ok(Event::Done {
         step: to.to_owned(),
         how: done.how,
-        saved: reseal("", &done.saved)?,
+        saved: reseal("", &done.saved.iter().cloned().collect())?,
         summary: format!("done as `{from}`"),
         took_ms: 0,
         private: reseal(".private", &done.private)?,

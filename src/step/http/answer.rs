@@ -31,7 +31,10 @@ impl Http {
         response: &Response,
     ) -> Result<Answer, Trouble> {
         let status = response.status;
-        let renew = self.spec(cx)?.renew.as_ref();
+        // After a redirect that turned a change into a GET, the refusal is one of the GET: the
+        // change may have been made.
+        let spoken_of = !response.turned || !self.changes();
+        let renew = self.spec(cx)?.renew.as_ref().filter(|_| spoken_of);
         if renew.is_some_and(|renew| renew.fits(status, &response.body)) {
             return Err(match self.refused(cx, what, response) {
                 Trouble::Failed(failure, _) => Trouble::Failed(failure, Again::Renewed),

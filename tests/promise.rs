@@ -1,0 +1,141 @@
+//! What the program promises, where it is hardest to keep: nothing is done twice, nothing that was
+//! done is lost, no secret is written in clear. Kills, refusals, then `resume` and `undo`.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use runbook::engine::{Durable, Recorder};
+use runbook::journal::event::{Effect, Entry, Event, Failure, Stored, StoredMap};
+use runbook::journal::{Appended, Journal, JournalError};
+use runbook::plan::{History, Status, Undo};
+use runbook::world::SystemClock;
+
+use crate::support::env::{Env, Output, Running};
+
+/// The program, to be killed at its n-th point; 0: never.
+fn go(env: &Env, args: &[&str], crash_at: u64) -> Output {
+    let mut command = env.command(args);
+    command.env(runbook::crash::VARIABLE, crash_at.to_string());
+    Running::start(command, "").finish()
+}
+
+/// Killed after its block was written, then refused, then done: the file is still this run's own.
+#[test]
+fn what_a_cut_off_append_has_made_is_known_after_a_refused_resume() {
+    let book = "format = 1\nname = \"b\"\n[[steps]]\nid = \"store\"\nappend = { file = \"creds\", text = \"A=1\" }\n";
+    let mut written = 0;
+    for point in 1.. {
+        let env = Env::new();
+        std::fs::write(env.path("b.toml"), book).unwrap();
+        if go(&env, &["run", "--trust", "./b.toml"], point).code.is_some() {
+            break;
+        }
+        if !env.path("creds").exists() || env.run(&["runs"]).stdout.contains("done") {
+            continue;
+        }
+        written += 1;
+        std::fs::rename(env.path("creds"), env.path("aside")).unwrap();
+        std::fs::create_dir(env.path("creds")).unwrap();
+        let refused = env.run(&["resume"]);
+        assert_eq!(refused.code, Some(1), "{}", refused.stderr);
+        std::fs::remove_dir(env.path("creds")).unwrap();
+        std::fs::rename(env.path("aside"), env.path("creds")).unwrap();
+        let done = env.run(&["resume"]);
+        assert_eq!(done.code, Some(0), "{}", done.stderr);
+        let back = env.run(&["undo", "r1", "--yes"]);
+        assert_eq!(back.code, Some(0), "{}", back.stderr);
+        assert!(!env.path("creds").exists(), "at point {point}: {}", back.stderr);
+    }
+    assert!(written > 1, "no kill came after the file was there");
+}
+
+/// The history of a run with these events in it.
+fn history(events: &[Event]) -> History {
+    let mut history = History::default();
+    for event in events {
+        history.take(event);
+    }
+    history
+}
+
+fn failure(doubt: bool) -> Failure {
+    Failure { message: "refused".into(), details: vec![], hints: vec![], doubt }
+}
+
+fn resumed() -> Event {
+    let (uses, inputs) = (BTreeMap::new(), StoredMap::new());
+    Event::Resumed { undo: false, text: None, uses, steps: vec![], inputs }
+}
+
+#[test]
+fn a_refusal_settles_its_own_attempt_and_no_other() {
+    let private = StoredMap::from([("created".to_owned(), Stored::Plain(true.into()))]);
+    let intent = || Event::Intent {
+        step: "s".into(),
+        effect: Effect::Repeatable,
+        what: "PUT".into(),
+        private: private.clone(),
+    };
+    let failed = |doubt| Event::Failed { step: "s".into(), failure: failure(doubt), took_ms: 0 };
+    let refused = || Event::Refused { step: "s".into(), input: "token".into() };
+    let doubt = Status::InDoubt { what: "PUT".into(), private: private.clone() };
+    for (events, left) in [
+        (vec![intent(), failed(false)], &Status::Pending),
+        (vec![intent(), refused()], &Status::Pending),
+        (vec![intent(), refused(), intent(), failed(false)], &Status::Pending),
+        (vec![intent(), failed(true)], &doubt),
+        (vec![intent(), resumed(), failed(false)], &doubt),
+        (vec![intent(), resumed(), intent(), failed(false)], &doubt),
+        (vec![intent(), resumed(), intent(), refused(), intent(), failed(false)], &doubt),
+        (vec![intent(), failed(true), resumed(), intent(), failed(false)], &doubt),
+    ] {
+        assert_eq!(history(&events).status("s"), left, "{events:?}");
+    }
+}
+
+#[test]
+fn and_so_it_does_of_taking_a_step_back() {
+    let intent = || Event::UndoIntent {
+        step: "s".into(),
+        effect: Effect::Repeatable,
+        what: "DELETE".into(),
+    };
+    let failed = |doubt| Event::UndoFailed { step: "s".into(), failure: failure(doubt) };
+    let refused = || Event::Refused { step: "s".into(), input: "token".into() };
+    for (events, left) in [
+        (vec![intent(), failed(false)], None),
+        (vec![intent(), refused(), intent(), failed(false)], None),
+        (vec![intent(), failed(true)], Some(Undo::InDoubt)),
+        (vec![intent(), resumed(), intent(), failed(false)], Some(Undo::InDoubt)),
+        (vec![intent(), failed(true), resumed(), failed(false)], Some(Undo::InDoubt)),
+    ] {
+        assert_eq!(history(&events).undo("s"), left, "{events:?}");
+    }
+}
+
+/// A journal that cannot be written once, and would take what comes after.
+struct Full(u32);
+
+impl Journal for Full {
+    fn append(&mut self, _: Vec<Entry>, _: bool) -> Appended {
+        self.0 += 1;
+        let error = JournalError { message: "no space left".into(), hint: "make room".into() };
+        Appended::Now(if self.0 == 1 { Err(error) } else { Ok(()) })
+    }
+}
+
+#[tokio::test]
+async fn after_a_write_that_failed_nothing_is_written_and_the_reason_stays() {
+    let report: Box<dyn runbook::report::Report> =
+        runbook::report::jsonl(Box::new(std::io::sink()), &runbook::report::Options::default());
+    let (clock, redactor) = (Arc::new(SystemClock), runbook::redact::Shared::default());
+    let report = Rc::new(RefCell::new(report));
+    let recorder = Recorder::new("r1".into(), 0, clock, Box::new(Full(0)), report, redactor);
+    let warned = || Event::Warned { message: "x".into() };
+    for durable in [Durable::Written, Durable::Now, Durable::Written] {
+        let said = recorder.say(warned(), durable).await;
+        assert_eq!(said.map_err(|error| error.message), Err("no space left".to_owned()));
+    }
+}

@@ -35,7 +35,7 @@ pub(crate) fn steps(short: bool, rows: &mut Vec<Row>) {
     let mut last: Option<(usize, Duration)> = None;
     let mut beyond = Vec::new();
     std::fs::write(home.join("many1.toml"), many(1, computed)).unwrap();
-    let least = measure(&mut at_home(home, &["check", "many1.toml"])).peak_kib;
+    let smallest = measure(&mut at_home(home, &["check", "many1.toml"])).peak_kib;
     for &count in sizes {
         let name = format!("many{count}.toml");
         std::fs::write(home.join(&name), many(count, computed)).unwrap();
@@ -44,7 +44,7 @@ pub(crate) fn steps(short: bool, rows: &mut Vec<Row>) {
         let found = interleaved(3, &mut [&mut all, &mut check]);
         let (wall, peak) = (found[0].wall, found[0].peak_kib);
         // what `check` takes more for this than for one step is the definition
-        let definition = found[1].peak_kib.saturating_sub(least);
+        let definition = found[1].peak_kib.saturating_sub(smallest);
         beyond.push((count, peak.saturating_sub(definition)));
         let doubled = last.filter(|(before, _)| before * 2 == count);
         let times = doubled.map(|(_, before)| ratio(wall, before));

@@ -61,7 +61,12 @@ pub struct Engine<'a> {
     /// What the person wants.
     pub options: Options,
     renewals: renew::Renewals,
+    /// What look-ups left to keep with the outcomes of their steps: cookies.
+    probed: RefCell<HashMap<String, Private>>,
 }
+
+/// What an outcome keeps for later, and nobody else sees.
+type Private = Vec<(&'static str, Labeled)>;
 
 /// Why a walk could not even say how it ended.
 #[derive(Debug)]
@@ -94,7 +99,8 @@ impl<'a> Engine<'a> {
         options: Options,
     ) -> Self {
         let (history, renewals) = (RefCell::new(history), renew::Renewals::default());
-        Self { runbook, services, history, recorder, key, options, renewals }
+        let probed = RefCell::default();
+        Self { runbook, services, history, recorder, key, options, renewals, probed }
     }
 
     /// Walks to the end, or to whatever stops it.
@@ -103,7 +109,13 @@ impl<'a> Engine<'a> {
         // before anything was changed may lose that, and nothing with it.
         self.recorder.hand_over().await?;
         self.warn();
-        let frame = self.own_frame()?;
+        let frame = match self.own_frame() {
+            Err(broken @ Broken::History(_)) => {
+                self.end(Outcome::Failed).await?;
+                return Err(broken);
+            }
+            other => other?,
+        };
         let mut stopped = self.frame_steps(&frame).await?;
         if stopped == Some(Outcome::Failed) {
             stopped = self.always(&frame, stopped).await?;

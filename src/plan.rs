@@ -51,6 +51,9 @@ impl DoneStep {
     }
 }
 
+/// The name under which an intent or an outcome keeps the item it was for.
+pub const ITEM: &str = "item";
+
 /// Where taking one step back stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Undo {
@@ -134,6 +137,33 @@ impl History {
         numbers.sort_unstable();
         numbers.dedup();
         numbers
+    }
+
+    /// Whether a step is done or in doubt.
+    pub fn touched(&self, step: &str) -> bool {
+        matches!(self.status(step), Status::Done(_) | Status::InDoubt { .. })
+    }
+
+    /// All such steps whose names begin so.
+    pub fn touched_below(&self, start: &str) -> Vec<String> {
+        let below = self.statuses.keys().filter(|id| id.starts_with(start) && self.touched(id));
+        let mut below: Vec<String> = below.cloned().collect();
+        below.sort_unstable();
+        below
+    }
+
+    /// The items of a step that were begun, by number, as their events keep them.
+    pub fn items(&self, step: &str) -> Vec<(usize, &Stored)> {
+        let number = |id: &str| -> Option<usize> {
+            id.strip_prefix(step)?.strip_prefix('[')?.strip_suffix(']')?.parse().ok()
+        };
+        let items = self.statuses.iter().filter_map(|(id, status)| match status {
+            Status::Done(DoneStep { private, .. }) | Status::InDoubt { private, .. } => {
+                Some((number(id)?, private.get(ITEM)?))
+            }
+            _ => None,
+        });
+        items.collect()
     }
 
     /// Whether a person allowed this step to take over what it finds.

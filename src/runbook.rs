@@ -21,13 +21,14 @@ use crate::journal::store;
 use crate::jq::{ProgramId, Programs};
 use crate::reader::{Gather, Text, Use};
 use crate::redact;
+use crate::scope::Scope;
 use crate::source::{Source, Span};
 use crate::step::plugin::{Plugin, Refused, Sought};
 use crate::step::retry::Retry;
 use crate::step::{Connection, Gate, Step};
-use crate::template::{Expr, Template};
+use crate::template::{Expr, RenderError, Template};
 use crate::typed::Typed;
-use crate::value::Json;
+use crate::value::{Json, Labeled};
 
 /// A procedure, checked.
 #[derive(Debug)]
@@ -140,6 +141,22 @@ pub struct Var {
     /// How.
     pub value: crate::reader::Tree,
     pub(crate) uses: Vec<Use>,
+}
+
+impl Runbook {
+    /// Works out its vars over the values of a scope, which `bind` adds them to; or gives the one
+    /// that cannot be, and why.
+    pub fn bind_vars(
+        &self,
+        scope: &Scope,
+        bind: impl Fn(&str, Labeled),
+    ) -> Result<(), (&Var, RenderError)> {
+        for var in &self.vars {
+            let json = var.value.render(scope).map_err(|error| (var, error))?;
+            bind(&var.name, Labeled { json, secret: scope.any_secret(var.value.reads()) });
+        }
+        Ok(())
+    }
 }
 
 /// One step.

@@ -47,6 +47,7 @@ cases! {
     doubt_redo
     doubt_refused
     each
+    each_moved
     eight_mistakes
     fake_command
     flags_that_change_nothing
@@ -67,6 +68,7 @@ cases! {
     one_hand
     optional_gate
     plan
+    plan_each
     plugin_answers
     plugin_check
     prompt_rules
@@ -96,7 +98,9 @@ cases! {
     undo
     undo_append
     undo_in_doubt
+    undo_lost
     undo_remove
+    undo_renewed
     undo_repeatable
     undo_resumed
     undo_undecided
@@ -112,6 +116,7 @@ cases! {
     updated_renamed_secret
     use_cycle
     used_secret
+    var_fails
     verbose
     version_and_usage
 }

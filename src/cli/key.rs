@@ -2,7 +2,6 @@
 
 use super::{out, state};
 use crate::exit::Exit;
-use crate::journal::event::{Event, Stored, StoredMap};
 use crate::journal::seal::{Key, KeyError, sealed_by};
 use crate::journal::store::{Holder, RunFilter, Store, StoreError, busy};
 use crate::world::World;
@@ -103,31 +102,10 @@ fn needed(store: &Store) -> Result<Vec<String>, StoreError> {
     let mut names = Vec::new();
     for run in store.runs(&RunFilter::default())? {
         for entry in store.entries(&run.run)? {
-            names.extend(sealed(&entry.event).iter().filter_map(|text| sealed_by(text)));
+            names.extend(entry.event.sealed().iter().filter_map(|one| sealed_by(one.text)));
         }
         names.sort_unstable();
         names.dedup();
     }
     Ok(names)
-}
-
-/// Every sealed text in an event.
-fn sealed(event: &Event) -> Vec<&str> {
-    let maps: Vec<&StoredMap> = match event {
-        Event::Started { inputs, .. } | Event::Resumed { inputs, .. } => vec![inputs],
-        Event::Done { saved, private, .. } => vec![saved, private],
-        Event::Intent { private, .. } => vec![private],
-        _ => Vec::new(),
-    };
-    let renewed = match event {
-        Event::Renewed { value, .. } => Some(value),
-        _ => None,
-    };
-    let values = maps.into_iter().flat_map(StoredMap::values).chain(renewed);
-    values
-        .filter_map(|value| match value {
-            Stored::Sealed(text) => Some(text.as_str()),
-            Stored::Plain(_) => None,
-        })
-        .collect()
 }

@@ -6,6 +6,7 @@ use crate::diag::{self, Diag};
 use crate::exit::Exit;
 use crate::library::{self, Found, NotFound};
 use crate::runbook::{Find, FindKind, Runbook};
+use crate::scope::Scope;
 use crate::source::Source;
 use crate::step::plugin::Refused;
 use crate::world::World;
@@ -65,6 +66,21 @@ pub(super) fn parse(
             Err(Exit::Invalid)
         }
     }
+}
+
+/// Refuses values with which a var cannot be worked out: no run is begun that cannot go on.
+pub(super) fn vars(runbook: &Runbook, values: &Scope, world: &World) -> Result<(), Exit> {
+    let bound = runbook.bind_vars(values, |name, value| values.set(name, value));
+    bound.map_err(|(var, error)| {
+        for (_, secret) in values.secrets() {
+            // one that cannot be replaced is not found in a message either
+            let _ = out::redactor().add_json(&secret);
+        }
+        let title = format!("var `{}` cannot be worked out: {}", var.name, error.0);
+        let help = "it fails with these inputs: give others, or let the file say what then";
+        show(&runbook.source, &[Diag::error(title, var.span.clone()).help(help)], world);
+        Exit::Usage
+    })
 }
 
 /// Shows diagnostics on stderr.

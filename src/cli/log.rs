@@ -2,7 +2,7 @@
 
 use super::{Global, out, runs, state};
 use crate::exit::Exit;
-use crate::journal::event::{Entry, Event, Stored};
+use crate::journal::event::{Entry, Sealed};
 use crate::journal::seal::Key;
 use crate::report;
 use crate::world::World;
@@ -23,17 +23,10 @@ pub(super) fn run(args: &Args, global: &Global, world: &World) -> Exit {
 /// Teaches the redactor the run's secrets, if the key is there: an old note may hold one.
 fn learn(entries: &[Entry], run: &str, world: &World) {
     let Ok(key) = Key::load(&state::key_file(world).0) else { return };
-    let all = entries.iter().flat_map(|entry| match &entry.event {
-        Event::Started { inputs, .. } | Event::Resumed { inputs, .. } => vec![("input", inputs)],
-        Event::Done { step, saved, .. } => vec![(step.as_str(), saved)],
-        _ => Vec::new(),
-    });
-    for (place, name, stored) in
-        all.flat_map(|(place, map)| map.iter().map(move |(name, stored)| (place, name, stored)))
-    {
-        if let Stored::Sealed(text) = stored
-            && let Ok(json) = key.open(&format!("{run}/{place}/{name}"), text)
-        {
+    // What is kept for taking a step back is no secret in all its parts: a cookie has a path.
+    let values = entries.iter().flat_map(|entry| entry.event.sealed());
+    for Sealed { place, name, text } in values.filter(|one| !one.place.ends_with(".private")) {
+        if let Ok(json) = key.open(&format!("{run}/{place}/{name}"), text) {
             // one that cannot be replaced was warned of in its run
             let _ = out::redactor().add_json(&json);
         }

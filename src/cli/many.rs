@@ -13,7 +13,7 @@ use futures_util::stream::{self, StreamExt as _};
 use tokio::sync::watch;
 
 use super::inputs::Flags;
-use super::run::{Args, held, holder, started, texts};
+use super::run::{Args, held, holder, scope, started, texts};
 use super::session::{Session, block_on, broken_exit, interrupted};
 use super::{Global, Output, load, out, session, state, trust};
 use crate::engine::{Broken, Engine, Options, Recorder, SharedReport};
@@ -184,6 +184,11 @@ struct Start {
 
 /// Puts all runs into the journal, in one transaction. Whoever finds them there finds them held.
 fn begin(runbook: &Runbook, lines: Vec<Line>, world: &World) -> Result<Start, Exit> {
+    for line in &lines {
+        load::vars(runbook, &scope(&line.settled), world).inspect_err(|_| {
+            out::say(&format!("the inputs are those of {}; nothing was run", line.place));
+        })?;
+    }
     let refused = |error| state::refused(&error);
     let mut store = state::store(world)?;
     let runs = store.new_run_ids(lines.len()).map_err(refused)?;

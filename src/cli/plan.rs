@@ -1,7 +1,7 @@
 //! `plan`: what a run would do, without doing it.
 
 use super::inputs::{self, Flags};
-use super::run::{begin, done, started};
+use super::run::{begin, done, scope, started};
 use super::session::{Direction, Session, walk};
 use super::{Global, load, out, state, trust};
 use crate::engine::Options;
@@ -36,6 +36,7 @@ fn plan(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
     )?;
     let given = args.flags.given(&runbook, &session.world)?;
     let settled = inputs::settled(&runbook, &given, &session.world, &*session.terminal())?;
+    load::vars(&runbook, &scope(&settled), &session.world)?;
     let services = session.services();
     for (step, failure) in foresee(&runbook, &settled, None, &services) {
         out::warning(&format!("step `{step}` would fail: {}", failure.message));

@@ -1,7 +1,7 @@
 //! `rehearse`: a run against the fake of its service: no server, no risk.
 
 use super::inputs::{self, Flags};
-use super::run::{WalkFlags, begin, done, started};
+use super::run::{WalkFlags, begin, done, scope, started};
 use super::session::{Direction, Session, walk};
 use super::{Global, fake, load, out, state};
 use crate::exit::Exit;
@@ -44,6 +44,7 @@ fn rehearse(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
     given.site = None;
     given.fake = Some(values.into_iter().collect());
     let settled = inputs::settled(&runbook, &given, &session.world, &crate::terminal::Nobody)?;
+    load::vars(&runbook, &scope(&settled), &session.world)?;
     let mut services = session.services();
     services.yes = args.flags.yes;
     services.answers = args.walk.answers.iter().cloned().collect();

@@ -13,7 +13,7 @@ use crate::exit::Exit;
 use crate::journal::event::{Decision, Entry, Event, How, Outcome, Stored, StoredMap};
 use crate::journal::seal::Key;
 use crate::journal::store::Store;
-use crate::plan::{History, Status};
+use crate::plan::{History, ITEM, Status};
 use crate::printable::argument;
 use crate::runbook::settle::renewed;
 use crate::runbook::{Runbook, StepDef, digest};
@@ -152,9 +152,12 @@ fn resume(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
     let services = super::run::services(&session, args.yes, &args.walk, history.rehearsal);
     session.report.borrow_mut().past(&entries);
     let recorder = session.recorder(&run, history.last_seq, Box::new(Kept { store, texts }));
-    if !history.rehearsal {
-        let refused = refused(&history, &run, &key)?;
-        added.extend(renewed_inputs(&runbook, &given, &refused, &session.world));
+    added.extend(renewed_inputs(&runbook, (&history, &run, &key), &given, &session.world)?);
+    if args.updated || !added.is_empty() {
+        for (name, value) in &added {
+            given.set(name, value.clone());
+        }
+        load::vars(&runbook, &given, &session.world)?;
     }
     let resumed = resumed(args.updated, &runbook, &run, &key, added)?;
     let decided = {
@@ -204,7 +207,7 @@ fn over(run: &str, history: &History) -> Option<Exit> {
 }
 
 /// The inputs a run was given, opened.
-fn inputs(history: &History, run: &str, key: &Key) -> Result<Scope, Exit> {
+pub(super) fn inputs(history: &History, run: &str, key: &Key) -> Result<Scope, Exit> {
     let known = Scope::default();
     for (name, stored) in &history.inputs {
         known.set(name, open(key, &format!("{run}/input/{name}"), stored)?);
@@ -223,17 +226,34 @@ fn refused(history: &History, run: &str, key: &Key) -> Result<BTreeMap<String, V
     Ok(refused)
 }
 
-fn renewed_inputs(
+/// Secrets whose sources give another value by now. A rehearsal takes none from the person.
+pub(super) fn renewed_inputs(
     runbook: &Runbook,
+    (history, run, key): (&History, &str, &Key),
     given: &Scope,
-    refused: &BTreeMap<String, Vec<Json>>,
     world: &World,
-) -> Vec<(String, Labeled)> {
-    let renewed = renewed(runbook, given, refused, world);
+) -> Result<Vec<(String, Labeled)>, Exit> {
+    if history.rehearsal {
+        return Ok(Vec::new());
+    }
+    let renewed = renewed(runbook, given, &refused(history, run, key)?, world);
     for (name, _) in &renewed {
         out::say(&format!("note: input `{name}` has a new value by now: it is used from here on"));
     }
-    renewed
+    Ok(renewed)
+}
+
+/// Inputs as the journal keeps them.
+pub(super) fn sealed_inputs(
+    run: &str,
+    key: &Key,
+    values: Vec<(String, Labeled)>,
+) -> Result<StoredMap, Exit> {
+    let sealed = |(name, value): (String, Labeled)| {
+        let stored = seal(key, &format!("{run}/input/{name}"), &value)?;
+        Ok((name, stored))
+    };
+    values.into_iter().map(sealed).collect()
 }
 
 fn resumed(
@@ -243,10 +263,7 @@ fn resumed(
     key: &Key,
     values: Vec<(String, Labeled)>,
 ) -> Result<Event, Exit> {
-    let mut inputs = StoredMap::new();
-    for (name, value) in values {
-        inputs.insert(name.clone(), seal(key, &format!("{run}/input/{name}"), &value)?);
-    }
+    let inputs = sealed_inputs(run, key, values)?;
     let text = updated.then(|| runbook.digest().to_owned());
     let steps = if updated { runbook.step_refs() } else { Vec::new() };
     let uses = if updated { super::run::uses(runbook) } else { BTreeMap::new() };
@@ -304,6 +321,10 @@ fn decisions(args: &Args, engine: &Engine<'_>, run: &str) -> Result<Vec<Event>, 
         let (how, private, summary) = match history.status(id) {
             // The run did it; only its gates did not hold. It can still be taken back.
             Status::Done(done) => (done.how, done.private.clone(), "left as it is, as decided"),
+            Status::InDoubt { private, .. } => {
+                let item = private.get(ITEM).map(|item| (ITEM.to_owned(), item.clone()));
+                (How::ByHand, item.into_iter().collect(), "done by hand")
+            }
             _ => (How::ByHand, BTreeMap::new(), "done by hand"),
         };
         let (step, summary) = (id.clone(), summary.to_owned());

@@ -17,6 +17,7 @@ use crate::journal::{Appended, Journal, JournalError};
 use crate::plan::History;
 use crate::runbook::settle::Settled;
 use crate::runbook::{Runbook, digest};
+use crate::scope::Scope;
 use crate::step::Services;
 use crate::step::plugin::PREFIX;
 use crate::world::World;
@@ -160,6 +161,7 @@ fn start(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
         return Ok(Exit::Done);
     }
     let settled = inputs::settled(&runbook, &given, &session.world, &*session.terminal())?;
+    load::vars(&runbook, &scope(&settled), &session.world)?;
     let services = services(&session, args.flags.yes, &args.walk, args.rehearsal);
     let until = args.walk.until.as_deref();
     inputs::refuse_foreseen(&foresee(&runbook, &settled, until, &services))?;
@@ -181,6 +183,15 @@ fn start(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
         args.walk.options(),
         Direction::Forwards,
     ))
+}
+
+/// Settled inputs as names.
+pub(super) fn scope(settled: &[Settled]) -> Scope {
+    let scope = Scope::default();
+    for one in settled {
+        scope.set(&one.name, one.value.clone());
+    }
+    scope
 }
 
 /// Says the first event; the walk begins by handing it to the system.

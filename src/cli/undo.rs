@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::resume::{Taken, take};
+use super::resume::{Taken, inputs, renewed_inputs, sealed_inputs, take};
 use super::run::{Kept, done, holder, lock};
 use super::session::{Direction, Session, broken_exit, walk};
 use super::{Global, out, state};
@@ -66,10 +66,13 @@ fn undo(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
         return Ok(Exit::Done);
     }
     confirm(args, &run, &session)?;
+    let given = inputs(&history, &run, &key)?;
+    let renewed = renewed_inputs(&runbook, (&history, &run, &key), &given, &session.world)?;
+    let renewed = sealed_inputs(&run, &key, renewed)?;
     session.report.borrow_mut().past(&entries);
     let recorder =
         session.recorder(&run, history.last_seq, Box::new(Kept { store, texts: Vec::new() }));
-    begin(args, &recorder, &mut history);
+    begin(args, renewed, &recorder, &mut history);
     Ok(walk(
         &runbook,
         &services,
@@ -81,14 +84,9 @@ fn undo(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
     ))
 }
 
-fn begin(args: &Args, recorder: &Recorder, history: &mut History) {
-    let resumed = Event::Resumed {
-        undo: true,
-        text: None,
-        uses: BTreeMap::new(),
-        steps: Vec::new(),
-        inputs: StoredMap::new(),
-    };
+fn begin(args: &Args, inputs: StoredMap, recorder: &Recorder, history: &mut History) {
+    let (uses, steps) = (BTreeMap::new(), Vec::new());
+    let resumed = Event::Resumed { undo: true, text: None, uses, steps, inputs };
     let redo = args
         .redo
         .iter()
@@ -122,12 +120,12 @@ fn touched(backs: &[Back], run: &str, step: &str) -> Result<(), Exit> {
 /// Shows what will be taken back, and first of all what cannot be; whether anything can.
 fn left(backs: &[Back], gone: &[String]) -> bool {
     let width = backs.iter().map(|back| back.id.len()).max().unwrap_or(0);
-    let stays = |back: &&Back| matches!(back.way, Way::None | Way::NotOurs);
-    for back in backs.iter().filter(stays) {
-        let why = if back.way == Way::None {
-            "has no undo: what it did stays"
-        } else {
-            "was not done by this run: it stays"
+    for back in backs {
+        let why = match back.way {
+            Way::None => "has no undo: what it did stays",
+            Way::NotOurs => "was not done by this run: it stays",
+            Way::Lost => "was done with values that are not known any more: what it did stays",
+            Way::Author | Way::Kind | Way::Done => continue,
         };
         out::say(&format!("stays {:width$}  {why}", back.id));
     }

@@ -42,6 +42,9 @@ impl Engine<'_> {
                 }
             }
         };
+        if !answer.private.is_empty() {
+            self.probed.borrow_mut().insert(unit.id.clone(), answer.private);
+        }
         self.services.see(&unit.id, Sight::LookUp, &answer.input);
         let mut objects = all(&cx, already.find, &answer.locals, answer.input).map_err(looking)?;
         objects.retain(|object| *object != Val::default());

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use super::frame::Unit;
 use super::renew::unwritten;
-use super::{Broken, Durable, Engine};
+use super::{Broken, Durable, Engine, Private};
 use crate::journal::event::{Effect, Event, How, StoredMap};
 use crate::jq;
+use crate::plan::ITEM;
 use crate::step::jq::{one, reads_secret};
 use crate::step::retry::Retry;
 use crate::step::{Again, Answer, Cx, Sight, Step, Trouble};
@@ -180,8 +181,11 @@ impl Engine<'_> {
         let saved =
             self.stored_map(&id, got.saved.iter().map(|(name, value)| (name.as_str(), value)))?;
         let place = format!("{id}.private");
-        let private =
-            self.stored_map(&place, got.answer.private.iter().map(|(name, value)| (*name, value)))?;
+        let item = unit.item.iter().map(|item| (ITEM, item));
+        let probed = self.probed.borrow_mut().remove(&id).unwrap_or_default();
+        let private = together(probed, got.answer.private);
+        let private = private.iter().map(|(name, value)| (*name, value));
+        let private = self.stored_map(&place, private.chain(item))?;
         let own = if got.answer.unchanged { How::Unchanged } else { How::Performed };
         Ok(Event::Done {
             step: id,
@@ -202,6 +206,24 @@ impl Engine<'_> {
             .map(|(name, value)| Ok((name.to_owned(), self.stored(place, name, value)?)))
             .collect()
     }
+}
+
+/// What a look-up left and what the step itself did: lists of one name are one list.
+fn together(probed: Private, mut own: Private) -> Private {
+    for (name, mut before) in probed {
+        match own.iter_mut().find(|(known, _)| *known == name) {
+            None => own.push((name, before)),
+            Some((_, value)) => {
+                if let (Some(first), Some(then)) =
+                    (before.json.as_array_mut(), value.json.as_array_mut())
+                {
+                    first.append(then);
+                    *value = before;
+                }
+            }
+        }
+    }
+    own
 }
 
 /// What the connection of an action says on trying again.

@@ -1,13 +1,15 @@
 //! `for_each`: one performance of a step for each item of a list, with a bound on how many
 //! run at once. Each item has its own events, so that a resume goes on with the items left.
 
+use std::collections::BTreeMap;
+
 use futures_util::stream::{FuturesOrdered, StreamExt as _};
 
 use super::attempt::Got;
 use super::frame::Unit;
 use super::{Broken, Durable, Engine, Flow};
-use crate::journal::event::{Effect, Outcome};
-use crate::plan::Status;
+use crate::journal::event::{Effect, Event, Outcome, Skip, Stored};
+use crate::plan::{ITEM, Status};
 use crate::runbook::ForEach;
 use crate::step::{Answer, Trouble};
 use crate::value::{Json, Labeled};
@@ -17,10 +19,21 @@ impl Engine<'_> {
     pub(super) async fn each(&self, unit: &Unit<'_>, each: &ForEach) -> Flow {
         let began = self.recorder.now_ms();
         self.begin(unit).await?;
-        let items = match Self::items(unit, each) {
+        let items = match self.items(unit, each)? {
             Ok(items) => items,
             Err(trouble) => return self.fail(unit, began, trouble),
         };
+        if items.moved {
+            let message = format!(
+                "`{}`: its list has changed since the run began with it; what was done for an item stays done, wherever that stands now",
+                unit.id
+            );
+            self.recorder.keep(Event::Warned { message });
+        }
+        if let Some(open) = self.doubts_of(&items.gone) {
+            return Ok(Some(open));
+        }
+        let items = items.units;
         if let Some(stopped) = self.all_items(&items, each.at_once).await? {
             return Ok(Some(stopped));
         }
@@ -31,24 +44,78 @@ impl Engine<'_> {
         Ok(None)
     }
 
-    /// The step once for each item of its list.
-    pub(super) fn items<'u>(unit: &Unit<'u>, each: &ForEach) -> Result<Vec<Unit<'u>>, Trouble> {
-        let list = each.list.eval(&*unit.scope)?;
-        let Json::Array(list) = list else {
-            return Err(Trouble::failed(format!(
-                "`for_each` needs a list: {} is none",
-                each.list.source().trim()
-            )));
+    /// Items that are not in the list any more and may have happened all the same: nothing would
+    /// ever settle them.
+    fn doubts_of(&self, gone: &[Unit<'_>]) -> Option<Outcome> {
+        let mut open = None;
+        for item in gone {
+            let status = self.history.borrow().status(&item.id).clone();
+            if let Status::InDoubt { what, .. } = status {
+                open = Some(self.doubt(item, what, Vec::new()));
+            }
+        }
+        open
+    }
+
+    /// The step once for each item of its list. An item is known by what it is: one that was begun
+    /// keeps the number it had, wherever it stands in the list by now.
+    pub(super) fn items<'u>(
+        &self,
+        unit: &Unit<'u>,
+        each: &ForEach,
+    ) -> Result<Result<Items<'u>, Trouble>, Broken> {
+        let list = match each.list.eval(&*unit.scope) {
+            Ok(Json::Array(list)) => list,
+            Ok(_) => {
+                let list = each.list.source().trim();
+                return Ok(Err(Trouble::failed(format!(
+                    "`for_each` needs a list: {list} is none"
+                ))));
+            }
+            Err(error) => return Ok(Err(error.into())),
         };
         let secret = unit.scope.any_secret(each.list.reads().iter().map(|read| &*read.name));
-        let item = |(number, json)| unit.item(number, &each.name, Labeled { json, secret });
-        Ok(list.into_iter().enumerate().map(item).collect())
+        let mut begun = self.begun(unit)?;
+        let numbers = numbered(&list, &begun);
+        begun.retain(|number, _| !numbers.contains(number));
+        let moved = !begun.is_empty() || numbers.iter().enumerate().any(|(at, to)| at != *to);
+        let item = |(json, number): (Json, &usize)| {
+            unit.item(*number, &each.name, Labeled { json, secret })
+        };
+        let units = list.into_iter().zip(&numbers).map(item).collect();
+        let gone = begun.into_iter().map(|(number, item)| unit.item(number, &each.name, item));
+        Ok(Ok(Items { units, gone: gone.collect(), moved }))
+    }
+
+    /// The items that were begun, by number.
+    fn begun(&self, unit: &Unit<'_>) -> Result<BTreeMap<usize, Labeled>, Broken> {
+        let history = self.history.borrow();
+        let open = |(number, stored): (usize, &Stored)| {
+            let place = format!("{}[{number}].private", unit.id);
+            Ok((number, self.open(&place, ITEM, stored)?))
+        };
+        history.items(&unit.id).into_iter().map(open).collect()
+    }
+
+    /// The same as performances of the step.
+    pub(super) fn begun_units<'u>(
+        &self,
+        unit: &Unit<'u>,
+        each: &ForEach,
+    ) -> Result<Vec<Unit<'u>>, Broken> {
+        let begun = self.begun(unit)?.into_iter();
+        Ok(begun.map(|(number, item)| unit.item(number, &each.name, item)).collect())
     }
 
     /// Items one after the other, so many at once. The first that stops ends the run, after
     /// those under way have come to their end.
     async fn all_items(&self, items: &[Unit<'_>], at_once: usize) -> Flow {
-        let mut waiting = items.iter().filter(|item| !self.settled(item));
+        // Whether an item is wanted is asked anew: it may be another one in its place.
+        let unwanted = |item: &Unit<'_>| {
+            *self.history.borrow().status(&item.id) == Status::Skipped(Skip::When)
+        };
+        let left = |item: &&Unit<'_>| !self.settled(item) || unwanted(item);
+        let mut waiting = items.iter().filter(left);
         let mut running = FuturesOrdered::new();
         running.extend(waiting.by_ref().take(at_once).map(|item| self.single(item)));
         let mut stopped: Option<Outcome> = None;
@@ -108,6 +175,50 @@ impl Engine<'_> {
         self.skip(unit);
         None
     }
+}
+
+/// The items of a step.
+pub(super) struct Items<'u> {
+    /// Those of its list.
+    pub(super) units: Vec<Unit<'u>>,
+    /// Those that were begun and are not in the list any more.
+    gone: Vec<Unit<'u>>,
+    /// Whether the list is not the one that was begun with.
+    moved: bool,
+}
+
+impl<'u> Items<'u> {
+    /// All of them.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Unit<'u>> {
+        self.units.iter().chain(&self.gone)
+    }
+}
+
+/// A number for each item: the one it was begun with, else its place, else one that was never
+/// another item's.
+fn numbered(list: &[Json], begun: &BTreeMap<usize, Labeled>) -> Vec<usize> {
+    let mut left: BTreeMap<usize, &Json> =
+        begun.iter().map(|(number, item)| (*number, &item.json)).collect();
+    let mut numbers: Vec<Option<usize>> = list
+        .iter()
+        .enumerate()
+        .map(|(at, item)| (left.get(&at) == Some(&item)).then(|| left.remove(&at)).map(|_| at))
+        .collect();
+    let mut free = list.len().max(begun.last_key_value().map_or(0, |(last, _)| last + 1));
+    for (at, item) in list.iter().enumerate().filter(|_| !begun.is_empty()) {
+        if numbers[at].is_none() {
+            numbers[at] = left.iter().find(|(_, known)| **known == item).map(|(number, _)| *number);
+            numbers[at].map(|number| left.remove(&number));
+        }
+    }
+    let mut given = |(at, number): (usize, Option<usize>)| {
+        number.unwrap_or_else(|| {
+            let new = if begun.contains_key(&at) { free } else { at };
+            free += usize::from(new == free);
+            new
+        })
+    };
+    numbers.into_iter().enumerate().map(&mut given).collect()
 }
 
 /// The outcome to end with: the first, unless a later one leaves more open.

@@ -9,7 +9,7 @@ use super::attempt::Got;
 use super::frame::Unit;
 use super::{Durable, Engine, Flow};
 use crate::journal::event::{Decision, Effect, Event, How, Outcome, Skip, StoredMap};
-use crate::plan::Status;
+use crate::plan::{ITEM, Status};
 use crate::step::{Again, Failure, Trouble, failure, judge};
 use crate::terminal::{NoAnswer, Question};
 
@@ -132,7 +132,8 @@ impl Engine<'_> {
         let none = std::collections::HashMap::new();
         let before = unit.step.action.before(&self.cx(unit, false, &none, &|_| ()));
         let place = format!("{}.private", unit.id);
-        self.stored_map(&place, before.iter().map(|(name, value)| (*name, value)))
+        let item = unit.item.iter().map(|item| (ITEM, item));
+        self.stored_map(&place, before.iter().map(|(name, value)| (*name, value)).chain(item))
     }
 
     pub(super) async fn finish_change(

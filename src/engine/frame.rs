@@ -33,13 +33,15 @@ pub(super) struct Unit<'a> {
     /// What the journal calls it: `create`, `create[3]`, `outer/create`.
     pub(super) id: String,
     pub(super) scope: Rc<Scope>,
+    /// The item it is for.
+    pub(super) item: Option<Labeled>,
 }
 
 impl<'a> Frame<'a> {
     /// A step of it.
     pub(super) fn unit(&self, step: &'a StepDef) -> Unit<'a> {
         let id = format!("{}{}", self.prefix, step.id);
-        Unit { step, runbook: self.runbook, id, scope: Rc::clone(&self.scope) }
+        Unit { step, runbook: self.runbook, id, scope: Rc::clone(&self.scope), item: None }
     }
 }
 
@@ -47,8 +49,9 @@ impl Unit<'_> {
     /// One item of it: a scope of its own, a number in its name.
     pub(super) fn item(&self, number: usize, name: &str, value: Labeled) -> Self {
         let scope = Scope::below(&self.scope);
-        scope.set(name, value);
-        Self { id: format!("{}[{number}]", self.id), scope: Rc::new(scope), ..self.clone() }
+        scope.set(name, value.clone());
+        let (id, scope) = (format!("{}[{number}]", self.id), Rc::new(scope));
+        Self { id, scope, item: Some(value), ..self.clone() }
     }
 
     /// The same step again, at the end of a walk that failed: `clean@17`.
@@ -89,30 +92,33 @@ impl<'a> Engine<'a> {
         for (name, stored) in &inputs {
             self.know(&scope, name, self.open("input", name, stored)?);
         }
+        self.vars(self.runbook, &scope).map_err(Broken::History)?;
         self.frame(self.runbook, scope, String::new())
     }
 
-    /// A frame whose inputs are bound: adds vars and whatever the journal has saved.
+    /// Binds a runbook's vars; or says why one cannot be worked out.
+    pub(super) fn vars(&self, runbook: &Runbook, scope: &Scope) -> Result<(), String> {
+        let bound = runbook.bind_vars(scope, |name, value| self.know(scope, name, value));
+        bound.map_err(|(var, error)| {
+            format!("var `{}` of `{}`: {}", var.name, runbook.name, error.0)
+        })
+    }
+
+    /// A frame whose inputs and vars are bound: adds whatever the journal has saved.
     pub(super) fn frame(
         &self,
         runbook: &'a Runbook,
         scope: Rc<Scope>,
         prefix: String,
     ) -> Result<Frame<'a>, Broken> {
-        for var in &runbook.vars {
-            let json = var
-                .value
-                .render(&*scope)
-                .map_err(|error| Broken::History(format!("var `{}`: {}", var.name, error.0)))?;
-            let secret = scope.any_secret(var.value.reads());
-            self.know(&scope, &var.name, Labeled { json, secret });
-        }
         let frame = Frame { runbook, scope, prefix };
         for step in &runbook.steps {
             let unit = frame.unit(step);
             self.remember(&unit)?;
-            if let Some(Ok(items)) = step.for_each.as_ref().map(|each| Self::items(&unit, each)) {
-                items.iter().try_for_each(|item| self.remember(item))?;
+            if let Some(each) = &step.for_each
+                && let Ok(items) = self.items(&unit, each)?
+            {
+                items.all().try_for_each(|item| self.remember(item))?;
             }
         }
         Ok(frame)
@@ -134,11 +140,11 @@ impl<'a> Engine<'a> {
             }
             if let (Some(each), Some(_)) = (&step.for_each, item) {
                 let name = format!("{}{part}", frame.prefix);
-                let items = Self::items(&unit, each).unwrap_or_default();
-                let Some(item) = items.into_iter().find(|item| item.id == name) else {
+                let Ok(items) = self.items(&unit, each)? else { return Ok(None) };
+                let Some(item) = items.all().find(|item| item.id == name) else {
                     return Ok(None);
                 };
-                unit = item;
+                unit = item.clone();
             }
             let Some(inner) = inner else { return Ok(Some(unit)) };
             let Some(nested) = step.action.nested() else { return Ok(None) };

@@ -97,6 +97,9 @@ impl<'a> Engine<'a> {
                 self.know(&scope, name, self.open("input", place, stored)?);
             }
         }
+        if let Err(message) = self.vars(runbook, &scope) {
+            return Ok(Err(Trouble::failed(message)));
+        }
         self.frame(runbook, scope, prefix).map(Ok)
     }
 

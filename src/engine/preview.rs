@@ -9,7 +9,7 @@ use super::adopt::Found;
 use super::frame::{Frame, Unit};
 use super::{Broken, Engine, Flow};
 use crate::journal::event::{Effect, Event, How, Outcome};
-use crate::runbook::ForEach;
+use crate::runbook::{ForEach, Runbook, StepDef};
 use crate::step::Local;
 use crate::value::Labeled;
 
@@ -48,6 +48,7 @@ impl<'a> Engine<'a> {
     async fn preview_step(&self, unit: &Unit<'a>, unknown: &Unknown) -> Flow {
         let mut remarks = unknown.missing(unit);
         if !remarks.is_empty() {
+            unknown.changed_by(unit);
             self.planned(unit, unknown, remarks);
             return Ok(None);
         }
@@ -67,7 +68,10 @@ impl<'a> Engine<'a> {
                 Ok(frame) => frame,
                 Err(trouble) => return self.fail(unit, self.recorder.now_ms(), trouble),
             };
-            let stop = self.preview_frame(&inner, &Unknown::default()).await?;
+            let change = unknown.change.borrow().clone();
+            let within = Unknown { change: RefCell::new(change), ..Unknown::default() };
+            let stop = self.preview_frame(&inner, &within).await?;
+            unknown.change.replace(within.change.into_inner());
             if stop.is_none() {
                 self.planned(unit, unknown, remarks);
             }
@@ -91,8 +95,8 @@ impl<'a> Engine<'a> {
     /// Items that are only read are read; of an empty list there is nothing to do in any case, and
     /// so what it saves is known.
     async fn preview_each(&self, unit: &Unit<'a>, each: &ForEach, unknown: &Unknown) -> Flow {
-        let count = match Self::items(unit, each) {
-            Ok(items) => items.len(),
+        let count = match self.items(unit, each)? {
+            Ok(items) => items.units.len(),
             Err(trouble) => return self.fail(unit, self.recorder.now_ms(), trouble),
         };
         let action = &unit.step.action;
@@ -103,9 +107,8 @@ impl<'a> Engine<'a> {
             return self.each(unit, each).await;
         }
         let mut remarks = vec![format!("once for each of {count} items")];
-        if unit.step.effect > Effect::Read {
-            unknown.change.borrow_mut().get_or_insert_with(|| unit.id.clone());
-        } else if let Some(change) = changed {
+        unknown.changed_by(unit);
+        if let Some(change) = changed.filter(|_| !changes(unit.step)) {
             remarks.push(to_be_read(&change));
         }
         self.planned(unit, unknown, remarks);
@@ -128,7 +131,7 @@ impl<'a> Engine<'a> {
                 Ok(None)
             }
             Ok(_) => {
-                unknown.change.borrow_mut().get_or_insert_with(|| unit.id.clone());
+                unknown.changed_by(unit);
                 self.planned(unit, unknown, Vec::new());
                 Ok(None)
             }
@@ -158,6 +161,13 @@ fn to_be_read(change: &str) -> String {
 }
 
 impl Unknown {
+    /// Notes a step that is shown instead of performed, if it changes something.
+    fn changed_by(&self, unit: &Unit<'_>) {
+        if changes(unit.step) {
+            self.change.borrow_mut().get_or_insert_with(|| unit.id.clone());
+        }
+    }
+
     fn missing(&self, unit: &Unit<'_>) -> Vec<String> {
         let own: Vec<&str> = unit.step.saves.iter().map(|save| save.name.as_str()).collect();
         self.names
@@ -167,4 +177,11 @@ impl Unknown {
             .map(|(name, from)| format!("`{name}` is not known yet: step `{from}` gives it"))
             .collect()
     }
+}
+
+/// Whether a step changes something, or one does of the runbook it uses.
+fn changes(step: &StepDef) -> bool {
+    let nested = step.action.nested();
+    let inner = nested.and_then(|nested| nested.runbook.downcast_ref::<Runbook>());
+    step.effect > Effect::Read || inner.is_some_and(|inner| inner.steps.iter().any(changes))
 }

@@ -32,8 +32,18 @@ pub enum Way {
     NotOurs,
     /// Nothing: there is no way.
     None,
+    /// Nothing: the values it was done with cannot be worked out any more.
+    Lost,
     /// It is taken back already.
     Done,
+}
+
+/// What a run changed.
+#[derive(Default)]
+struct Touched<'a> {
+    units: Vec<Unit<'a>>,
+    /// What cannot be set up any more: ids.
+    lost: Vec<String>,
 }
 
 /// Whether a step in doubt is to be taken back.
@@ -47,15 +57,14 @@ enum Resolved {
 impl<'a> Engine<'a> {
     /// What the run changed, newest first, and how each is taken back.
     pub fn backwards(&self) -> Result<Vec<Back>, Broken> {
-        let units = self.units()?;
-        Ok(units
-            .iter()
-            .map(|unit| Back {
-                id: unit.id.clone(),
-                way: self.way(unit),
-                what: self.back_what(unit),
-            })
-            .collect())
+        let Touched { units, lost } = self.units()?;
+        let back = |unit: &Unit<'_>| Back {
+            id: unit.id.clone(),
+            way: self.way(unit),
+            what: self.back_what(unit),
+        };
+        let lost = lost.into_iter().map(|id| Back { id, way: Way::Lost, what: String::new() });
+        Ok(units.iter().map(back).chain(lost).collect())
     }
 
     /// Takes back all that can be, newest first.
@@ -67,7 +76,7 @@ impl<'a> Engine<'a> {
     }
 
     async fn backs(&self) -> Result<Outcome, Broken> {
-        for unit in self.units()? {
+        for unit in self.units()?.units {
             if matches!(self.way(&unit), Way::Author | Way::Kind)
                 && let Some(outcome) = self.back(&unit).await?
             {
@@ -78,9 +87,9 @@ impl<'a> Engine<'a> {
     }
 
     /// Every performance of a step that changed something, newest first.
-    fn units(&self) -> Result<Vec<Unit<'a>>, Broken> {
+    fn units(&self) -> Result<Touched<'a>, Broken> {
         let frame = self.own_frame()?;
-        let mut all = Vec::new();
+        let mut all = Touched::default();
         self.collect(&frame, &mut all)?;
         let history = self.history.borrow();
         let place = |unit: &Unit<'_>| {
@@ -88,13 +97,13 @@ impl<'a> Engine<'a> {
             let place = history.order.iter().position(|done| *done == unit.id);
             place.unwrap_or(usize::MAX)
         };
-        all.sort_by_key(place);
-        all.reverse();
+        all.units.sort_by_key(place);
+        all.units.reverse();
         Ok(all)
     }
 
     /// The units of a frame that are done or in doubt, with those inside and each item.
-    fn collect(&self, frame: &Frame<'a>, all: &mut Vec<Unit<'a>>) -> Result<(), Broken> {
+    fn collect(&self, frame: &Frame<'a>, all: &mut Touched<'a>) -> Result<(), Broken> {
         for step in &frame.runbook.steps {
             let unit = frame.unit(step);
             let again = self.history.borrow().again(&unit.id, |_| true);
@@ -107,32 +116,40 @@ impl<'a> Engine<'a> {
     }
 
     /// One performance of a step, as [`Engine::collect`].
-    fn collect_unit(&self, unit: Unit<'a>, all: &mut Vec<Unit<'a>>) -> Result<(), Broken> {
+    fn collect_unit(&self, unit: Unit<'a>, all: &mut Touched<'a>) -> Result<(), Broken> {
         let step = unit.step;
         if let Some(nested) = step.action.nested() {
-            if let Ok(inner) = self.inner_frame(&unit, &nested, "")? {
-                self.collect(&inner, all)?;
+            match self.inner_frame(&unit, &nested, "")? {
+                Ok(inner) => self.collect(&inner, all)?,
+                Err(_) => self.lose(&format!("{}/", unit.id), all),
             }
             return Ok(());
         }
         if step.effect <= Effect::Read {
             return Ok(());
         }
-        let items = step.for_each.as_ref().map(|each| Self::items(&unit, each));
-        let units = match items {
-            Some(Ok(items)) => items,
-            Some(Err(_)) => return Ok(()),
+        let units = match &step.for_each {
             None => vec![unit],
+            Some(each) => match self.items(&unit, each)? {
+                Ok(items) => items.all().cloned().collect(),
+                // what is begun knows its item
+                Err(_) => self.begun_units(&unit, each)?,
+            },
         };
-        let touched = |unit: &Unit<'_>| {
-            let history = self.history.borrow();
-            matches!(history.status(&unit.id), Status::Done(_) | Status::InDoubt { .. })
-        };
-        for unit in units.into_iter().filter(touched) {
+        for unit in units.into_iter().filter(|unit| self.history.borrow().touched(&unit.id)) {
             self.remember(&unit)?;
-            all.push(unit);
+            all.units.push(unit);
         }
         Ok(())
+    }
+
+    /// Notes what was changed below a step that cannot be set up any more.
+    fn lose(&self, below: &str, all: &mut Touched<'a>) {
+        let changes = |id: &String| {
+            self.runbook.performed(id).is_some_and(|(_, step)| step.effect > Effect::Read)
+        };
+        let lost = self.history.borrow().touched_below(below);
+        all.lost.extend(lost.into_iter().filter(changes));
     }
 
     fn way(&self, unit: &Unit<'_>) -> Way {

@@ -399,7 +399,45 @@ impl Event {
     }
 }
 
+/// A value in an event that only the journal's key opens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sealed<'a> {
+    /// What it is bound to, besides its name: `input`, a step's id, or that with `.private`.
+    pub place: String,
+    /// Its name.
+    pub name: &'a str,
+    /// The sealed text.
+    pub text: &'a str,
+}
+
 impl Event {
+    /// Every sealed value in it.
+    pub fn sealed(&self) -> Vec<Sealed<'_>> {
+        let kept = |step: &str| format!("{step}.private");
+        let maps: Vec<(String, &StoredMap)> = match self {
+            Self::Renewed { input, value: Stored::Sealed(text), .. } => {
+                return vec![Sealed { place: "input".to_owned(), name: input, text }];
+            }
+            Self::Started { inputs, .. } | Self::Resumed { inputs, .. } => {
+                vec![("input".to_owned(), inputs)]
+            }
+            Self::Intent { step, private, .. } => vec![(kept(step), private)],
+            Self::Done { step, saved, private, .. } => {
+                vec![(step.clone(), saved), (kept(step), private)]
+            }
+            _ => Vec::new(),
+        };
+        let mut all = Vec::new();
+        for (place, map) in maps {
+            for (name, value) in map {
+                if let Stored::Sealed(text) = value {
+                    all.push(Sealed { place: place.clone(), name, text });
+                }
+            }
+        }
+        all
+    }
+
     /// The same with every text about what happened masked. Titles and notes are not among
     /// them: an author may let a secret show there, so they are masked where they are made.
     #[must_use]

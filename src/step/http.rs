@@ -272,7 +272,7 @@ impl Http {
         (cx.trace)(format!("< {}", cx.mask(&answer::head(&response))));
         Self::learn(cx, &response.cookies);
         let answer = self.answer(cx, &what, &response)?;
-        let private = kept_cookies(&response);
+        let private = kept_cookies(&response.cookies);
         Ok((Answer { private, ..answer }, response))
     }
 
@@ -362,8 +362,8 @@ impl Http {
 /// The name under which an outcome keeps the cookies that came with it, sealed.
 const COOKIES: &str = "cookies";
 
-fn kept_cookies(response: &Response) -> Vec<(&'static str, Labeled)> {
-    let cookies = Some(&response.cookies).filter(|cookies| !cookies.is_empty());
+fn kept_cookies(cookies: &[Cookie]) -> Vec<(&'static str, Labeled)> {
+    let cookies = Some(cookies).filter(|cookies| !cookies.is_empty());
     let json = cookies.and_then(|cookies| serde_json::to_value(cookies).ok());
     json.map(|json| (COOKIES, Labeled::secret(json))).into_iter().collect()
 }

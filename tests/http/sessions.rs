@@ -118,3 +118,32 @@ fn a_run_that_is_taken_up_goes_on_with_its_session_which_is_only_sealed_on_disk(
     assert_eq!(asked, ["/login", "/home", "/data", "/data"], "nobody logs in twice");
     Leaks::new(&[SESSION]).folder("the resume", &env.path(".state"));
 }
+
+/// A cookie that an earlier page sets, or the look-up of a change, counts after a resume too.
+#[test]
+fn what_pages_and_look_ups_set_is_kept_with_the_outcome() {
+    let server = Server::handling(Box::new(|request: &Request| {
+        let cookie = request.headers.get("cookie").map_or("", String::as_str);
+        let json = ("content-type".to_owned(), "application/json".to_owned());
+        let set = |name: &str| ("set-cookie".to_owned(), format!("{name}=v0123456789; Path=/"));
+        let (status, headers, body) = match (request.method.as_str(), request.target.as_str()) {
+            ("GET", "/list?p=1") => (200, vec![json, set("page")], "[1]"),
+            ("GET", "/things") => (200, vec![json, set("probe")], "[]"),
+            ("GET", "/end") if cookie.contains("page=") && cookie.contains("probe=") => {
+                (200, vec![], "")
+            }
+            ("GET", "/end") => (401, vec![], ""),
+            _ => (200, vec![json], "[]"),
+        };
+        Answer { status, headers: headers.into_iter().collect(), body: body.to_owned() }
+    }));
+    server.fault_at(5, Fault::Close);
+    let steps = "[[steps]]\nid = \"list\"\nhttp = { on = \"api\", url = \"list\", paginate = { page = \"p\", items = \".[]\" } }\n\
+        [[steps]]\nid = \"make\"\nhttp = { on = \"api\", method = \"POST\", url = \"things\" }\n\
+        already = { http = { on = \"api\", url = \"things\" }, find = \".[]\", same = \"true\" }\n\
+        [[steps]]\nid = \"end\"\nhttp = { on = \"api\", url = \"end\" }\n";
+    let env = Env::new();
+    says(&run(&env, &book(&server.url(), "cookies = true", steps)), 1, &["step `end` failed"]);
+    says(&env.run(&["resume"]), 0, &["ok    end"]);
+    Leaks::new(&["v0123456789"]).folder("the resume", &env.path(".state"));
+}

@@ -8,11 +8,11 @@ use url::Url;
 
 use super::super::jq::all;
 use super::super::{Answer, Cx, Hand, Trouble};
-use super::{Http, link};
+use super::{Http, kept_cookies, link};
 use crate::diag::Diag;
 use crate::jq::{self, ProgramId, Val};
 use crate::reader::{Field, Reader, Rules, Shape};
-use crate::transport::Response;
+use crate::transport::{Cookie, Response};
 use crate::value::{Json, text};
 
 /// How many pages are taken when nobody says.
@@ -93,6 +93,8 @@ struct Gathered {
     /// The pages that have been read.
     seen: Vec<Url>,
     next: Url,
+    /// What they set.
+    cookies: Vec<Cookie>,
 }
 
 pub(super) fn parse(reader: &Reader<'_>, method: &str) -> Option<Paginate> {
@@ -186,7 +188,7 @@ impl Way {
 
 impl Gathered {
     fn new(first: Url) -> Self {
-        Self { items: Vec::new(), bytes: 0, seen: Vec::new(), next: first }
+        Self { items: Vec::new(), bytes: 0, seen: Vec::new(), next: first, cookies: Vec::new() }
     }
 
     /// Takes a page's items; the URL of the next page, if there is one.
@@ -201,6 +203,7 @@ impl Gathered {
         let counts = matches!(paginate.way, Way::Count(..));
         let last = counts && items.is_empty();
         self.bytes += response.body.len();
+        self.cookies.extend(response.cookies.iter().cloned());
         self.items.extend(items);
         self.seen.push(self.next.clone());
         let next = if last { None } else { self.following(cx, paginate, answer, response)? };
@@ -277,7 +280,8 @@ impl Gathered {
         let (pages, items) = (self.seen.len(), self.items.len());
         let pages = if pages == 1 { "1 page".to_owned() } else { format!("{pages} pages") };
         let summary = format!("{}, {items} items on {pages}", last.summary);
-        Answer { input: self.items.into_iter().collect(), summary, ..last }
+        let (input, private) = (self.items.into_iter().collect(), kept_cookies(&self.cookies));
+        Answer { input, summary, private, ..last }
     }
 }
 

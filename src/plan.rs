@@ -44,15 +44,15 @@ pub struct DoneStep {
     pub gates_failed: bool,
 }
 
-/// The name under which an intent or an outcome keeps the item it was for.
-pub const ITEM: &str = "item";
-
 impl DoneStep {
     /// What it saved under this name.
     pub fn saved(&self, name: &str) -> Option<&Stored> {
         self.saved.iter().find(|(saved, _)| saved == name).map(|(_, value)| value)
     }
 }
+
+/// The name under which an intent or an outcome keeps the item it was for.
+pub const ITEM: &str = "item";
 
 /// Where taking one step back stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

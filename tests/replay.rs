@@ -271,11 +271,17 @@ impl Case<'_> {
         let before = world.made.clone();
         *self.world.lock().unwrap() = world;
         let text = book(&self.server.url(), self.steps);
-        let Event::Started { text: digest, uses, .. } = &part[0].event else { panic!("no start") };
+        // the run is moved to this folder, and goes on in it
+        let mut part = part.to_vec();
+        let Event::Started { text: digest, uses, folder, .. } = &mut part[0].event else {
+            panic!("no start")
+        };
+        env.root().to_str().unwrap().clone_into(folder);
+        let (digest, uses) = (digest.clone(), uses.clone());
         let used = uses.values().map(|digest| (digest.as_str(), INNER));
         let texts = used.chain([(digest.as_str(), text.as_str())]);
         let mut store = Store::open(&env.path(".state/runbook")).unwrap();
-        store.append_with_text(part, texts).unwrap();
+        store.append_with_text(&part, texts).unwrap();
         drop(store);
         let mut out = env.run(&["resume", "r1"]);
         let blind =

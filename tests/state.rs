@@ -154,7 +154,7 @@ fn secrets_stand_nowhere_in_clear() {
         )
     };
     let wrong = "\n[[steps]]\nid = \"wrong\"\ngate = { that = \"client_secret == token\", hint = \"no {{ thing }}\" }\n";
-    let missing = APPEND.replace("\"credentials\"", "\"no/such/folder\"");
+    let missing = APPEND.replace("\"credentials\"", "\"no/{{ thing }}/folder\"");
     let error = "\n[[steps]]\nid = \"odd\"\njq = \"$client_secret | tonumber\"\n";
     let cases = [
         ("success", APPEND.to_owned(), String::new()),

@@ -69,8 +69,7 @@ pub(super) fn run(args: &Args, file: &Path, global: &Global, world: World) -> Re
     let mut services = Services::new(world.clone(), Box::new(Nobody), session.redactor.clone());
     services.yes = args.flags.yes;
     services.answers = args.walk.answers.iter().cloned().collect();
-    let key = state::key(world)?;
-    let Start { store, begun, places, lock } = begin(&runbook, lines, &key, world)?;
+    let Start { store, begun, places, lock, key } = begin(&runbook, lines, world)?;
     let report = report(global, world, places, &session.redactor);
     let journal = Shared::new(store).map_err(|error| {
         out::error(&format!("cannot start: {error}"));
@@ -180,10 +179,11 @@ struct Start {
     /// Where the line of each stands, by its name.
     places: BTreeMap<String, String>,
     lock: RunLock,
+    key: Key,
 }
 
 /// Puts all runs into the journal, in one transaction. Whoever finds them there finds them held.
-fn begin(runbook: &Runbook, lines: Vec<Line>, key: &Key, world: &World) -> Result<Start, Exit> {
+fn begin(runbook: &Runbook, lines: Vec<Line>, world: &World) -> Result<Start, Exit> {
     for line in &lines {
         load::vars(runbook, &scope(&line.settled), world).inspect_err(|_| {
             out::say(&format!("the inputs are those of {}; nothing was run", line.place));
@@ -195,10 +195,12 @@ fn begin(runbook: &Runbook, lines: Vec<Line>, key: &Key, world: &World) -> Resul
     let first = runs.first().cloned().unwrap_or_default();
     let lock = lock_new(&world.state_dir(), &runs, &holder(world))
         .map_err(|error| held(&first, &error))?;
+    // after the lock: while that is held no key that they may seal with is taken out
+    let key = state::key(world)?;
     let (mut entries, mut redactors) = (Vec::with_capacity(runs.len()), Vec::new());
     let mut places = BTreeMap::new();
     for (line, run) in lines.into_iter().zip(runs) {
-        let event = started(runbook, &line.settled, &run, key, false, world)?;
+        let event = started(runbook, &line.settled, &run, &key, false, world)?;
         places.insert(run.clone(), line.place);
         entries.push(Entry { run, seq: 1, at_ms: world.clock.now_ms(), event });
         redactors.push(line.redactor);
@@ -208,7 +210,7 @@ fn begin(runbook: &Runbook, lines: Vec<Line>, key: &Key, world: &World) -> Resul
     store.append_unsynced(&entries, texts).map_err(refused)?;
     let begun = entries.into_iter().zip(redactors);
     let begun = begun.map(|(started, redactor)| Begun { started, redactor }).collect();
-    Ok(Start { store, begun, places, lock })
+    Ok(Start { store, begun, places, lock, key })
 }
 
 fn report(

@@ -9,7 +9,6 @@ use super::{Broken, Durable, Engine, Private};
 use crate::journal::event::{Effect, Event, How, StoredMap};
 use crate::jq;
 use crate::plan::ITEM;
-use crate::runbook::Until;
 use crate::step::jq::{one, reads_secret};
 use crate::step::retry::Retry;
 use crate::step::{Again, Answer, Cx, Sight, Step, Trouble};
@@ -42,7 +41,8 @@ impl Engine<'_> {
             };
             let spent = Duration::from_millis(self.recorder.now_ms() - began);
             if spent + until.every > until.limit {
-                return Err(given_up(until, got, &so_far));
+                let limit = until.limit;
+                return Err(Trouble::failed(format!("gave up after {limit:?}: {so_far}")));
             }
             self.pause(unit, attempt, so_far, until.every, true).await?;
         }
@@ -230,14 +230,6 @@ fn together(probed: Private, mut own: Private) -> Private {
 pub(super) fn shared<'a>(cx: &Cx<'a>, action: &dyn Step) -> Option<&'a Retry> {
     let name = action.connection()?;
     cx.connections.iter().find(|known| known.name == name)?.retry.as_ref()
-}
-
-fn given_up(until: &Until, got: Result<Got, Trouble>, so_far: &str) -> Trouble {
-    let limit = until.limit;
-    match got {
-        Err(trouble) => trouble,
-        Ok(_) => Trouble::failed(format!("gave up after {limit:?}: {so_far}")),
-    }
 }
 
 fn at(trouble: Trouble, name: &str) -> Trouble {

@@ -277,9 +277,9 @@ impl Case<'_> {
             panic!("no start")
         };
         env.root().to_str().unwrap().clone_into(folder);
-        let (digest, uses) = (digest.clone(), uses.clone());
-        let used = uses.values().map(|digest| (digest.as_str(), INNER));
-        let texts = used.chain([(digest.as_str(), text.as_str())]);
+        let (digest, inner) = (digest.clone(), uses.clone());
+        let inner = inner.values().map(|digest| (digest.as_str(), INNER));
+        let texts = inner.chain([(digest.as_str(), text.as_str())]);
         let mut store = Store::open(&env.path(".state/runbook")).unwrap();
         store.append_with_text(&part, texts).unwrap();
         drop(store);

@@ -138,8 +138,9 @@ mod tests {
     #[test]
     fn control_c_and_bare_keys_arrive() {
         let env = Env::new();
-        let mut terminal =
-            sh(&env, "trap 'echo stopped; exit 130' INT; echo ready; cat -v; exit 1");
+        // without echo: what is seen of the keys is from `cat`, which is at work by then
+        let script = "trap 'echo stopped; exit 130' INT; stty -echo; echo ready; cat -v; exit 1";
+        let mut terminal = sh(&env, script);
         terminal.expect("ready");
         terminal.keys(DOWN);
         terminal.line("");

@@ -100,12 +100,14 @@ fn check(file: &str, world: &World, trust: bool) -> Result<Vec<Checked>, Exit> {
             (None, Checked { source: found.source.clone(), holds, diags })
         }
     };
-    let fake = found.fake.as_ref().map(fake);
-    let tests = found.tests.as_ref().map(tests);
+    // what lies beside a runbook that came with the program was checked when that was built
+    let beside = |source: &Option<Source>| source.clone().filter(|_| !found.bundled);
+    let fake = beside(&found.fake).as_ref().map(fake);
+    let tests = beside(&found.tests).as_ref().map(tests);
     let (service, fake) = fake.map_or((None, None), |(service, checked)| (service, Some(checked)));
     let (cases, tests) = tests.map_or((None, None), |(cases, checked)| (cases, Some(checked)));
     let (mut fake, mut tests) = (fake, tests);
-    // What came with the program was reviewed when it was built.
+    // … and so was what they say of each other
     if let (Some(runbook), false) = (&runbook, found.bundled) {
         let fakes = library::fakes(&found, runbook, world);
         let service = service.map(Arc::new);

@@ -230,3 +230,14 @@ fn events_of_many_runs_are_lines_with_their_run() {
         assert_eq!(numbers, (1..=numbers.len() as u64).collect::<Vec<_>>());
     }
 }
+
+#[test]
+fn two_lines_that_say_the_same_are_both_run_and_told() {
+    let env = Env::new();
+    let book = "format = 1\nname = \"b\"\n[inputs]\nn.about = \"A number\"\n[[steps]]\nid = \"s\"\njq = \"1\"\n";
+    std::fs::write(env.path("b.toml"), book).unwrap();
+    std::fs::write(env.path("l.jsonl"), "{\"n\":\"1\"}\n{\"n\":\"2\"}\n{\"n\":\"1\"}\n").unwrap();
+    let out = env.run(&["run", "b.toml", "--each", "l.jsonl"]);
+    assert_eq!(out.code, Some(0), "{out:?}");
+    assert!(out.stderr.contains("l.jsonl:3 is the same as l.jsonl:1: both are run"), "{out:?}");
+}

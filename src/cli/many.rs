@@ -94,7 +94,7 @@ fn lines(runbook: &Runbook, flags: &Flags, file: &Path, world: &World) -> Result
         out::error(&format!("cannot read {}: {error}", file.display()));
         Exit::Usage
     })?;
-    let (mut lines, mut wrong) = (Vec::<Line>::new(), 0);
+    let (mut lines, mut wrong, mut told) = (Vec::<Line>::new(), 0, BTreeMap::new());
     for (number, text) in (1..).zip(text.lines()).filter(|(_, text)| !text.trim().is_empty()) {
         let place = format!("{}:{number}", file.display());
         match line(runbook, &given, &place, text, world) {
@@ -102,6 +102,10 @@ fn lines(runbook: &Runbook, flags: &Flags, file: &Path, world: &World) -> Result
                 // most have the same secrets, a token from the environment, say
                 if let Some(last) = lines.last() {
                     line.redactor.search_as(&last.redactor);
+                }
+                if let Some(same) = told.insert(text.trim(), number) {
+                    let file = file.display();
+                    out::warning(&format!("{place} is the same as {file}:{same}: both are run"));
                 }
                 lines.push(line);
             }

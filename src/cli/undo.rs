@@ -124,6 +124,7 @@ fn left(backs: &[Back], gone: &[String]) -> bool {
         let why = match back.way {
             Way::None => "has no undo: what it did stays",
             Way::NotOurs => "was not done by this run: it stays",
+            Way::ByHand => "was said to be done (`--done`): it stays, take it back by hand",
             Way::Lost => "was done with values that are not known any more: what it did stays",
             Way::Author | Way::Kind | Way::Done => continue,
         };

@@ -30,6 +30,8 @@ pub enum Way {
     Kind,
     /// Nothing: it was there before this run.
     NotOurs,
+    /// A person said that it was done: what to take back is theirs to know.
+    ByHand,
     /// Nothing: there is no way.
     None,
     /// Nothing: the values it was done with cannot be worked out any more.
@@ -157,11 +159,12 @@ impl<'a> Engine<'a> {
         if history.undo(&unit.id) == Some(Undo::Undone) {
             return Way::Done;
         }
-        if let Status::Done(DoneStep {
-            how: How::Unchanged | How::ByHand | How::Tolerated, ..
-        }) = history.status(&unit.id)
-        {
-            return Way::NotOurs;
+        match history.status(&unit.id) {
+            Status::Done(DoneStep { how: How::ByHand, .. }) => return Way::ByHand,
+            Status::Done(DoneStep { how: How::Unchanged | How::Tolerated, .. }) => {
+                return Way::NotOurs;
+            }
+            _ => {}
         }
         let none = HashMap::new();
         let by_kind =

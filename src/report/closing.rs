@@ -161,7 +161,10 @@ impl Teller {
         told.push(if self.story.rehearsal {
             self.go_on("")
         } else {
-            hint(&format!("`{}` looks whether it happened, or asks", self.command()))
+            hint(&format!(
+                "`{}` looks whether it happened, or says how you tell it",
+                self.command()
+            ))
         });
         told
     }

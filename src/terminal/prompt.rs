@@ -2,7 +2,7 @@
 //!
 //! What is long stands above, written once; what is typed in is one short line, so that an
 //! interrupt or a narrow screen garbles nothing. A wrong answer is told and stands there again to
-//! be mended, a hidden one is typed anew. Nothing typed is kept: there is no history.
+//! be mended; a hidden one and a choice are typed anew. Nothing typed is kept: there is no history.
 
 use std::borrow::Cow;
 use std::io::Write as _;
@@ -47,7 +47,9 @@ pub(super) fn ask(question: &Question, valid: &Validator) -> Result<String, NoAn
             Ok(answer) => return Ok(answer),
             Err(wrong) => tell(&format!("error: {}\n", printable(&wrong))),
         }
-        typed = if question.secret { String::new() } else { line.to_owned() };
+        // a long answer is mended; of a choice it is quicker to write another
+        let mends = !question.secret && question.choices.is_empty();
+        typed = if mends { line.to_owned() } else { String::new() };
     }
 }
 
@@ -111,6 +113,7 @@ fn chosen(choices: &[String], word: &str) -> Result<String, String> {
 fn unknown(choices: &[String], word: &str) -> String {
     match crate::diag::closest(word, choices.iter().map(String::as_str)) {
         Some(near) => format!("`{word}` is none of them; did you mean `{near}`?"),
+        None if beside(choices) => format!("`{word}` is none of {}", choices.join("/")),
         None => format!("`{word}` is none of them; Tab shows them"),
     }
 }

@@ -101,9 +101,8 @@ fn check(file: &str, world: &World, trust: bool) -> Result<Vec<Checked>, Exit> {
         }
     };
     // what lies beside a runbook that came with the program was checked when that was built
-    let beside = |source: &Option<Source>| source.clone().filter(|_| !found.bundled);
-    let fake = beside(&found.fake).as_ref().map(fake);
-    let tests = beside(&found.tests).as_ref().map(tests);
+    let fake = found.fake.as_ref().filter(|_| !found.bundled).map(fake);
+    let tests = found.tests.as_ref().filter(|_| !found.bundled).map(tests);
     let (service, fake) = fake.map_or((None, None), |(service, checked)| (service, Some(checked)));
     let (cases, tests) = tests.map_or((None, None), |(cases, checked)| (cases, Some(checked)));
     let (mut fake, mut tests) = (fake, tests);

@@ -13,7 +13,7 @@ use crate::template::{Lookup, from_json};
 use crate::value::{Json, Labeled};
 
 use super::block::{self, Ours};
-use super::lines::{FOLLOW_LINKS, Lines, ended};
+use super::lines::{FOLLOW_LINKS, Lines, ended, shown};
 use super::{
     Answer, Cx, Failure, Hand, Kind, Local, Manual, Services, Step, Touch, Trouble, manual,
 };
@@ -77,8 +77,7 @@ impl Step for Append {
     }
 
     fn preview(&self, cx: &Cx<'_>) -> Result<Vec<String>, Trouble> {
-        self.block(cx)?;
-        self.0.shown(cx)
+        Ok(shown(cx, &self.block(cx)?))
     }
 
     fn foresee(&self, known: &Scope, services: &Services) -> Option<Failure> {

@@ -56,15 +56,15 @@ impl Lines {
         cx.scope.any_secret(self.text.reads().iter().map(|read| &*read.name))
     }
 
-    /// The block's lines as anybody may see them.
-    pub(super) fn shown(&self, cx: &Cx<'_>) -> Result<Vec<String>, Trouble> {
-        Ok(self.block(cx)?.lines().map(|line| cx.mask(line)).collect())
-    }
-
     /// The file, which is not written.
     pub(super) fn path(&self, cx: &Cx<'_>) -> Result<PathBuf, Trouble> {
         Ok(cx.services.place(&self.file.render_text(cx.scope)?))
     }
+}
+
+/// A block's lines as anybody may see them.
+pub(super) fn shown(cx: &Cx<'_>, block: &str) -> Vec<String> {
+    block.lines().map(|line| cx.mask(line)).collect()
 }
 
 /// A text as a block: it ends with a line end in any case.

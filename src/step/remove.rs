@@ -11,7 +11,7 @@ use crate::reader::{Field, REVEAL, Reader, Rules, Shape};
 use crate::value::{Json, Labeled};
 
 use super::block::{self, Ours, Place};
-use super::lines::{FOLLOW_LINKS, Lines};
+use super::lines::{FOLLOW_LINKS, Lines, shown};
 use super::{Answer, Cx, Hand, Kind, Local, Manual, Step, Touch, Trouble, manual};
 
 /// The kind.
@@ -70,7 +70,7 @@ impl Step for Remove {
     }
 
     fn preview(&self, cx: &Cx<'_>) -> Result<Vec<String>, Trouble> {
-        self.0.shown(cx)
+        Ok(shown(cx, &self.0.block(cx)?))
     }
 
     fn manual(&self, _hand: &Hand<'_>) -> Manual {

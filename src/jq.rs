@@ -65,7 +65,7 @@ pub struct Program {
     code: String,
     literal: Span,
     reads: Vec<(String, Range<usize>)>,
-    trust: Trust,
+    trust: OnceLock<Trust>,
 }
 
 impl Program {
@@ -74,13 +74,22 @@ impl Program {
         Self::parse_with(code, &Defs::default())
     }
 
+    /// The same for a program that was checked before, and is parsed only if it is run.
+    pub fn known(code: &str) -> Result<Self, Vec<Mistake>> {
+        match check::plain_reads(code) {
+            Some(reads) => Ok(Self::new(code, reads)),
+            None => Self::parse(code),
+        }
+    }
+
     /// As [`Program::parse`], for a program that may call shared definitions. It must then be
     /// added to [`Programs`] made from the same definitions.
     pub fn parse_with(code: &str, defs: &Defs) -> Result<Self, Vec<Mistake>> {
-        let reads = check::program(code, &defs.names)?;
-        // what shared definitions do is not looked at
-        let trust = if defs.code.is_empty() { Trust::of(code) } else { Trust::None };
-        Ok(Self { code: code.to_owned(), literal: 0..0, reads, trust })
+        Ok(Self::new(code, check::program(code, &defs.names)?))
+    }
+
+    fn new(code: &str, reads: Vec<(String, Range<usize>)>) -> Self {
+        Self { code: code.to_owned(), literal: 0..0, reads, trust: OnceLock::new() }
     }
 
     /// The same, with the place of its text's literal in the author's file.
@@ -183,11 +192,15 @@ impl Programs {
             collect(outputs, &world)
         };
         let steps = self.steps;
+        // what shared definitions do is not looked at
+        let alone = self.defs.code.is_empty();
+        let of = || if alone { Trust::of(&program.code) } else { Trust::None };
+        let trust = *program.trust.get_or_init(of);
         // a thread is waited for; that takes longer than most programs do
-        if program.trust == Trust::Plain {
+        if trust == Trust::Plain {
             return run(vars, input, steps);
         }
-        if program.trust == Trust::Short && little(vars.iter().chain([&input])) {
+        if trust == Trust::Short && little(vars.iter().chain([&input])) {
             match run(vars.clone(), input.clone(), FEW_STEPS.min(steps)) {
                 Err(error) if error.cause == RunCause::Bound => {}
                 result => return result,

@@ -102,6 +102,15 @@ impl Often {
 impl Template {
     /// Checks a template's text.
     pub fn parse(source: &str) -> Result<Self, Mistake> {
+        Self::parse_as(source, false)
+    }
+
+    /// The same for a text that was checked before: it is compiled when it is rendered.
+    pub fn known(source: &str) -> Result<Self, Mistake> {
+        Self::parse_as(source, true)
+    }
+
+    fn parse_as(source: &str, known: bool) -> Result<Self, Mistake> {
         if !source.contains("{{") && !source.contains("{%") && !source.contains("{#") {
             return Ok(Self { source: source.to_owned(), form: Form::Literal, reads: Vec::new() });
         }
@@ -110,15 +119,16 @@ impl Template {
             return Err(Mistake { range: 0..source.len(), message, help: None });
         }
         if let Some(range) = scan::sole_expression(source) {
-            let expr = Expr::parse(&source[range.clone()]).map_err(|m| m.shifted(range.start))?;
+            let expr = Expr::parse_as(&source[range.clone()], known);
+            let expr = expr.map_err(|mistake| mistake.shifted(range.start))?;
             let reads = expr.reads.iter().map(|read| read.shifted(range.start)).collect();
             return Ok(Self { source: source.to_owned(), form: Form::Expression(expr), reads });
         }
-        let env: &Environment<'_> = &ENV;
-        let template = env.template_from_str(source).map_err(|error| mistake(source, &error))?;
         let areas = scan::code_areas(source);
-        unknown_callables(source, &areas)?;
-        let reads = locate(source, &areas, template.undeclared_variables(false));
+        let reads = reads(source, &areas, known, || {
+            let env: &Environment<'_> = &ENV;
+            Ok(env.template_from_str(source)?.undeclared_variables(false))
+        })?;
         let form = Form::Text { often: Often::default(), risky: is_risky(source, &areas) };
         Ok(Self { source: source.to_owned(), form, reads })
     }
@@ -210,12 +220,21 @@ type Compiled = Arc<minijinja::Expression<'static, 'static>>;
 impl Expr {
     /// Checks an expression's text.
     pub fn parse(source: &str) -> Result<Self, Mistake> {
-        let env: &Environment<'_> = &ENV;
-        let compiled = env.compile_expression(source).map_err(|error| mistake(source, &error))?;
+        Self::parse_as(source, false)
+    }
+
+    /// The same for a text that was checked before: it is compiled when it is evaluated.
+    pub fn known(source: &str) -> Result<Self, Mistake> {
+        Self::parse_as(source, true)
+    }
+
+    fn parse_as(source: &str, known: bool) -> Result<Self, Mistake> {
         let area = 0..source.len();
         let whole = std::slice::from_ref(&area);
-        unknown_callables(source, whole)?;
-        let reads = locate(source, whole, compiled.undeclared_variables(false));
+        let reads = reads(source, whole, known, || {
+            let env: &Environment<'_> = &ENV;
+            Ok(env.compile_expression(source)?.undeclared_variables(false))
+        })?;
         let (often, kept, risky) = (Often::default(), OnceLock::new(), is_risky(source, whole));
         Ok(Self { source: source.to_owned(), often, kept, risky, reads })
     }
@@ -332,16 +351,10 @@ pub fn from_json(json: &Json) -> Value {
 
 /// Whether code can build values that are more than the sum of their parts, or go round.
 fn is_risky(source: &str, areas: &[Range<usize>]) -> bool {
-    let decides = |code: &str| {
-        let word = code.trim_start_matches(['-', '+']).split_whitespace().next();
-        word.is_some_and(|word| {
-            ["if", "elif", "else", "endif"].contains(&word.trim_end_matches('-'))
-        })
-    };
     areas.iter().any(|area| {
         let code = &source[area.clone()];
-        let statement = source[..area.start].ends_with("{%");
-        code.contains('*') || has_list(code) || statement && !decides(code)
+        let goes_round = scan::is_statement(source, area) && !scan::decides(code);
+        code.contains('*') || has_list(code) || goes_round
     })
 }
 
@@ -400,11 +413,33 @@ fn context(reads: &[Read], values: &dyn Lookup) -> Value {
     Value::from_pairs(known)
 }
 
+/// The names that code reads. Compiling it gives them and finds its mistakes; one that has none,
+/// as is known, need not be compiled if its words alone tell the names.
+fn reads(
+    source: &str,
+    areas: &[Range<usize>],
+    known: bool,
+    compile: impl FnOnce() -> Result<HashSet<String>, Error>,
+) -> Result<Vec<Read>, Mistake> {
+    if let Some(plain) = known.then(|| scan::plain_names(source, areas)).flatten() {
+        let plain =
+            plain.into_iter().map(|range| Read { name: source[range.clone()].to_owned(), range });
+        return Ok(plain.filter(|read| !is_global(&read.name)).collect());
+    }
+    let names = compile().map_err(|error| mistake(source, &error))?;
+    unknown_callables(source, areas)?;
+    Ok(locate(source, areas, names))
+}
+
+fn is_global(name: &str) -> bool {
+    ENV.globals().any(|(global, _)| global == name)
+}
+
 fn locate(source: &str, areas: &[Range<usize>], names: HashSet<String>) -> Vec<Read> {
     let mut places = scan::find_names(source, areas, &names);
     let mut reads: Vec<Read> = names
         .into_iter()
-        .filter(|name| !ENV.globals().any(|(global, _)| global == name))
+        .filter(|name| !is_global(name))
         .map(|name| {
             let range = places.remove(&name).unwrap_or(0..source.len());
             Read { name, range }

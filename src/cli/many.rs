@@ -60,7 +60,7 @@ struct Crowd<'a> {
 }
 
 pub(super) fn run(args: &Args, file: &Path, global: &Global, world: World) -> Result<Exit, Exit> {
-    let (_, runbook) = load::load_trusting(&args.name, &world, args.flags.trust)?;
+    let runbook = load::load_trusting(&args.name, &world, args.flags.trust)?;
     args.walk.check(&runbook)?;
     let session = Session::new(global, world);
     let world = &session.world;

@@ -25,7 +25,7 @@ pub(super) fn run(args: &Args, global: &Global, world: World) -> Exit {
 }
 
 fn plan(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
-    let (_, runbook) = load::load_trusting(&args.name, &world, args.flags.trust)?;
+    let runbook = load::load_trusting(&args.name, &world, args.flags.trust)?;
     let session = Session::new(global, world);
     trust::require(
         &runbook,

@@ -298,7 +298,7 @@ fn what_goes_round_or_doubles_is_not_trusted_to_come_back() {
         ("[limit(3; repeat(1))]", Trust::None),
         (&format!(". as $x{}", " | [., .]".repeat(17)), Trust::None),
     ] {
-        assert_eq!(Program::parse(code).unwrap().trust, trust, "{code}");
+        assert_eq!(Trust::of(code), trust, "{code}");
     }
 }
 

@@ -222,14 +222,19 @@ impl Programs {
             own.push(library::program(name, vars, body));
         }
         own.push(library::dispatcher(&names));
-        let library = needed::needed(library::defs(), &own);
-        let defs = library.into_iter().chain(own).map(bounds::definition);
+        let library = library::defs();
+        let called = needed::names(&library, &own);
+        let library = library.into_iter().filter(|def| called.contains(def.name));
+        let defs = library.chain(own).map(bounds::definition);
         let arena = Arena::default();
         let modules = Loader::new(defs)
             .load(&arena, File { code: library::MAIN, path: () })
             .map_err(|_| "the main program does not load")?;
         jaq_core::Compiler::default()
-            .with_funs(library::funs())
+            .with_funs(
+                library::funs()
+                    .filter(|(name, ..)| library::is_inside(name) || called.contains(name)),
+            )
             .with_global_vars(["$__program", "$__vars"])
             .compile(modules)
             .map_err(|errors| format!("undefined: {:?}", errors.first().map(|(_, e)| e)))

@@ -36,13 +36,13 @@ enum State {
     Waiting,
     /// A step may or may not have happened
     Doubt,
-    /// Interrupted by the person
+    /// Interrupted by the person, or its process died
     Interrupted,
     /// Stopped where it should
     Stopped,
     /// Taken back
     Undone,
-    /// Running, or died without a word
+    /// Under way
     Running,
 }
 
@@ -56,7 +56,7 @@ impl State {
             Self::Interrupted => RunState::Ended(Outcome::Interrupted),
             Self::Stopped => RunState::Ended(Outcome::Stopped),
             Self::Undone => RunState::Ended(Outcome::Undone),
-            Self::Running => RunState::Open,
+            Self::Running => RunState::Running,
         }
     }
 }

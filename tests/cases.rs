@@ -102,6 +102,7 @@ cases! {
     undo_remove
     undo_renewed
     undo_repeatable
+    undo_redone
     undo_resumed
     undo_undecided
     undo_updated

@@ -373,9 +373,9 @@ impl History {
         let start = step.rfind('/').map_or(0, |slash| slash + 1);
         let end = step[start..].find(['@', '[']).map_or(step.len(), |at| start + at);
         let item = step[start..].find('[').map_or("", |at| &step[start + at..]);
-        let name = |number: u64| format!("{}@{number}{item}", &step[..end]);
+        let name = |number: usize| format!("{}@{number}{item}", &step[..end]);
         let free = |name: &String| !self.statuses.contains_key(name);
-        (1..).map(name).find(free).unwrap_or_default()
+        (1..=self.statuses.len() + 1).map(name).find(free).unwrap_or_default()
     }
 
     fn decided(&mut self, step: &str, decision: Decision) {

@@ -125,7 +125,9 @@ fn refused(runbook: &Runbook, given: &Given, why: Refused) -> Exit {
             out::hint(&format!("give {}", supplies.join(", ")));
             if given.preset.is_none() {
                 let names: Vec<&str> = missing.iter().map(|one| one.name.as_str()).collect();
-                presets(runbook, &names).iter().for_each(|hint| out::hint(hint));
+                for hint in presets(runbook, &names) {
+                    out::hint(&hint);
+                }
             }
             Exit::Usage
         }

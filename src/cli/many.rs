@@ -194,7 +194,9 @@ fn refuse_foreseen(
             more => format!(" (and so would {} more lines)", more - 1),
         };
         out::error(&format!("{place}: {what}{more}"));
-        hints.iter().for_each(|hint| out::hint(hint));
+        for hint in hints {
+            out::hint(hint);
+        }
     }
     if said.is_empty() {
         return Ok(());

@@ -88,6 +88,19 @@ impl Store {
         Ok(())
     }
 
+    /// Milliseconds in which nobody was at work on a run, between one walk and the next.
+    pub fn idle_ms(&self, run: &str) -> Result<i64, StoreError> {
+        self.read(|db| {
+            let mut query = db.prepare_cached(
+                "SELECT coalesce(sum(max(next.at_ms - last.at_ms, 0)), 0)
+                 FROM runs JOIN events next ON next.run = runs.no AND next.kind = 'resumed'
+                 JOIN events last ON last.run = next.run AND last.seq = next.seq - 1
+                 WHERE runs.run = ?1",
+            )?;
+            Ok(query.query_row([run], |row| row.get(0))?)
+        })
+    }
+
     /// Whether there is a run of exactly this name, or [`StoreError::UnknownRun`]. The beginning
     /// of a name is none: with `r1` gone, `r1` must never mean `r10`.
     pub fn known(&self, run: &str) -> Result<(), StoreError> {

@@ -65,6 +65,7 @@ cases! {
     lost_key
     missing_inputs
     not_json
+    note_again
     one_hand
     optional_gate
     plan

@@ -207,7 +207,8 @@ impl<'a> Engine<'a> {
         if !unit.step.always {
             return Ok(None);
         }
-        let open = |status: &Status| matches!(status, Status::InDoubt { .. } | Status::Forced);
+        let open =
+            |status: &Status| matches!(status, Status::InDoubt { .. } | Status::Forced { .. });
         let numbers = self.history.borrow().again(&unit.id, open);
         for number in numbers {
             if let Some(outcome) = self.one(&unit.again(number)).await? {

@@ -15,7 +15,12 @@ pub enum Status {
     /// Nothing has been done.
     Pending,
     /// To be done whatever may have been done before: a person said so.
-    Forced,
+    Forced {
+        /// How things stood before it was done first, if that counts for the next time too.
+        before: StoredMap,
+        /// Whether it has been done, and what was made then is what is to be done again.
+        made: bool,
+    },
     /// An intent without an outcome.
     InDoubt {
         /// What was about to be done.
@@ -260,7 +265,10 @@ impl History {
     fn intent(&mut self, step: &str, effect: Effect, what: &str, private: &StoredMap) {
         // What may be done again at will needs no doubt.
         if effect > Effect::Read {
-            let open = matches!(self.status(step), Status::InDoubt { .. });
+            let open = matches!(
+                self.status(step),
+                Status::InDoubt { .. } | Status::Forced { made: true, .. }
+            );
             self.intended(step, open);
             let (what, private) = (what.to_owned(), private.clone());
             self.set(step, Status::InDoubt { what, private });
@@ -330,14 +338,61 @@ impl History {
         }
     }
 
+    /// Whether what a step did was just put down under a name of its own, `create@1`, as the step is
+    /// to be done anew: it stands where the step stood.
+    fn kept(&mut self, step: &str) -> bool {
+        let Some(last) = self.order.pop_if(|last| earlier(last).is_some_and(|own| own == step))
+        else {
+            return false;
+        };
+        match self.order.iter().position(|done| done == step) {
+            Some(at) => self.order[at] = last,
+            None => self.order.push(last),
+        }
+        self.finished.remove(step);
+        true
+    }
+
+    /// A step that is to be done again. If that makes another thing, what was made first has a name
+    /// of its own, and nothing of it counts for the second.
+    fn forced(&self, step: &str, kept: bool) -> Status {
+        match self.status(step) {
+            Status::Done(done) if !kept => {
+                let made = matches!(done.how, How::Performed | How::Adopted);
+                Status::Forced { before: done.private.clone(), made }
+            }
+            Status::InDoubt { private, .. } => {
+                Status::Forced { before: private.clone(), made: false }
+            }
+            _ => Status::Forced { before: StoredMap::new(), made: false },
+        }
+    }
+
+    /// A name for what a step did, before it is done anew: `create@1`, `outer/create@2[0]`.
+    pub fn name_for_earlier(&self, step: &str) -> String {
+        let start = step.rfind('/').map_or(0, |slash| slash + 1);
+        let end = step[start..].find(['@', '[']).map_or(step.len(), |at| start + at);
+        let item = step[start..].find('[').map_or("", |at| &step[start + at..]);
+        let name = |number: usize| format!("{}@{number}{item}", &step[..end]);
+        let free = |name: &String| !self.statuses.contains_key(name);
+        (1..=self.statuses.len() + 1).map(name).find(free).unwrap_or_default()
+    }
+
     fn decided(&mut self, step: &str, decision: Decision) {
         match decision {
             // While the run is taken back, it is the taking back that is done again.
             Decision::Redo if self.undo(step) == Some(Undo::InDoubt) => {
                 self.undos.remove(step);
             }
-            Decision::Redo => self.set(step, Status::Forced),
-            Decision::Rerun => self.set(step, Status::Pending),
+            Decision::Redo => {
+                let kept = self.kept(step);
+                let forced = self.forced(step, kept);
+                self.set(step, forced);
+            }
+            Decision::Rerun => {
+                self.kept(step);
+                self.set(step, Status::Pending);
+            }
             Decision::Adopt => self.adopts.push(step.to_owned()),
             Decision::Keep => {
                 let digest = self.digest(step);
@@ -347,4 +402,12 @@ impl History {
             }
         }
     }
+}
+
+/// The step of an earlier performance: `create[0]` of `create@1[0]`.
+fn earlier(id: &str) -> Option<String> {
+    let start = id.rfind('/').map_or(0, |slash| slash + 1);
+    let (own, rest) = id[start..].split_once('@')?;
+    let item = rest.find('[').map_or("", |at| &rest[at..]);
+    Some(format!("{}{own}{item}", &id[..start]))
 }

@@ -404,13 +404,13 @@ impl Runbook {
     }
 
     /// The step that a run's journal calls so, and the runbook it stands in: `login`, an item
-    /// `create[3]`, `clean@17` after a failure, `outer/login` inside a runbook that is used,
+    /// `create[3]`, `clean@17` after a failure, `create@1` that was done anew since, `outer/login` inside a runbook that is used,
     /// `create/undo/stop` inside one that takes a step back.
     pub fn performed(&self, id: &str) -> Option<(&Self, &StepDef)> {
         let (own, inner) = id.split_once('/').map_or((id, None), |(own, rest)| (own, Some(rest)));
         let (own, item) = own.split_once('[').map_or((own, false), |(own, _)| (own, true));
-        let (own, again) = own.split_once('@').map_or((own, false), |(own, _)| (own, true));
-        let fits = |step: &&StepDef| (!item || step.for_each.is_some()) && (!again || step.always);
+        let own = own.split_once('@').map_or(own, |(own, _)| own);
+        let fits = |step: &&StepDef| !item || step.for_each.is_some();
         let step = self.step(own).filter(fits)?;
         let Some(inner) = inner else { return Some((self, step)) };
         let (action, inner) = match inner.strip_prefix(BELOW) {

@@ -65,6 +65,7 @@ cases! {
     lost_key
     missing_inputs
     not_json
+    note_again
     one_hand
     optional_gate
     plan
@@ -102,6 +103,7 @@ cases! {
     undo_remove
     undo_renewed
     undo_repeatable
+    undo_redone
     undo_resumed
     undo_undecided
     undo_updated

@@ -8,7 +8,7 @@ use crate::exit::Exit;
 use crate::journal::event::Failure;
 use crate::reader::to_json;
 use crate::runbook::settle::{Given, Refused, Settled, found, no_input, settle};
-use crate::runbook::{From, Input, Runbook};
+use crate::runbook::{From, Input, Preset, Runbook};
 use crate::scope::Scope;
 use crate::source::Source;
 use crate::terminal::{Nobody, Terminal};
@@ -90,7 +90,7 @@ pub(super) fn settled(
     if let Ok(settled) = &settled {
         open_files(runbook, settled, world);
     }
-    settled.map_err(|why| refused(runbook, why))
+    settled.map_err(|why| refused(runbook, given, why))
 }
 
 /// Refuses inputs with which steps will surely fail.
@@ -106,7 +106,7 @@ pub(super) fn refuse_foreseen(found: &[(&str, Failure)]) -> Result<(), Exit> {
     Err(Exit::Usage)
 }
 
-fn refused(runbook: &Runbook, why: Refused) -> Exit {
+fn refused(runbook: &Runbook, given: &Given, why: Refused) -> Exit {
     match why {
         Refused::Wrong(messages) => {
             for message in &messages {
@@ -123,6 +123,12 @@ fn refused(runbook: &Runbook, why: Refused) -> Exit {
             }
             let supplies: Vec<&str> = missing.iter().map(|one| one.supply.as_str()).collect();
             out::hint(&format!("give {}", supplies.join(", ")));
+            if given.preset.is_none() {
+                let names: Vec<&str> = missing.iter().map(|one| one.name.as_str()).collect();
+                for hint in presets(runbook, &names) {
+                    out::hint(&hint);
+                }
+            }
             Exit::Usage
         }
         Refused::Interrupted => {
@@ -132,15 +138,41 @@ fn refused(runbook: &Runbook, why: Refused) -> Exit {
     }
 }
 
+/// How many presets are named where one would do.
+const PRESETS: usize = 5;
+
+/// What the runbook's presets would give of these inputs, the most first.
+fn presets(runbook: &Runbook, missing: &[&str]) -> Vec<String> {
+    let gives = |preset: &Preset| -> Vec<String> {
+        let set = |name: &&&str| preset.values.iter().any(|(key, _)| key.value == ***name);
+        missing.iter().filter(set).map(|name| format!("`{name}`")).collect()
+    };
+    let mut fitting: Vec<(&str, Vec<String>)> =
+        runbook.presets.iter().map(|preset| (preset.name.as_str(), gives(preset))).collect();
+    fitting.retain(|(_, gives)| !gives.is_empty());
+    fitting.sort_by_key(|(_, gives)| std::cmp::Reverse(gives.len()));
+    let hint = |(name, gives): &(&str, Vec<String>)| {
+        let what = if gives.len() == missing.len() { "all".to_owned() } else { gives.join(", ") };
+        format!("`--preset {name}` gives {what} of that")
+    };
+    let more = fitting.len() > PRESETS;
+    let rest = format!("`runbook show {}` lists all its presets", runbook.name);
+    fitting.iter().take(PRESETS).map(hint).chain(more.then_some(rest)).collect()
+}
+
 /// Shows where each input's value comes from, and which are missing; nobody is asked.
 pub(super) fn explain(runbook: &Runbook, given: &Given, world: &World) -> Result<(), Exit> {
     let (settled, missing) =
-        found(runbook, given, world, &Nobody).map_err(|why| refused(runbook, why))?;
+        found(runbook, given, world, &Nobody).map_err(|why| refused(runbook, given, why))?;
     open_files(runbook, &settled, world);
     for row in rows(runbook, &settled) {
         out::line(row.trim_end());
     }
-    if missing.is_empty() { Ok(()) } else { Err(refused(runbook, Refused::Missing(missing))) }
+    if missing.is_empty() {
+        Ok(())
+    } else {
+        Err(refused(runbook, given, Refused::Missing(missing)))
+    }
 }
 
 /// Name, origin and value of each input, in columns.

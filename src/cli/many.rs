@@ -5,7 +5,7 @@
 //! kill none is forgotten; what they write while others wait for the disk goes in one commit.
 
 use std::cell::Cell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::rc::Rc;
 
@@ -16,6 +16,7 @@ use super::inputs::Flags;
 use super::run::{Args, held, holder, scope, started, texts};
 use super::session::{Session, block_on, broken_exit, interrupted};
 use super::{Global, Output, load, out, session, state, trust};
+use crate::engine::foresee::foresee;
 use crate::engine::{Broken, Engine, Options, Recorder, SharedReport};
 use crate::exit::Exit;
 use crate::journal::event::{Entry, Outcome};
@@ -69,6 +70,7 @@ pub(super) fn run(args: &Args, file: &Path, global: &Global, world: World) -> Re
     let mut services = Services::new(world.clone(), Box::new(Nobody), session.redactor.clone());
     services.yes = args.flags.yes;
     services.answers = args.walk.answers.iter().cloned().collect();
+    refuse_foreseen(&runbook, &lines, args.walk.until.as_deref(), &services)?;
     let Start { store, begun, places, lock, key } = begin(&runbook, lines, world)?;
     let report = report(global, world, places, &session.redactor);
     let journal = Shared::new(store).map_err(|error| {
@@ -162,6 +164,45 @@ fn line(
             Err(said.map(|what| redactor.mask(&format!("{place}: {what}"))).collect())
         }
     }
+}
+
+/// Refuses lines with which steps will surely fail: nothing is run. What fails alike is said once.
+fn refuse_foreseen(
+    runbook: &Runbook,
+    lines: &[Line],
+    until: Option<&str>,
+    services: &Services,
+) -> Result<(), Exit> {
+    let (mut said, mut alike) = (Vec::<(String, Vec<String>)>::new(), HashMap::new());
+    for line in lines {
+        for (step, failure) in foresee(runbook, &line.settled, until, services) {
+            let what = format!("step `{step}` would fail: {}", failure.message);
+            let what = line.redactor.mask(&what);
+            let (_, count) = alike.entry(what.clone()).or_insert_with(|| {
+                let hints = failure.hints.iter().map(|hint| line.redactor.mask(hint)).collect();
+                said.push((what, hints));
+                (line.place.as_str(), 0)
+            });
+            *count += 1;
+        }
+    }
+    for (what, hints) in &said {
+        let (place, count) = alike.get(what).copied().unwrap_or_default();
+        let more = match count {
+            0 | 1 => String::new(),
+            2 => " (and so would 1 more line)".to_owned(),
+            more => format!(" (and so would {} more lines)", more - 1),
+        };
+        out::error(&format!("{place}: {what}{more}"));
+        for hint in hints {
+            out::hint(hint);
+        }
+    }
+    if said.is_empty() {
+        return Ok(());
+    }
+    out::hint("nothing was run");
+    Err(Exit::Usage)
 }
 
 /// What is wrong with the inputs of one line.

@@ -10,7 +10,7 @@ use super::session::{Direction, Session, broken_exit, walk};
 use super::{Global, inputs, load, out, plugins, state, trust};
 use crate::engine::Engine;
 use crate::exit::Exit;
-use crate::journal::event::{Decision, Entry, Event, How, Outcome, Stored, StoredMap};
+use crate::journal::event::{Decision, Effect, Entry, Event, How, Outcome, Stored, StoredMap};
 use crate::journal::seal::Key;
 use crate::journal::store::Store;
 use crate::plan::{History, ITEM, Status};
@@ -289,6 +289,22 @@ fn seal(key: &Key, label: &str, value: &Labeled) -> Result<Stored, Exit> {
     })
 }
 
+/// What a step did, under a name of its own: it is to be done anew, and what it made first is there
+/// to be taken back all the same.
+fn kept_for_undo(
+    history: &History,
+    step: &str,
+    run: &str,
+    key: &Key,
+) -> Result<Option<Event>, Exit> {
+    let Status::Done(done) = history.status(step) else { return Ok(None) };
+    if !matches!(done.how, How::Performed | How::Adopted) {
+        return Ok(None);
+    }
+    let (name, summary) = (history.name_for_earlier(step), format!("what `{step}` did so far"));
+    updated::carried(step, done, &name, summary, run, key).map(Some)
+}
+
 /// What the flags say about single steps.
 fn decisions(args: &Args, engine: &Engine<'_>, run: &str) -> Result<Vec<Event>, Exit> {
     let (whole, history) = (engine.runbook, &*engine.history.borrow());
@@ -298,6 +314,16 @@ fn decisions(args: &Args, engine: &Engine<'_>, run: &str) -> Result<Vec<Event>, 
             // Forced, it would not even be asked whether it is there already.
             out::warning(&format!("step `{step}` is not in doubt: `--redo` changes nothing"));
             continue;
+        }
+        let Some((_, def)) = whole.performed(step) else { continue };
+        if !def.always && step.contains('@') {
+            out::warning(&format!(
+                "`{step}` is what a step did before it was done again: `--redo` changes nothing"
+            ));
+            continue;
+        }
+        if def.effect == Effect::Once {
+            events.extend(kept_for_undo(history, step, run, engine.key)?);
         }
         events.push(Event::Decided { step: step.clone(), decision: Decision::Redo });
     }

@@ -4,7 +4,7 @@ use super::session::output;
 use super::{Global, Output, out, state};
 use crate::exit::Exit;
 use crate::journal::event::Outcome;
-use crate::journal::store::{RunFilter, RunState};
+use crate::journal::store::{RunFilter, RunState, RunSummary, Store, StoreError};
 use crate::reader::parse_duration;
 use crate::report::{self, Format, RunRow};
 use crate::world::World;
@@ -36,13 +36,13 @@ enum State {
     Waiting,
     /// A step may or may not have happened
     Doubt,
-    /// Interrupted by the person
+    /// Interrupted by the person, or its process died
     Interrupted,
     /// Stopped where it should
     Stopped,
     /// Taken back
     Undone,
-    /// Running, or died without a word
+    /// Under way
     Running,
 }
 
@@ -56,7 +56,7 @@ impl State {
             Self::Interrupted => RunState::Ended(Outcome::Interrupted),
             Self::Stopped => RunState::Ended(Outcome::Stopped),
             Self::Undone => RunState::Ended(Outcome::Undone),
-            Self::Running => RunState::Open,
+            Self::Running => RunState::Running,
         }
     }
 }
@@ -85,20 +85,27 @@ fn list(args: &Args, global: &Global, world: &World) -> Result<Exit, Exit> {
         limit: Some(args.limit),
     };
     let found = store.runs(&filter).map_err(|error| state::refused(&error))?;
-    let rows: Vec<RunRow> = found
-        .into_iter()
-        .map(|run| RunRow {
-            state: word(run.outcome).to_owned(),
-            took_ms: run.ended_ms.and_then(|ended| u64::try_from(ended - run.started_ms).ok()),
-            run: run.run,
-            runbook: run.runbook,
-            started_ms: run.started_ms,
-            last_step: run.last_step.unwrap_or_default(),
-        })
-        .collect();
+    let rows: Result<Vec<RunRow>, StoreError> =
+        found.into_iter().map(|run| row(&store, run)).collect();
+    let rows = rows.map_err(|error| state::refused(&error))?;
     let (format, options) = options(global, world);
     report::runs(&rows, format, &options, &mut out::redactor().writer(std::io::stdout()));
     Ok(Exit::Done)
+}
+
+fn row(store: &Store, run: RunSummary) -> Result<RunRow, StoreError> {
+    let took_ms = match run.ended_ms {
+        Some(ended) => u64::try_from(ended - run.started_ms - store.idle_ms(&run.run)?).ok(),
+        None => None,
+    };
+    Ok(RunRow {
+        state: word(run.outcome).to_owned(),
+        took_ms,
+        run: run.run,
+        runbook: run.runbook,
+        started_ms: run.started_ms,
+        last_step: run.last_step.unwrap_or_default(),
+    })
 }
 
 /// The moment a time ago, in milliseconds since the Unix epoch.

@@ -10,6 +10,7 @@ use super::frame::Unit;
 use super::{Durable, Engine, Flow};
 use crate::journal::event::{Decision, Effect, Event, How, Outcome, Skip, StoredMap};
 use crate::plan::{ITEM, Status};
+use crate::printable::argument;
 use crate::step::{Again, Failure, Trouble, failure, judge};
 use crate::terminal::{NoAnswer, Question};
 
@@ -19,7 +20,10 @@ impl Engine<'_> {
         let began = self.recorder.now_ms();
         let status = self.history.borrow().status(&unit.id).clone();
         match status {
-            Status::Forced => self.perform(unit, began, None).await,
+            Status::Forced { before, .. } => {
+                let before = (!before.is_empty()).then_some(before);
+                self.perform(unit, began, before).await
+            }
             Status::InDoubt { what, private } => self.doubtful(unit, began, what, private).await,
             Status::Done(_) => self.recheck(unit, began).await,
             Status::Pending | Status::Skipped(_) => self.fresh(unit, began).await,
@@ -264,7 +268,7 @@ fn done_but(unit: &Unit<'_>, failure: Failure) -> Trouble {
     if unit.step.already.is_some() {
         return trouble;
     }
-    let id = &unit.id;
+    let id = argument(&unit.id);
     trouble.hint(format!(
         "it is done, and what it gave is kept: go on with `--done {id}` to leave it so, or with `--redo {id}` to do it again"
     ))

@@ -11,6 +11,7 @@ use super::{Broken, Engine, Flow};
 use crate::journal::event::{Effect, Event, How, Outcome};
 use crate::runbook::{ForEach, Runbook, StepDef};
 use crate::step::Local;
+use crate::template::Expr;
 use crate::value::Labeled;
 
 /// What is not known yet, and why.
@@ -168,14 +169,23 @@ impl Unknown {
         }
     }
 
+    /// What of that a step reads; first of all, if that leaves open whether it is done at all.
     fn missing(&self, unit: &Unit<'_>) -> Vec<String> {
         let own: Vec<&str> = unit.step.saves.iter().map(|save| save.name.as_str()).collect();
-        self.names
-            .borrow()
+        let names = self.names.borrow();
+        let missing: Vec<&(String, String)> = names
             .iter()
             .filter(|(name, _)| unit.step.reads.contains(name) && !own.contains(&name.as_str()))
-            .map(|(name, from)| format!("`{name}` is not known yet: step `{from}` gives it"))
-            .collect()
+            .collect();
+        let judges = |when: &&Expr| {
+            when.reads().iter().any(|read| missing.iter().any(|(name, _)| *name == read.name))
+        };
+        let open = unit.step.when.as_ref().filter(judges);
+        let open = open.map(|when| format!("only if its `when` holds: {}", when.source().trim()));
+        let unknown = |(name, from): &&(String, String)| {
+            format!("`{name}` is not known yet: step `{from}` gives it")
+        };
+        open.into_iter().chain(missing.iter().map(unknown)).collect()
     }
 }
 

@@ -55,6 +55,8 @@ impl Teller {
         let mut parts = if outcome == Outcome::Planned { Vec::new() } else { vec![said] };
         if outcome == Outcome::Done {
             parts.extend(self.hows());
+        } else if !self.story.undoing && outcome != Outcome::Planned {
+            parts.extend(self.story.partly());
         }
         parts.extend((skipped > 0).then(|| format!("{skipped} skipped")));
         parts.extend(self.options.times.then(|| words::duration(took_ms)));

@@ -4,7 +4,10 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use crate::journal::event::{Effect, Entry, Event, Failure, How, StepRef, Stored, StoredMap};
+use super::words::count;
+use crate::journal::event::{
+    Effect, Entry, Event, Failure, How, Outcome, StepRef, Stored, StoredMap,
+};
 
 /// How a step stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,6 +62,11 @@ pub(super) struct Story {
     pub(super) noted: BTreeSet<String>,
     /// What the notes of all walks said.
     pub(super) notes: BTreeMap<String, String>,
+    /// How the last walk ended.
+    ended: Option<Outcome>,
+    /// Whether the walk before this one ended with more to read than its last note: a question that
+    /// is open, or a walk that was cut off, needs the note again, any other end does not.
+    pub(super) told: bool,
     pub(super) troubles: Vec<Trouble>,
     /// The questions without an answer: step, question.
     pub(super) asked: Vec<(String, String)>,
@@ -117,6 +125,7 @@ impl Story {
                 self.half_undone.remove(step);
                 self.settle(step, Settled::Undone);
             }
+            Event::Ended { outcome, .. } => self.ended = Some(*outcome),
             Event::Failed { step, failure, .. } => self.trouble(step, failure, false),
             Event::UndoFailed { step, failure } => {
                 self.undoing = true;
@@ -157,6 +166,30 @@ impl Story {
         self.settled.iter().filter(fits).count()
     }
 
+    /// What is done of steps that are not: items, and steps inside.
+    pub(super) fn partly(&self) -> Vec<String> {
+        let mut parts: Vec<(&str, char, usize)> = Vec::new();
+        for (id, settled) in &self.settled {
+            let Some(at) = id.find(['[', '/', '@']) else { continue };
+            let (own, rest) = id.split_at(at);
+            let open = !self.settled.contains_key(own) && matches!(settled, Settled::Done(_));
+            let kind = rest.chars().next().filter(|kind| match kind {
+                '[' => !rest.contains('/'),
+                other => *other == '/' && !rest.contains(['[', '@']),
+            });
+            let (true, Some(kind)) = (open, kind) else { continue };
+            match parts.iter_mut().find(|part| (part.0, part.1) == (own, kind)) {
+                Some(part) => part.2 += 1,
+                None => parts.push((own, kind, 1)),
+            }
+        }
+        let said = |(own, kind, number): (&str, char, usize)| match kind {
+            '[' => format!("{} of `{own}`", count(number, "item")),
+            _ => format!("{} inside `{own}`", count(number, "step")),
+        };
+        parts.into_iter().map(said).collect()
+    }
+
     /// The steps that may have happened: those said to be in doubt, and failures that say so.
     pub(super) fn doubtful(&self) -> Vec<Doubtful> {
         let told = |step: &str| self.doubts.iter().any(|doubt| doubt.step == step);
@@ -185,6 +218,8 @@ impl Story {
             self.settled.retain(|step, _| ids.contains(step.as_str()));
         }
         self.steps = current.to_vec();
+        let over = [Outcome::Failed, Outcome::InDoubt, Outcome::Stopped];
+        self.told = self.ended.take().is_some_and(|outcome| over.contains(&outcome));
         self.noted.clear();
         self.troubles.clear();
         self.asked.clear();

@@ -221,7 +221,7 @@ impl Teller {
             earlier.iter().enumerate().filter(|(_, step)| Some(step.as_str()) != just_now)
         {
             // what the person was told last is what they need to go on
-            let last = earlier[at..].iter().all(|step| self.story.tells(step));
+            let last = !self.story.told && earlier[at..].iter().all(|step| self.story.tells(step));
             match self.story.notes.get(step).filter(|_| last) {
                 Some(note) => lines.extend(self.note(step, note)),
                 None => lines.push(told(step)),

@@ -2,14 +2,14 @@
 
 use super::super::run::known;
 use super::super::{load, out};
-use super::{open, seal};
+use super::{kept_for_undo, open, seal};
 use crate::exit::Exit;
-use crate::journal::event::{Decision, Event, Skip};
+use crate::journal::event::{Decision, Effect, Event, Skip};
 use crate::journal::seal::Key;
 use crate::plan::{DoneStep, History, Status};
 use crate::reader::list;
-use crate::runbook::Runbook;
 use crate::runbook::settle::{self, Refused};
+use crate::runbook::{Runbook, StepDef};
 use crate::scope::Scope;
 use crate::value::Labeled;
 use crate::world::World;
@@ -63,14 +63,14 @@ pub(super) fn decide(
     let mut open_questions = Vec::new();
     // A finished step may be wanted again although the edit did not touch it.
     let untouched = rerun.iter().filter(|step| !asked(step) && finished(history, step));
-    let mut events: Vec<Event> = untouched
-        .map(|step| Event::Decided { step: step.clone(), decision: Decision::Rerun })
-        .collect();
+    let mut events = Vec::new();
+    for step in untouched {
+        events.extend(again(history, new, step, run, key)?);
+    }
     for question in &questions {
         let named = |list: &[String]| list.iter().any(|step| step == question.step);
         if named(rerun) && question.can_rerun {
-            let decision = Decision::Rerun;
-            events.push(Event::Decided { step: question.step.to_owned(), decision });
+            events.extend(again(history, new, question.step, run, key)?);
         } else if named(keep) {
             events.push(kept(history, new, question.step, run, key)?);
         } else {
@@ -93,6 +93,24 @@ pub(super) fn decide(
         "`runbook resume {run} --updated` with these answers goes on; nothing was done"
     ));
     Err(Exit::Usage)
+}
+
+/// A step is performed again. What it did stays to be taken back, unless doing it again makes the
+/// same thing, and its one undo takes that back.
+fn again(
+    history: &History,
+    new: &Runbook,
+    step: &str,
+    run: &str,
+    key: &Key,
+) -> Result<Vec<Event>, Exit> {
+    let another = |def: &StepDef| def.effect == Effect::Once || def.undo.is_none();
+    let kept = match new.step(step).filter(|def| def.effect > Effect::Read && another(def)) {
+        Some(_) => kept_for_undo(history, step, run, key)?,
+        None => None,
+    };
+    let decided = Event::Decided { step: step.to_owned(), decision: Decision::Rerun };
+    Ok(kept.into_iter().chain([decided]).collect())
 }
 
 fn questions<'a>(history: &'a History, new: &'a Runbook) -> Vec<Question<'a>> {
@@ -164,7 +182,9 @@ fn kept(history: &History, new: &Runbook, step: &str, run: &str, key: &Key) -> R
     }
     let renamed = new.step(step).and_then(|def| renamed_from(history, new, &def.digest));
     match renamed.map(|from| (from, history.status(from))) {
-        Some((from, Status::Done(done))) => carried(from, done, step, run, key),
+        Some((from, Status::Done(done))) => {
+            carried(from, done, step, format!("done as `{from}`"), run, key)
+        }
         _ => Ok(Event::Skipped {
             step: step.to_owned(),
             why: Skip::Person("inserted where the run was finished already".to_owned()),
@@ -172,7 +192,15 @@ fn kept(history: &History, new: &Runbook, step: &str, run: &str, key: &Key) -> R
     }
 }
 
-fn carried(from: &str, done: &DoneStep, to: &str, run: &str, key: &Key) -> Result<Event, Exit> {
+/// What a step did, under another name.
+pub(super) fn carried(
+    from: &str,
+    done: &DoneStep,
+    to: &str,
+    summary: String,
+    run: &str,
+    key: &Key,
+) -> Result<Event, Exit> {
     let reseal = |place: &str, values: &crate::journal::event::StoredMap| {
         values
             .iter()
@@ -186,7 +214,7 @@ fn carried(from: &str, done: &DoneStep, to: &str, run: &str, key: &Key) -> Resul
         step: to.to_owned(),
         how: done.how,
         saved: reseal("", &done.saved.iter().cloned().collect())?,
-        summary: format!("done as `{from}`"),
+        summary,
         took_ms: 0,
         private: reseal(".private", &done.private)?,
     })

@@ -3,6 +3,8 @@
 //! The lock is the system's, on an open file; the file's text only tells others who has
 //! it. So a dead holder's lock does not stay, whatever the file says.
 
+use std::cell::OnceCell;
+use std::collections::HashSet;
 use std::fmt;
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
@@ -141,6 +143,64 @@ pub fn busy(dir: &Path) -> Result<Option<Holder>, StoreError> {
     Ok(None)
 }
 
+/// Which runs are in some process's hand. What one file holds for many is read once, when first
+/// asked for.
+pub(super) struct Hands {
+    folder: PathBuf,
+    many: OnceCell<HashSet<String>>,
+}
+
+impl Hands {
+    /// The hands of the journal in this folder.
+    pub(super) fn of(dir: &Path) -> Self {
+        Self { folder: dir.join("locks"), many: OnceCell::new() }
+    }
+
+    /// Whether a process is at work on this run.
+    pub(super) fn hold(&self, run: &str) -> Result<bool, StoreError> {
+        let failed = |error| StoreError::io("look into", &self.folder, &error);
+        if is_name(run) && locked(&self.folder.join(run)).map_err(failed)?.is_some() {
+            return Ok(true);
+        }
+        if self.many.get().is_none() {
+            let _ = self.many.set(self.read().map_err(failed)?);
+        }
+        Ok(self.many.get().is_some_and(|many| many.contains(run)))
+    }
+
+    fn read(&self) -> io::Result<HashSet<String>> {
+        let files = match fs::read_dir(&self.folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(HashSet::new()),
+            files => files?,
+        };
+        let mut many = HashSet::new();
+        for file in files {
+            let path = file?.path();
+            if for_many(&path)
+                && let Some(mut file) = locked(&path)?
+            {
+                let mut text = String::new();
+                file.read_to_string(&mut text)?;
+                many.extend(text.lines().skip(1).map(str::to_owned));
+            }
+        }
+        Ok(many)
+    }
+}
+
+/// The file, if somebody holds it. One that is gone by now has nobody at work on it.
+fn locked(path: &Path) -> io::Result<Option<File>> {
+    let file = match File::open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        file => file?,
+    };
+    match file.try_lock_shared() {
+        Ok(()) => Ok(None),
+        Err(TryLockError::WouldBlock) => Ok(Some(file)),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
+}
+
 /// Locks a file, whatever it stands for, and writes the holder into it.
 fn take(folder: &Path, path: &Path, holder: &Holder) -> Result<RunLock, LockError> {
     let failed = |error| LockError::Failed(StoreError::io("lock", path, &error));
@@ -154,6 +214,10 @@ fn take(folder: &Path, path: &Path, holder: &Holder) -> Result<RunLock, LockErro
             }
             // its holder removed it just now: what was locked is a file nobody finds
             Ok(()) => {}
+            // who only looks holds it shared, for a moment: what the file says is of a dead one
+            Err(TryLockError::WouldBlock) if file.try_lock_shared().is_ok() => {
+                std::thread::yield_now();
+            }
             Err(TryLockError::WouldBlock) => {
                 seen = read_holder(&mut file);
                 if seen.is_some() {
@@ -173,10 +237,7 @@ fn take(folder: &Path, path: &Path, holder: &Holder) -> Result<RunLock, LockErro
 fn among_many(folder: &Path, run: &str) -> io::Result<Option<Holder>> {
     for file in fs::read_dir(folder)? {
         let path = file?.path();
-        let many = path
-            .file_name()
-            .is_some_and(|name| name.as_encoded_bytes().starts_with(MANY.as_bytes()));
-        if !many {
+        if !for_many(&path) {
             continue;
         }
         let Ok(mut file) = File::open(&path) else { continue };
@@ -200,6 +261,10 @@ fn among_many(folder: &Path, run: &str) -> io::Result<Option<Holder>> {
         }
     }
     Ok(None)
+}
+
+fn for_many(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(MANY.as_bytes()))
 }
 
 /// Whether this can be a run's name, and so a file's: `r7`.

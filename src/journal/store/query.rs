@@ -4,6 +4,7 @@ use rusqlite::{Connection, OptionalExtension};
 use serde_json::Value;
 
 use super::head::{self, Head};
+use super::lock::Hands;
 use super::{Store, StoreError, kind};
 use crate::journal::event::{Entry, Outcome};
 
@@ -20,9 +21,9 @@ pub struct RunSummary {
     pub rehearsal: bool,
     /// When it began, in milliseconds since the Unix epoch.
     pub started_ms: i64,
-    /// When its last walk ended; `None` while one is under way, or when it died.
+    /// When its last walk ended; `None` while one is under way, or when its process died.
     pub ended_ms: Option<i64>,
-    /// How its last walk ended; `None` as above.
+    /// How its last walk ended: interrupted, too, if its process died; `None` while one is under way.
     pub outcome: Option<Outcome>,
     /// The step of its last event that has one.
     pub last_step: Option<String>,
@@ -33,9 +34,9 @@ pub struct RunSummary {
 /// Where a run stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RunState {
-    /// A walk is under way, or died.
-    Open,
-    /// Its last walk ended so.
+    /// A walk is under way.
+    Running,
+    /// Its last walk ended so, or by the death of its process: that counts as interrupted.
     Ended(Outcome),
 }
 
@@ -56,12 +57,47 @@ impl Store {
     /// The runs that fit, newest first: in the order in which they were begun, whatever
     /// the clock said.
     pub fn runs(&self, filter: &RunFilter) -> Result<Vec<RunSummary>, StoreError> {
-        self.read(|db| {
+        let mut found = self.read(|db| {
             let found = list(db, filter)?;
             if found.is_empty() {
                 check_empty(db)?;
             }
             Ok(found)
+        })?;
+        self.tell_dead(&mut found)?;
+        if let Some(state) = filter.state {
+            found.retain(|row| row.summary.outcome == state.outcome());
+        }
+        found.truncate(filter.limit.unwrap_or(usize::MAX));
+        Ok(found.into_iter().map(|row| row.summary).collect())
+    }
+
+    /// Tells runs whose process died from those under way: nobody holds them. One may have ended
+    /// since its row was read, so that is read again.
+    fn tell_dead(&self, found: &mut [Head]) -> Result<(), StoreError> {
+        let hands = Hands::of(&self.dir);
+        for row in found.iter_mut().filter(|row| row.summary.outcome.is_none()) {
+            if hands.hold(&row.summary.run)? {
+                continue;
+            }
+            if let Some(now) = self.read(|db| Head::load_no(db, row.no))? {
+                *row = now;
+            }
+            row.summary.outcome.get_or_insert(Outcome::Interrupted);
+        }
+        Ok(())
+    }
+
+    /// Milliseconds in which nobody was at work on a run, between one walk and the next.
+    pub fn idle_ms(&self, run: &str) -> Result<i64, StoreError> {
+        self.read(|db| {
+            let mut query = db.prepare_cached(
+                "SELECT coalesce(sum(max(next.at_ms - last.at_ms, 0)), 0)
+                 FROM runs JOIN events next ON next.run = runs.no AND next.kind = 'resumed'
+                 JOIN events last ON last.run = next.run AND last.seq = next.seq - 1
+                 WHERE runs.run = ?1",
+            )?;
+            Ok(query.query_row([run], |row| row.get(0))?)
         })
     }
 
@@ -72,24 +108,35 @@ impl Store {
     }
 }
 
-fn list(db: &Connection, filter: &RunFilter) -> Result<Vec<RunSummary>, StoreError> {
+impl RunState {
+    fn outcome(self) -> Option<Outcome> {
+        match self {
+            Self::Running => None,
+            Self::Ended(outcome) => Some(outcome),
+        }
+    }
+}
+
+/// The rows that fit, and perhaps some more: whether one with no end is under way is not known yet.
+fn list(db: &Connection, filter: &RunFilter) -> Result<Vec<Head>, StoreError> {
     // `no` is the key, so the newest are read first and a limit ends the search; without
     // one, a walk over every row is still faster than an index more at each append
     let sql = format!(
         "SELECT {} FROM runs WHERE (?1 IS NULL OR runbook = ?1)
-         AND (?2 IS NULL OR coalesce(outcome, 'open') = ?2)
+         AND (?2 IS NULL OR outcome = ?2 OR (?5 AND outcome IS NULL))
          AND (?3 IS NULL OR started_ms >= ?3)
          ORDER BY no DESC LIMIT ?4",
         head::COLUMNS
     );
-    let state = filter.state.map(|state| match state {
-        RunState::Open => "open",
-        RunState::Ended(outcome) => outcome.word(),
-    });
-    let limit = filter.limit.and_then(|limit| i64::try_from(limit).ok()).unwrap_or(-1);
+    let state = filter.state.map(|state| state.outcome().map_or("running", Outcome::word));
+    let open =
+        matches!(filter.state.map(RunState::outcome), Some(None | Some(Outcome::Interrupted)));
+    // what is not certain yet must not use up the limit
+    let limit =
+        filter.limit.filter(|_| !open).and_then(|limit| i64::try_from(limit).ok()).unwrap_or(-1);
     let mut query = db.prepare_cached(&sql)?;
-    let rows = query.query_map((&filter.runbook, state, filter.since_ms, limit), Head::from_row)?;
-    rows.map(|row| Ok(row??.summary)).collect()
+    let given = (&filter.runbook, state, filter.since_ms, limit, open);
+    query.query_map(given, Head::from_row)?.map(|row| row?).collect()
 }
 
 /// No run may be listed only because there is none.

@@ -2,6 +2,16 @@
 
 use super::*;
 
+fn resumed() -> Event {
+    Event::Resumed {
+        undo: false,
+        uses: std::collections::BTreeMap::new(),
+        text: None,
+        steps: vec![],
+        inputs: std::collections::BTreeMap::new(),
+    }
+}
+
 #[test]
 fn runs_are_listed_newest_first_and_filtered() {
     let dir = TempDir::new().unwrap();
@@ -9,6 +19,7 @@ fn runs_are_listed_newest_first_and_filtered() {
     store.append(&[started("r1", 100, "a", TEXT), intent("r1", 2)]).unwrap();
     store.append(&[started("r2", 200, "b", TEXT), ended("r2", 2, Outcome::InDoubt)]).unwrap();
     store.append(&[started("r3", 300, "a", TEXT), ended("r3", 2, Outcome::Done)]).unwrap();
+    let _lock = lock(dir.path(), "r1", &Holder::here(0)).unwrap();
     let names = |filter: RunFilter| -> Vec<String> {
         store.runs(&filter).unwrap().into_iter().map(|row| row.run).collect()
     };
@@ -17,7 +28,7 @@ fn runs_are_listed_newest_first_and_filtered() {
     assert_eq!(names(RunFilter { limit: Some(1), ..all() }), ["r3"]);
     assert_eq!(names(RunFilter { runbook: Some("a".into()), ..all() }), ["r3", "r1"]);
     assert_eq!(names(RunFilter { since_ms: Some(200), ..all() }), ["r3", "r2"]);
-    assert_eq!(names(RunFilter { state: Some(RunState::Open), ..all() }), ["r1"]);
+    assert_eq!(names(RunFilter { state: Some(RunState::Running), ..all() }), ["r1"]);
     let doubt = Some(RunState::Ended(Outcome::InDoubt));
     assert_eq!(names(RunFilter { state: doubt, ..all() }), ["r2"]);
     let first = store.runs(&all()).unwrap().pop().unwrap();
@@ -42,20 +53,53 @@ fn a_resumed_run_is_open_until_its_walk_ends() {
     store.append(&[started("r1", 100, "a", TEXT), ended("r1", 2, Outcome::Failed)]).unwrap();
     let outcome = |store: &Store| store.runs(&RunFilter::default()).unwrap()[0].outcome;
     assert_eq!(outcome(&store), Some(Outcome::Failed));
-    store
-        .append(&[next(
-            "r1",
-            3,
-            Event::Resumed {
-                undo: false,
-                uses: std::collections::BTreeMap::new(),
-                text: None,
-                steps: vec![],
-                inputs: std::collections::BTreeMap::new(),
-            },
-        )])
-        .unwrap();
+    store.append(&[next("r1", 3, resumed())]).unwrap();
+    let held = lock(dir.path(), "r1", &Holder::here(0)).unwrap();
     assert_eq!(outcome(&store), None);
+    drop(held);
+    assert_eq!(outcome(&store), Some(Outcome::Interrupted), "nobody is at work on it");
+}
+
+#[test]
+fn a_run_that_nobody_holds_was_interrupted_and_the_limit_counts_what_fits() {
+    let dir = TempDir::new().unwrap();
+    let mut store = Store::open(dir.path()).unwrap();
+    for run in ["r1", "r2", "r3", "r4"] {
+        store.append(&[started(run, 100, "a", TEXT)]).unwrap();
+    }
+    store.append(&[ended("r4", 2, Outcome::Interrupted)]).unwrap();
+    let runs = ["r2".to_owned(), "r9".to_owned()];
+    let _many = lock_new(dir.path(), &runs, &Holder::here(0)).unwrap();
+    let names = |state: RunState, limit: usize| -> Vec<String> {
+        let filter = RunFilter { state: Some(state), limit: Some(limit), ..RunFilter::default() };
+        store.runs(&filter).unwrap().into_iter().map(|row| row.run).collect()
+    };
+    assert_eq!(names(RunState::Running, 9), ["r2"]);
+    assert_eq!(names(RunState::Running, 1), ["r2"], "r3 does not use the limit up");
+    assert_eq!(names(RunState::Ended(Outcome::Interrupted), 9), ["r4", "r3", "r1"]);
+    assert_eq!(names(RunState::Ended(Outcome::Interrupted), 2), ["r4", "r3"]);
+}
+
+#[test]
+fn between_two_walks_nobody_is_at_work() {
+    let dir = TempDir::new().unwrap();
+    let mut store = Store::open(dir.path()).unwrap();
+    let at = |at_ms, entry: Entry| Entry { at_ms, ..entry };
+    store
+        .append(&[
+            started("r1", 100, "a", TEXT),
+            at(150, ended("r1", 2, Outcome::Waiting)),
+            at(5150, next("r1", 3, resumed())),
+            at(5200, intent("r1", 4)), // killed here
+            at(6200, next("r1", 5, resumed())),
+            at(6100, ended("r1", 6, Outcome::Failed)),
+            at(6000, next("r1", 7, resumed())), // the clock was set back
+            at(6300, ended("r1", 8, Outcome::Done)),
+        ])
+        .unwrap();
+    store.append(&[started("r2", 7000, "a", TEXT)]).unwrap();
+    assert_eq!(store.idle_ms("r1").unwrap(), 5000 + 1000);
+    assert_eq!(store.idle_ms("r2").unwrap(), 0);
 }
 
 #[test]

@@ -13,6 +13,7 @@ mod lacking;
 mod library;
 mod names;
 mod needed;
+mod trust;
 
 use std::fmt;
 use std::ops::Range;
@@ -28,18 +29,13 @@ pub use lacking::{Lacking, lacking, seeks};
 use crate::patience::within;
 use crate::source::Span;
 use bounds::{Jq, World};
+use trust::{FEW_STEPS, Trust, little};
 
 /// A value as jq knows it. Objects keep the order of their keys.
 pub type Val = jaq_json::Val;
 
 /// The most outputs one run may give.
 const MAX_OUTPUTS: usize = 1_000_000;
-
-/// So little cannot take a program long that does not go round, …
-const LITTLE: usize = 16 * 1024;
-
-/// … within so many steps.
-const FEW_STEPS: u32 = 2_000;
 
 /// How many characters an error's text has at most.
 const MAX_MESSAGE: usize = 200;
@@ -244,92 +240,6 @@ impl Programs {
 impl fmt::Debug for Programs {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(&self.all).finish()
-    }
-}
-
-/// How far a program can be trusted to come back by itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Trust {
-    /// It only looks into its input.
-    Plain,
-    /// It builds, but nothing in it goes round: on a little input it cannot take long.
-    Short,
-    /// Anything else.
-    None,
-}
-
-impl Trust {
-    /// What makes a program go round.
-    const LOOPS: &[&str] = &[
-        "reduce",
-        "foreach",
-        "def",
-        "repeat",
-        "range",
-        "while",
-        "until",
-        "recurse",
-        "limit",
-        "combinations",
-        "walk",
-        "paths",
-    ];
-    /// What makes it build, or look at much at once.
-    const BUILDS: &[&str] = &[
-        "test",
-        "match",
-        "capture",
-        "scan",
-        "split",
-        "splits",
-        "sub",
-        "gsub",
-        "flatten",
-        "explode",
-        "implode",
-        "sort",
-        "sort_by",
-        "group_by",
-        "unique",
-        "unique_by",
-        "as",
-        "add",
-        "join",
-        "tojson",
-    ];
-    /// Each comma can double what is compared or written later; so many are harmless.
-    const COMMAS: usize = 16;
-
-    fn of(code: &str) -> Self {
-        let words = || code.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
-        let any = |names: &[&str]| words().any(|word| names.contains(&word));
-        let goes_round = code.contains("..") || code.contains('*') || any(Self::LOOPS);
-        match () {
-            () if goes_round => Self::None,
-            () if !any(Self::BUILDS) && !code.contains('@') => Self::Plain,
-            () if code.matches(',').count() <= Self::COMMAS => Self::Short,
-            () => Self::None,
-        }
-    }
-}
-
-/// Whether values have together no more than [`LITTLE`] parts and bytes of text.
-fn little<'v>(values: impl IntoIterator<Item = &'v Val>) -> bool {
-    let mut left = LITTLE;
-    values.into_iter().all(|value| fits(value, &mut left))
-}
-
-fn fits(value: &Val, left: &mut usize) -> bool {
-    let size = match value {
-        Val::TStr(text) | Val::BStr(text) => 1 + text.len(),
-        _ => 1,
-    };
-    let Some(rest) = left.checked_sub(size) else { return false };
-    *left = rest;
-    match value {
-        Val::Arr(items) => items.iter().all(|item| fits(item, left)),
-        Val::Obj(map) => map.iter().all(|(key, value)| fits(key, left) && fits(value, left)),
-        _ => true,
     }
 }
 

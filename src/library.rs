@@ -89,14 +89,16 @@ pub fn beside(runbook: &Source, world: &World) -> Vec<Source> {
 
 /// The text of a runbook that another one uses: beside it, or anywhere by its name.
 pub fn used(name: &str, from: &Source, world: &World) -> Result<Source, String> {
+    // What came with the program goes with what came with it, whatever else has that name.
+    if from.path.starts_with(PREFIX)
+        && let Some(with) = named(name)
+    {
+        return Ok(with);
+    }
     let beside =
         Path::new(&*from.path).with_file_name(format!("{}.toml", name.trim_end_matches(".toml")));
     let beside = shortest(&beside, world);
-    // What came with the program goes with what came with it, whatever else has that name.
-    let with = || from.path.starts_with(PREFIX).then(|| named(name)).flatten();
-    let found = find(&beside.display().to_string(), world)
-        .or_else(|missing| with().ok_or(missing))
-        .or_else(|_| find(name, world));
+    let found = find(&beside.display().to_string(), world).or_else(|_| find(name, world));
     found.map_err(|missing| match missing {
         NotFound::Nowhere(names) => {
             match crate::diag::closest(name, names.iter().map(String::as_str)) {

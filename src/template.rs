@@ -6,6 +6,7 @@
 
 mod filters;
 mod scan;
+mod trust;
 
 use std::collections::HashSet;
 use std::ops::Range;
@@ -18,6 +19,7 @@ use minijinja::{AutoEscape, Environment, Error, ErrorKind, UndefinedBehavior, Va
 
 use crate::patience::within;
 use crate::value::{Json, text};
+use trust::Trust;
 
 /// How many instructions one rendering may take, and with 64 bytes for each how much it may
 /// build: about 64 MB.
@@ -84,7 +86,7 @@ pub struct Template {
 enum Form {
     Literal,
     Expression(Expr),
-    Text { often: Often, risky: bool },
+    Text { often: Often, trust: Trust },
 }
 
 /// Whether something was wanted before. minijinja sets aside 13 KB for the least expression, and
@@ -129,7 +131,7 @@ impl Template {
             let env: &Environment<'_> = &ENV;
             Ok(env.template_from_str(source)?.undeclared_variables(false))
         })?;
-        let form = Form::Text { often: Often::default(), risky: is_risky(source, &areas) };
+        let form = Form::Text { often: Often::default(), trust: Trust::of(source, &areas) };
         Ok(Self { source: source.to_owned(), form, reads })
     }
 
@@ -183,9 +185,10 @@ impl Template {
         match &self.form {
             Form::Literal => Ok(Json::String(self.source.clone())),
             Form::Expression(expr) => expr.eval(values),
-            Form::Text { often, risky } => {
+            Form::Text { often, trust } => {
                 let (source, context) = (self.source.clone(), context(&self.reads, values));
                 let again = often.again();
+                let trusted = trust.holds(&context);
                 let work = move || {
                     let rendered = if again {
                         ENV.get_template(&source).and_then(|template| template.render(context))
@@ -194,7 +197,7 @@ impl Template {
                     };
                     rendered.map(Json::String).map_err(|error| render_error(&error))
                 };
-                guarded(*risky, work)
+                guarded(trusted, work)
             }
         }
     }
@@ -211,7 +214,7 @@ pub struct Expr {
     source: String,
     often: Often,
     kept: OnceLock<Compiled>,
-    risky: bool,
+    trust: Trust,
     reads: Vec<Read>,
 }
 
@@ -235,8 +238,8 @@ impl Expr {
             let env: &Environment<'_> = &ENV;
             Ok(env.compile_expression(source)?.undeclared_variables(false))
         })?;
-        let (often, kept, risky) = (Often::default(), OnceLock::new(), is_risky(source, whole));
-        Ok(Self { source: source.to_owned(), often, kept, risky, reads })
+        let (often, kept, trust) = (Often::default(), OnceLock::new(), Trust::of(source, whole));
+        Ok(Self { source: source.to_owned(), often, kept, trust, reads })
     }
 
     /// The names it reads, each at its first place.
@@ -282,7 +285,7 @@ impl Expr {
     ) -> Result<T, RenderError> {
         let (compiled, context) = (self.compiled()?, context(&self.reads, values));
         let undefined = format!("`{}` is undefined", self.source.trim());
-        guarded(self.risky, move || {
+        guarded(self.trust.holds(&context), move || {
             let value = compiled.eval(context).map_err(|e| render_error(&e))?;
             if value.is_undefined() { Err(RenderError(undefined)) } else { wanted(value) }
         })
@@ -349,29 +352,11 @@ pub fn from_json(json: &Json) -> Value {
     }
 }
 
-/// Whether code can build values that are more than the sum of their parts, or go round.
-fn is_risky(source: &str, areas: &[Range<usize>]) -> bool {
-    areas.iter().any(|area| {
-        let code = &source[area.clone()];
-        let goes_round = scan::is_statement(source, area) && !scan::decides(code);
-        code.contains('*') || has_list(code) || goes_round
-    })
-}
-
-/// Whether a `[` begins a list and is no index.
-fn has_list(code: &str) -> bool {
-    let indexed = |before: &str| {
-        let last = before.chars().next_back();
-        last.is_some_and(|c| c.is_alphanumeric() || "_])}\"'".contains(c))
-    };
-    code.match_indices('[').any(|(at, _)| !indexed(&code[..at]))
-}
-
 fn guarded<T: Send + 'static>(
-    risky: bool,
+    trusted: bool,
     work: impl FnOnce() -> Result<T, RenderError> + Send + 'static,
 ) -> Result<T, RenderError> {
-    if !risky {
+    if trusted {
         return work();
     }
     within(work).unwrap_or_else(|lost| Err(RenderError(format!("the template: {lost}"))))

@@ -191,7 +191,7 @@ pub fn executable(path: &Path) -> bool {
 
 /// The fakes for rehearsing a runbook: its own service's, then those of the runbooks it uses.
 pub fn fakes(found: &Found, runbook: &Runbook, world: &World) -> Vec<Source> {
-    let used = runbook.used.iter().filter_map(|(_, source)| find(&source.path, world).ok()?.fake);
+    let used = runbook.used.iter().filter_map(|used| find(&used.source.path, world).ok()?.fake);
     let mut all: Vec<Source> = Vec::new();
     for fake in found.fake.clone().into_iter().chain(used) {
         if !all.iter().any(|known| known.path == fake.path) {

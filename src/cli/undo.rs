@@ -85,8 +85,8 @@ fn undo(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
 }
 
 fn begin(args: &Args, inputs: StoredMap, recorder: &Recorder, history: &mut History) {
-    let (uses, steps) = (BTreeMap::new(), Vec::new());
-    let resumed = Event::Resumed { undo: true, text: None, uses, steps, inputs };
+    let (uses, runbooks, steps) = (BTreeMap::new(), Vec::new(), Vec::new());
+    let resumed = Event::Resumed { undo: true, text: None, uses, runbooks, steps, inputs };
     let redo = args
         .redo
         .iter()

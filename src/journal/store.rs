@@ -416,7 +416,7 @@ fn append_one(tx: &Transaction<'_>, head: &mut Head, entry: &Entry) -> Result<()
         &body,
         head.chain,
     ))?;
-    if let Some(digest) = text_of(&entry.event) {
+    for digest in texts_of(&entry.event) {
         tx.prepare_cached("INSERT OR IGNORE INTO uses(run, digest) VALUES (?1, ?2)")?
             .execute((head.no, digest))?;
     }
@@ -428,11 +428,18 @@ fn kind(body: &str) -> &str {
     body.strip_prefix(r#"{"event":""#).and_then(|rest| rest.split('"').next()).unwrap_or("")
 }
 
-/// The definition an event refers to.
-fn text_of(event: &Event) -> Option<&str> {
+/// The definition an event refers to, and what that uses.
+fn texts_of(event: &Event) -> Vec<&str> {
     match event {
-        Event::Started { text, .. } | Event::Resumed { text: Some(text), .. } => Some(text),
-        _ => None,
+        Event::Started { text, uses, runbooks, .. }
+        | Event::Resumed { text: Some(text), uses, runbooks, .. } => {
+            let files = runbooks.iter().map(|used| used.text.as_str());
+            std::iter::once(text.as_str())
+                .chain(uses.values().map(String::as_str))
+                .chain(files)
+                .collect()
+        }
+        _ => Vec::new(),
     }
 }
 

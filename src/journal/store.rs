@@ -31,6 +31,7 @@ use sha2::{Digest, Sha256};
 
 use crate::journal::event::{Entry, Event};
 use crate::value::hex;
+use crate::world::sync_folder;
 
 pub use error::StoreError;
 pub use lock::{Holder, LockError, RunLock, busy, lock, lock_new};
@@ -318,8 +319,7 @@ fn begin(dir: &Path, file: &Path, format: &Format) -> Result<(), StoreError> {
 }
 
 fn sync(dir: &Path) -> Result<(), StoreError> {
-    let synced = std::fs::File::open(dir).and_then(|folder| folder.sync_all());
-    synced.map_err(|error| StoreError::io("sync", dir, &error))
+    sync_folder(dir).map_err(|error| StoreError::io("sync", dir, &error))
 }
 
 /// The size of a file in bytes; 0 when there is none.

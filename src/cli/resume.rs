@@ -27,6 +27,7 @@ use crate::world::World;
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// The run; the newest unfinished one if not said
+    #[arg(add = super::completions::unfinished_run())]
     run: Option<String>,
     #[command(flatten)]
     walk: WalkFlags,

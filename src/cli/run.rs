@@ -50,6 +50,7 @@ pub(super) fn services(
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// The runbook's name, or the path of its file
+    #[arg(add = super::completions::runbook())]
     pub(super) name: String,
     #[command(flatten)]
     pub(super) flags: Flags,

@@ -20,6 +20,7 @@ use crate::world::World;
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// The run
+    #[arg(add = super::completions::any_run())]
     run: String,
     /// Only show what would be taken back
     #[arg(long)]

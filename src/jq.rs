@@ -13,6 +13,7 @@ mod lacking;
 mod library;
 mod names;
 mod needed;
+mod trust;
 
 use std::fmt;
 use std::ops::Range;
@@ -28,18 +29,13 @@ pub use lacking::{Lacking, lacking, seeks};
 use crate::patience::within;
 use crate::source::Span;
 use bounds::{Jq, World};
+use trust::{FEW_STEPS, Trust, little};
 
 /// A value as jq knows it. Objects keep the order of their keys.
 pub type Val = jaq_json::Val;
 
 /// The most outputs one run may give.
 const MAX_OUTPUTS: usize = 1_000_000;
-
-/// So little cannot take a program long that does not go round, …
-const LITTLE: usize = 16 * 1024;
-
-/// … within so many steps.
-const FEW_STEPS: u32 = 2_000;
 
 /// How many characters an error's text has at most.
 const MAX_MESSAGE: usize = 200;
@@ -65,7 +61,7 @@ pub struct Program {
     code: String,
     literal: Span,
     reads: Vec<(String, Range<usize>)>,
-    trust: Trust,
+    trust: OnceLock<Trust>,
 }
 
 impl Program {
@@ -74,13 +70,22 @@ impl Program {
         Self::parse_with(code, &Defs::default())
     }
 
+    /// The same for a program that was checked before, and is parsed only if it is run.
+    pub fn known(code: &str) -> Result<Self, Vec<Mistake>> {
+        match check::plain_reads(code) {
+            Some(reads) => Ok(Self::new(code, reads)),
+            None => Self::parse(code),
+        }
+    }
+
     /// As [`Program::parse`], for a program that may call shared definitions. It must then be
     /// added to [`Programs`] made from the same definitions.
     pub fn parse_with(code: &str, defs: &Defs) -> Result<Self, Vec<Mistake>> {
-        let reads = check::program(code, &defs.names)?;
-        // what shared definitions do is not looked at
-        let trust = if defs.code.is_empty() { Trust::of(code) } else { Trust::None };
-        Ok(Self { code: code.to_owned(), literal: 0..0, reads, trust })
+        Ok(Self::new(code, check::program(code, &defs.names)?))
+    }
+
+    fn new(code: &str, reads: Vec<(String, Range<usize>)>) -> Self {
+        Self { code: code.to_owned(), literal: 0..0, reads, trust: OnceLock::new() }
     }
 
     /// The same, with the place of its text's literal in the author's file.
@@ -183,11 +188,15 @@ impl Programs {
             collect(outputs, &world)
         };
         let steps = self.steps;
+        // what shared definitions do is not looked at
+        let alone = self.defs.code.is_empty();
+        let of = || if alone { Trust::of(&program.code) } else { Trust::None };
+        let trust = *program.trust.get_or_init(of);
         // a thread is waited for; that takes longer than most programs do
-        if program.trust == Trust::Plain {
+        if trust == Trust::Plain {
             return run(vars, input, steps);
         }
-        if program.trust == Trust::Short && little(vars.iter().chain([&input])) {
+        if trust == Trust::Short && little(vars.iter().chain([&input])) {
             match run(vars.clone(), input.clone(), FEW_STEPS.min(steps)) {
                 Err(error) if error.cause == RunCause::Bound => {}
                 result => return result,
@@ -209,14 +218,19 @@ impl Programs {
             own.push(library::program(name, vars, body));
         }
         own.push(library::dispatcher(&names));
-        let library = needed::needed(library::defs(), &own);
-        let defs = library.into_iter().chain(own).map(bounds::definition);
+        let library = library::defs();
+        let called = needed::names(&library, &own);
+        let library = library.into_iter().filter(|def| called.contains(def.name));
+        let defs = library.chain(own).map(bounds::definition);
         let arena = Arena::default();
         let modules = Loader::new(defs)
             .load(&arena, File { code: library::MAIN, path: () })
             .map_err(|_| "the main program does not load")?;
         jaq_core::Compiler::default()
-            .with_funs(library::funs())
+            .with_funs(
+                library::funs()
+                    .filter(|(name, ..)| library::is_inside(name) || called.contains(name)),
+            )
             .with_global_vars(["$__program", "$__vars"])
             .compile(modules)
             .map_err(|errors| format!("undefined: {:?}", errors.first().map(|(_, e)| e)))
@@ -226,92 +240,6 @@ impl Programs {
 impl fmt::Debug for Programs {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(&self.all).finish()
-    }
-}
-
-/// How far a program can be trusted to come back by itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Trust {
-    /// It only looks into its input.
-    Plain,
-    /// It builds, but nothing in it goes round: on a little input it cannot take long.
-    Short,
-    /// Anything else.
-    None,
-}
-
-impl Trust {
-    /// What makes a program go round.
-    const LOOPS: &[&str] = &[
-        "reduce",
-        "foreach",
-        "def",
-        "repeat",
-        "range",
-        "while",
-        "until",
-        "recurse",
-        "limit",
-        "combinations",
-        "walk",
-        "paths",
-    ];
-    /// What makes it build, or look at much at once.
-    const BUILDS: &[&str] = &[
-        "test",
-        "match",
-        "capture",
-        "scan",
-        "split",
-        "splits",
-        "sub",
-        "gsub",
-        "flatten",
-        "explode",
-        "implode",
-        "sort",
-        "sort_by",
-        "group_by",
-        "unique",
-        "unique_by",
-        "as",
-        "add",
-        "join",
-        "tojson",
-    ];
-    /// Each comma can double what is compared or written later; so many are harmless.
-    const COMMAS: usize = 16;
-
-    fn of(code: &str) -> Self {
-        let words = || code.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
-        let any = |names: &[&str]| words().any(|word| names.contains(&word));
-        let goes_round = code.contains("..") || code.contains('*') || any(Self::LOOPS);
-        match () {
-            () if goes_round => Self::None,
-            () if !any(Self::BUILDS) && !code.contains('@') => Self::Plain,
-            () if code.matches(',').count() <= Self::COMMAS => Self::Short,
-            () => Self::None,
-        }
-    }
-}
-
-/// Whether values have together no more than [`LITTLE`] parts and bytes of text.
-fn little<'v>(values: impl IntoIterator<Item = &'v Val>) -> bool {
-    let mut left = LITTLE;
-    values.into_iter().all(|value| fits(value, &mut left))
-}
-
-fn fits(value: &Val, left: &mut usize) -> bool {
-    let size = match value {
-        Val::TStr(text) | Val::BStr(text) => 1 + text.len(),
-        _ => 1,
-    };
-    let Some(rest) = left.checked_sub(size) else { return false };
-    *left = rest;
-    match value {
-        Val::Arr(items) => items.iter().all(|item| fits(item, left)),
-        Val::Obj(map) => map.iter().all(|(key, value)| fits(key, left) && fits(value, left)),
-        _ => true,
     }
 }
 

@@ -16,19 +16,6 @@ const BUNDLED: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/bundled.rs"
 /// What a bundled file's path begins with, as people see it.
 const PREFIX: &str = "bundled:";
 
-/// A runbook's file, and the fake beside it.
-#[derive(Debug, Clone)]
-pub struct Found {
-    /// The runbook.
-    pub source: Source,
-    /// The fake of its service, if there is one beside it.
-    pub fake: Option<Source>,
-    /// Its tests, if there are some beside it.
-    pub tests: Option<Source>,
-    /// Whether it came with the program.
-    pub bundled: bool,
-}
-
 /// Why a runbook was not found.
 #[derive(Debug)]
 pub enum NotFound {
@@ -39,7 +26,7 @@ pub enum NotFound {
 }
 
 /// Finds a runbook by its name or path.
-pub fn find(name: &str, world: &World) -> Result<Found, NotFound> {
+pub fn find(name: &str, world: &World) -> Result<Source, NotFound> {
     if name.contains('/') || has_ending(name) {
         return match name.strip_prefix(PREFIX) {
             Some(inside) => bundled(inside).ok_or_else(|| NotFound::Nowhere(names(world))),
@@ -55,7 +42,7 @@ pub fn find(name: &str, world: &World) -> Result<Found, NotFound> {
 }
 
 /// The bundled runbook of this name.
-fn named(name: &str) -> Option<Found> {
+fn named(name: &str) -> Option<Source> {
     let inside = BUNDLED.iter().map(|(path, _)| *path).filter(|path| is_runbook(Path::new(path)));
     inside.into_iter().find(|path| stem(Path::new(path)) == name).and_then(bundled)
 }
@@ -65,34 +52,54 @@ pub fn came_with(text: &str) -> bool {
     BUNDLED.iter().any(|(path, known)| is_runbook(Path::new(path)) && *known == text)
 }
 
+/// The fake of a runbook's service, if there is one beside it.
+pub fn fake(runbook: &Source, world: &World) -> Option<Source> {
+    file_beside(runbook, "fake.toml", world)
+}
+
+/// A runbook's tests, if there are some beside it.
+pub fn tests(runbook: &Source, world: &World) -> Option<Source> {
+    file_beside(runbook, &format!("{}.test.toml", stem(Path::new(&*runbook.path))), world)
+}
+
+fn file_beside(runbook: &Source, name: &str, world: &World) -> Option<Source> {
+    let path = Path::new(&*runbook.path).with_file_name(name);
+    match path.to_str().and_then(|path| path.strip_prefix(PREFIX)) {
+        Some(inside) => bundled(inside),
+        None => read(&path, &world.cwd.join(&path)).ok(),
+    }
+}
+
 /// All runbooks in the folder of one, itself among them: they share its fake.
-pub fn beside(found: &Found, world: &World) -> Vec<Source> {
-    let path = Path::new(&*found.source.path);
+pub fn beside(runbook: &Source, world: &World) -> Vec<Source> {
+    let path = Path::new(&*runbook.path);
     let folder = path.parent().unwrap_or(Path::new(""));
-    if found.bundled {
+    if runbook.known {
         let inside = BUNDLED.iter().map(|(path, _)| *path);
         let inside = inside.filter(|path| is_runbook(Path::new(path)));
-        let all = inside.filter_map(bundled).map(|found| found.source);
+        let all = inside.filter_map(bundled);
         return all.filter(|source| Path::new(&*source.path).parent() == Some(folder)).collect();
     }
     let entries = std::fs::read_dir(world.cwd.join(folder)).into_iter().flatten();
     let mut paths: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
     paths.sort_unstable();
     let all = paths.iter().filter(|path| is_runbook(path));
-    all.filter_map(|path| read(&shown(path, world), path).ok()).map(|found| found.source).collect()
+    all.filter_map(|path| read(&shown(path, world), path).ok()).collect()
 }
 
 /// The text of a runbook that another one uses: beside it, or anywhere by its name.
 pub fn used(name: &str, from: &Source, world: &World) -> Result<Source, String> {
+    // What came with the program goes with what came with it, whatever else has that name.
+    if from.path.starts_with(PREFIX)
+        && let Some(with) = named(name)
+    {
+        return Ok(with);
+    }
     let beside =
         Path::new(&*from.path).with_file_name(format!("{}.toml", name.trim_end_matches(".toml")));
     let beside = shortest(&beside, world);
-    // What came with the program goes with what came with it, whatever else has that name.
-    let with = || from.path.starts_with(PREFIX).then(|| named(name)).flatten();
-    let found = find(&beside.display().to_string(), world)
-        .or_else(|missing| with().ok_or(missing))
-        .or_else(|_| find(name, world));
-    found.map(|found| found.source).map_err(|missing| match missing {
+    let found = find(&beside.display().to_string(), world).or_else(|_| find(name, world));
+    found.map_err(|missing| match missing {
         NotFound::Nowhere(names) => {
             match crate::diag::closest(name, names.iter().map(String::as_str)) {
                 Some(near) => format!("there is no runbook `{name}`; did you mean `{near}`?"),
@@ -190,10 +197,10 @@ pub fn executable(path: &Path) -> bool {
 }
 
 /// The fakes for rehearsing a runbook: its own service's, then those of the runbooks it uses.
-pub fn fakes(found: &Found, runbook: &Runbook, world: &World) -> Vec<Source> {
-    let used = runbook.used.iter().filter_map(|used| find(&used.source.path, world).ok()?.fake);
+pub fn fakes(runbook: &Runbook, world: &World) -> Vec<Source> {
+    let used = runbook.used.iter().map(|used| &used.source);
     let mut all: Vec<Source> = Vec::new();
-    for fake in found.fake.clone().into_iter().chain(used) {
+    for fake in std::iter::once(&runbook.source).chain(used).filter_map(|file| fake(file, world)) {
         if !all.iter().any(|known| known.path == fake.path) {
             all.push(fake);
         }
@@ -202,8 +209,8 @@ pub fn fakes(found: &Found, runbook: &Runbook, world: &World) -> Vec<Source> {
 }
 
 /// Every runbook there is: those found first hide later ones of the same name.
-pub fn all(world: &World) -> Vec<Found> {
-    let mut found: Vec<(String, Found)> = Vec::new();
+pub fn all(world: &World) -> Vec<Source> {
+    let mut found: Vec<(String, Source)> = Vec::new();
     let own = folders(world)
         .into_iter()
         .flat_map(|folder| files(&folder))
@@ -271,40 +278,40 @@ fn shown(path: &Path, world: &World) -> PathBuf {
     path.strip_prefix(&world.cwd).unwrap_or(path).to_path_buf()
 }
 
-fn read(shown: &Path, path: &Path) -> Result<Found, NotFound> {
+fn read(shown: &Path, path: &Path) -> Result<Source, NotFound> {
     let text = std::fs::read_to_string(path)
         .map_err(|error| NotFound::Unreadable(shown.to_path_buf(), error))?;
-    let tests = format!("{}.test.toml", stem(path));
-    let beside = |name: &str| {
-        let text = std::fs::read_to_string(path.with_file_name(name)).ok()?;
-        Some(Source::new(shown.with_file_name(name).display().to_string(), text))
-    };
-    Ok(Found {
-        source: Source::new(shown.display().to_string(), text),
-        fake: beside("fake.toml"),
-        tests: beside(&tests),
-        bundled: false,
-    })
+    Ok(Source::new(shown.display().to_string(), text))
 }
 
-fn bundled(path: &str) -> Option<Found> {
-    let get = |path: &str| {
-        let (path, text) = BUNDLED.iter().find(|(known, _)| *known == path)?;
-        Some(Source::new(format!("{PREFIX}{path}"), *text))
-    };
-    let tests = format!("{}.test.toml", stem(Path::new(path)));
-    let beside = |name: &str| get(&Path::new(path).with_file_name(name).display().to_string());
-    Some(Found {
-        source: get(path)?,
-        fake: beside("fake.toml"),
-        tests: beside(&tests),
-        bundled: true,
-    })
+/// What is embedded under a path below `runbooks/`.
+fn bundled(path: &str) -> Option<Source> {
+    let (path, text) = BUNDLED.iter().find(|(known, _)| *known == path)?;
+    Some(Source::new(format!("{PREFIX}{path}"), *text).known())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// What is known is looked at less closely, and must be understood the same.
+    #[test]
+    fn what_came_with_the_program_is_read_as_any_other_file() {
+        let other = |source: Source| Source { known: false, ..source };
+        for path in BUNDLED.iter().map(|(path, _)| *path).filter(|path| is_runbook(Path::new(path)))
+        {
+            let source = bundled(path).unwrap();
+            let beside = |name: &str, _: &Source| Ok(named(name).unwrap());
+            let (known, _) = Runbook::parse(&source, &beside).unwrap();
+            let beside = |name: &str, _: &Source| Ok(other(named(name).unwrap()));
+            let (full, _) = Runbook::parse(&other(source), &beside).unwrap();
+            let known = format!("{known:#?}").replace("known: true", "known: false");
+            let full = format!("{full:#?}");
+            let mut lines = known.lines().zip(full.lines());
+            assert_eq!(lines.find(|(known, full)| known != full), None, "{path}");
+            assert_eq!(known.len(), full.len(), "{path}");
+        }
+    }
 
     #[test]
     fn no_two_bundled_runbooks_have_one_name() {

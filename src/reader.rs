@@ -221,21 +221,24 @@ impl<'a> Gather<'a> {
 
     /// Checks a template.
     pub fn template(&self, text: &Text, sink: Sink) -> Option<Template> {
-        let template = self.accept(text, Template::parse(&text.value))?;
+        let parse = if self.source.known { Template::known } else { Template::parse };
+        let template = self.accept(text, parse(&text.value))?;
         self.note(text, template.reads(), sink);
         Some(template)
     }
 
     /// Checks a bare expression.
     pub fn expression(&self, text: &Text) -> Option<Expr> {
-        let expr = self.accept(text, Expr::parse(&text.value))?;
+        let parse = if self.source.known { Expr::known } else { Expr::parse };
+        let expr = self.accept(text, parse(&text.value))?;
         self.note(text, expr.reads(), Sink::Closed);
         Some(expr)
     }
 
     /// Checks a jq program; `locals` are names given to it besides the file's own.
     pub fn jq(&self, text: &Text, locals: &[&str]) -> Option<ProgramId> {
-        match Program::parse(&text.value) {
+        let parse = if self.source.known { Program::known } else { Program::parse };
+        match parse(&text.value) {
             Ok(program) => {
                 for (name, range) in program.reads() {
                     if !locals.contains(&name.as_str()) {

@@ -15,12 +15,20 @@ pub struct Source {
     pub path: Arc<str>,
     /// The whole text.
     pub text: Arc<str>,
+    /// Whether it came with the program: then it was checked when that was built.
+    pub known: bool,
 }
 
 impl Source {
     /// A source from its shown path and its text.
     pub fn new(path: impl Into<Arc<str>>, text: impl Into<Arc<str>>) -> Self {
-        Self { path: path.into(), text: text.into() }
+        Self { path: path.into(), text: text.into(), known: false }
+    }
+
+    /// The same, of a file that came with the program.
+    #[must_use]
+    pub fn known(self) -> Self {
+        Self { known: true, ..self }
     }
 
     /// The line and the column (both from 1, the column in characters) of a byte offset.

@@ -6,6 +6,7 @@
 
 mod filters;
 mod scan;
+mod trust;
 
 use std::collections::HashSet;
 use std::ops::Range;
@@ -18,6 +19,7 @@ use minijinja::{AutoEscape, Environment, Error, ErrorKind, UndefinedBehavior, Va
 
 use crate::patience::within;
 use crate::value::{Json, text};
+use trust::Trust;
 
 /// How many instructions one rendering may take, and with 64 bytes for each how much it may
 /// build: about 64 MB.
@@ -84,7 +86,7 @@ pub struct Template {
 enum Form {
     Literal,
     Expression(Expr),
-    Text { often: Often, risky: bool },
+    Text { often: Often, trust: Trust },
 }
 
 /// Whether something was wanted before. minijinja sets aside 13 KB for the least expression, and
@@ -102,6 +104,15 @@ impl Often {
 impl Template {
     /// Checks a template's text.
     pub fn parse(source: &str) -> Result<Self, Mistake> {
+        Self::parse_as(source, false)
+    }
+
+    /// The same for a text that was checked before: it is compiled when it is rendered.
+    pub fn known(source: &str) -> Result<Self, Mistake> {
+        Self::parse_as(source, true)
+    }
+
+    fn parse_as(source: &str, known: bool) -> Result<Self, Mistake> {
         if !source.contains("{{") && !source.contains("{%") && !source.contains("{#") {
             return Ok(Self { source: source.to_owned(), form: Form::Literal, reads: Vec::new() });
         }
@@ -110,16 +121,17 @@ impl Template {
             return Err(Mistake { range: 0..source.len(), message, help: None });
         }
         if let Some(range) = scan::sole_expression(source) {
-            let expr = Expr::parse(&source[range.clone()]).map_err(|m| m.shifted(range.start))?;
+            let expr = Expr::parse_as(&source[range.clone()], known);
+            let expr = expr.map_err(|mistake| mistake.shifted(range.start))?;
             let reads = expr.reads.iter().map(|read| read.shifted(range.start)).collect();
             return Ok(Self { source: source.to_owned(), form: Form::Expression(expr), reads });
         }
-        let env: &Environment<'_> = &ENV;
-        let template = env.template_from_str(source).map_err(|error| mistake(source, &error))?;
         let areas = scan::code_areas(source);
-        unknown_callables(source, &areas)?;
-        let reads = locate(source, &areas, template.undeclared_variables(false));
-        let form = Form::Text { often: Often::default(), risky: is_risky(source, &areas) };
+        let reads = reads(source, &areas, known, || {
+            let env: &Environment<'_> = &ENV;
+            Ok(env.template_from_str(source)?.undeclared_variables(false))
+        })?;
+        let form = Form::Text { often: Often::default(), trust: Trust::of(source, &areas) };
         Ok(Self { source: source.to_owned(), form, reads })
     }
 
@@ -173,9 +185,10 @@ impl Template {
         match &self.form {
             Form::Literal => Ok(Json::String(self.source.clone())),
             Form::Expression(expr) => expr.eval(values),
-            Form::Text { often, risky } => {
+            Form::Text { often, trust } => {
                 let (source, context) = (self.source.clone(), context(&self.reads, values));
                 let again = often.again();
+                let trusted = trust.holds(&context);
                 let work = move || {
                     let rendered = if again {
                         ENV.get_template(&source).and_then(|template| template.render(context))
@@ -184,7 +197,7 @@ impl Template {
                     };
                     rendered.map(Json::String).map_err(|error| render_error(&error))
                 };
-                guarded(*risky, work)
+                guarded(trusted, work)
             }
         }
     }
@@ -201,7 +214,7 @@ pub struct Expr {
     source: String,
     often: Often,
     kept: OnceLock<Compiled>,
-    risky: bool,
+    trust: Trust,
     reads: Vec<Read>,
 }
 
@@ -210,14 +223,23 @@ type Compiled = Arc<minijinja::Expression<'static, 'static>>;
 impl Expr {
     /// Checks an expression's text.
     pub fn parse(source: &str) -> Result<Self, Mistake> {
-        let env: &Environment<'_> = &ENV;
-        let compiled = env.compile_expression(source).map_err(|error| mistake(source, &error))?;
+        Self::parse_as(source, false)
+    }
+
+    /// The same for a text that was checked before: it is compiled when it is evaluated.
+    pub fn known(source: &str) -> Result<Self, Mistake> {
+        Self::parse_as(source, true)
+    }
+
+    fn parse_as(source: &str, known: bool) -> Result<Self, Mistake> {
         let area = 0..source.len();
         let whole = std::slice::from_ref(&area);
-        unknown_callables(source, whole)?;
-        let reads = locate(source, whole, compiled.undeclared_variables(false));
-        let (often, kept, risky) = (Often::default(), OnceLock::new(), is_risky(source, whole));
-        Ok(Self { source: source.to_owned(), often, kept, risky, reads })
+        let reads = reads(source, whole, known, || {
+            let env: &Environment<'_> = &ENV;
+            Ok(env.compile_expression(source)?.undeclared_variables(false))
+        })?;
+        let (often, kept, trust) = (Often::default(), OnceLock::new(), Trust::of(source, whole));
+        Ok(Self { source: source.to_owned(), often, kept, trust, reads })
     }
 
     /// The names it reads, each at its first place.
@@ -263,7 +285,7 @@ impl Expr {
     ) -> Result<T, RenderError> {
         let (compiled, context) = (self.compiled()?, context(&self.reads, values));
         let undefined = format!("`{}` is undefined", self.source.trim());
-        guarded(self.risky, move || {
+        guarded(self.trust.holds(&context), move || {
             let value = compiled.eval(context).map_err(|e| render_error(&e))?;
             if value.is_undefined() { Err(RenderError(undefined)) } else { wanted(value) }
         })
@@ -330,35 +352,11 @@ pub fn from_json(json: &Json) -> Value {
     }
 }
 
-/// Whether code can build values that are more than the sum of their parts, or go round.
-fn is_risky(source: &str, areas: &[Range<usize>]) -> bool {
-    let decides = |code: &str| {
-        let word = code.trim_start_matches(['-', '+']).split_whitespace().next();
-        word.is_some_and(|word| {
-            ["if", "elif", "else", "endif"].contains(&word.trim_end_matches('-'))
-        })
-    };
-    areas.iter().any(|area| {
-        let code = &source[area.clone()];
-        let statement = source[..area.start].ends_with("{%");
-        code.contains('*') || has_list(code) || statement && !decides(code)
-    })
-}
-
-/// Whether a `[` begins a list and is no index.
-fn has_list(code: &str) -> bool {
-    let indexed = |before: &str| {
-        let last = before.chars().next_back();
-        last.is_some_and(|c| c.is_alphanumeric() || "_])}\"'".contains(c))
-    };
-    code.match_indices('[').any(|(at, _)| !indexed(&code[..at]))
-}
-
 fn guarded<T: Send + 'static>(
-    risky: bool,
+    trusted: bool,
     work: impl FnOnce() -> Result<T, RenderError> + Send + 'static,
 ) -> Result<T, RenderError> {
-    if !risky {
+    if trusted {
         return work();
     }
     within(work).unwrap_or_else(|lost| Err(RenderError(format!("the template: {lost}"))))
@@ -400,11 +398,33 @@ fn context(reads: &[Read], values: &dyn Lookup) -> Value {
     Value::from_pairs(known)
 }
 
+/// The names that code reads. Compiling it gives them and finds its mistakes; one that has none,
+/// as is known, need not be compiled if its words alone tell the names.
+fn reads(
+    source: &str,
+    areas: &[Range<usize>],
+    known: bool,
+    compile: impl FnOnce() -> Result<HashSet<String>, Error>,
+) -> Result<Vec<Read>, Mistake> {
+    if let Some(plain) = known.then(|| scan::plain_names(source, areas)).flatten() {
+        let plain =
+            plain.into_iter().map(|range| Read { name: source[range.clone()].to_owned(), range });
+        return Ok(plain.filter(|read| !is_global(&read.name)).collect());
+    }
+    let names = compile().map_err(|error| mistake(source, &error))?;
+    unknown_callables(source, areas)?;
+    Ok(locate(source, areas, names))
+}
+
+fn is_global(name: &str) -> bool {
+    ENV.globals().any(|(global, _)| global == name)
+}
+
 fn locate(source: &str, areas: &[Range<usize>], names: HashSet<String>) -> Vec<Read> {
     let mut places = scan::find_names(source, areas, &names);
     let mut reads: Vec<Read> = names
         .into_iter()
-        .filter(|name| !ENV.globals().any(|(global, _)| global == name))
+        .filter(|name| !is_global(name))
         .map(|name| {
             let range = places.remove(&name).unwrap_or(0..source.len());
             Read { name, range }

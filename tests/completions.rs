@@ -40,7 +40,7 @@ fn bash_completes_names_of_runbooks_and_runs() {
         ("runbook resu", "resume"),
         ("runbook run own-book --no", ""),
     ];
-    let typed: String = lines.iter().map(|(line, _)| format!("{line}\n")).collect();
+    let typed = lines.map(|(line, _)| line).join("\n") + "\n";
     let output = Running::start(bash, &typed).finish();
     let answers: Vec<&str> = output.stdout.lines().collect();
     let wanted: Vec<&str> = lines.iter().map(|(_, answer)| *answer).collect();

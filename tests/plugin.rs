@@ -360,7 +360,7 @@ fn what_came_with_the_program_uses_none() {
         library::program("runbook-step-x", &Source::new(path, text), &world)
     };
     assert!(found(&path, "anything").is_some());
-    let bundled = library::find("add-oidc", &world).unwrap().source;
+    let bundled = library::find("add-oidc", &world).unwrap();
     assert!(found(&path, &bundled.text).is_none());
     assert!(found("bundled:x/b.toml", "anything").is_none());
 }

@@ -10,7 +10,7 @@ use super::{Global, Output, load, out};
 use crate::diag::{Diag, Severity};
 use crate::exit::Exit;
 use crate::fake::Fake;
-use crate::library::{self, Found};
+use crate::library;
 use crate::review::{self, Pack};
 use crate::runbook::Runbook;
 use crate::runbook::lint::lint;
@@ -82,33 +82,36 @@ pub(super) fn run(args: &Args, global: &Global, world: &World) -> Exit {
 
 /// A runbook, its fake and its tests.
 fn check(file: &str, world: &World, trust: bool) -> Result<Vec<Checked>, Exit> {
-    let found = load::find(&runbook_of(file), world)?;
+    let source = load::find(&runbook_of(file), world)?;
     if file.ends_with("fake.toml") {
-        return Ok(vec![fake(&found.source).1]);
+        return Ok(vec![fake(&source).1]);
     }
     let used = |name: &str, from: &Source| library::used(name, from, world);
     let plugins = Plugins::new(world, trust);
     let kinds = |name: &str, from: &Source| plugins.find(name, from);
-    let (runbook, mut first) = match Runbook::parse_with(&found.source, &used, &kinds) {
+    let (runbook, mut first) = match Runbook::parse_with(&source, &used, &kinds) {
         Ok((runbook, mut warnings)) => {
             warnings.extend(lint(&runbook));
             let holds = counted(runbook.steps.len(), "step");
-            (Some(runbook), Checked { source: found.source.clone(), holds, diags: warnings })
+            (Some(runbook), Checked { source: source.clone(), holds, diags: warnings })
         }
         Err(diags) => {
             let holds = String::new();
-            (None, Checked { source: found.source.clone(), holds, diags })
+            (None, Checked { source: source.clone(), holds, diags })
         }
     };
     // what lies beside a runbook that came with the program was checked when that was built
-    let fake = found.fake.as_ref().filter(|_| !found.bundled).map(fake);
-    let tests = found.tests.as_ref().filter(|_| !found.bundled).map(tests);
+    let beside = |find: fn(&Source, &World) -> Option<Source>| {
+        if source.known { None } else { find(&source, world) }
+    };
+    let fake = beside(library::fake).as_ref().map(fake);
+    let tests = beside(library::tests).as_ref().map(tests);
     let (service, fake) = fake.map_or((None, None), |(service, checked)| (service, Some(checked)));
     let (cases, tests) = tests.map_or((None, None), |(cases, checked)| (cases, Some(checked)));
     let (mut fake, mut tests) = (fake, tests);
     // … and so was what they say of each other
-    if let (Some(runbook), false) = (&runbook, found.bundled) {
-        let fakes = library::fakes(&found, runbook, world);
+    if let (Some(runbook), false) = (&runbook, source.known) {
+        let fakes = library::fakes(runbook, world);
         let service = service.map(Arc::new);
         let all = match &service {
             Some(service) if fakes.len() == 1 => Some(Arc::clone(service)),
@@ -122,7 +125,7 @@ fn check(file: &str, world: &World, trust: bool) -> Result<Vec<Checked>, Exit> {
             let pack = Pack { runbook, fake: all, cases, world };
             first.diags.extend(review::answers(&pack));
             first.diags.sort_by_key(|diag| diag.span.as_ref().map_or(0, |span| span.start));
-            fake.diags.extend(uncalled(&found, service, world));
+            fake.diags.extend(uncalled(&source, service, world));
         }
     }
     Ok(std::iter::once(first).chain(fake).chain(tests).collect())
@@ -157,9 +160,9 @@ fn tests(source: &Source) -> (Option<Vec<Case>>, Checked) {
 }
 
 /// Routes that no runbook of the folder calls; nothing is said where one of them has mistakes.
-fn uncalled(found: &Found, service: &Fake, world: &World) -> Vec<Diag> {
+fn uncalled(runbook: &Source, service: &Fake, world: &World) -> Vec<Diag> {
     let used = |name: &str, from: &Source| library::used(name, from, world);
-    let all = library::beside(found, world);
+    let all = library::beside(runbook, world);
     let all = all.iter().map(|source| Runbook::parse(source, &used).map(|(runbook, _)| runbook));
     match all.collect::<Result<Vec<_>, _>>() {
         Ok(runbooks) => review::routes(service, &runbooks),

@@ -3,7 +3,8 @@
 use super::{load, out};
 use crate::exit::Exit;
 use crate::fake::{Fake, Served};
-use crate::library::{self, Found};
+use crate::library;
+use crate::runbook::Runbook;
 use crate::source::Source;
 use crate::value::Json;
 use crate::world::World;
@@ -29,9 +30,9 @@ pub(super) fn run(args: &Args, verbose: bool, world: &World) -> Exit {
 }
 
 fn start(args: &Args, verbose: bool, world: &World) -> Result<Exit, Exit> {
-    let (found, sources) = sources(&args.name, world)?;
+    let (named, sources) = sources(&args.name, world)?;
     let here = world.cwd.display().to_string();
-    let fake = parsed(&sources, &found, world)?;
+    let fake = parsed(&sources, &named, world)?;
     let (served, values) = serve(fake, (&args.name, &args.state), args.port, &here)?;
     if verbose {
         served.listen(Box::new(|asked| {
@@ -54,16 +55,20 @@ fn start(args: &Args, verbose: bool, world: &World) -> Result<Exit, Exit> {
     Ok(Exit::Done)
 }
 
-/// The fakes for the runbook of this name, or the one of this path.
-fn sources(name: &str, world: &World) -> Result<(Found, Vec<Source>), Exit> {
+/// The fakes for the runbook of this name, or the one of this path; with the file that named them.
+fn sources(name: &str, world: &World) -> Result<(Source, Vec<Source>), Exit> {
     if name.ends_with("fake.toml") {
-        let found = load::find(name, world)?;
-        let sources = vec![found.source.clone()];
-        return Ok((found, sources));
+        let source = load::find(name, world)?;
+        return Ok((source.clone(), vec![source]));
     }
-    let (found, runbook) = load::load(name, world)?;
-    let sources = library::fakes(&found, &runbook, world);
-    Ok((found, sources))
+    let runbook = load::load(name, world)?;
+    let fakes = library::fakes(&runbook, world);
+    Ok((runbook.source, fakes))
+}
+
+/// The fakes for a runbook, parsed.
+pub(super) fn of(runbook: &Runbook, world: &World) -> Result<Fake, Exit> {
+    parsed(&library::fakes(runbook, world), &runbook.source, world)
 }
 
 fn paths(sources: &[Source]) -> String {
@@ -72,13 +77,13 @@ fn paths(sources: &[Source]) -> String {
 }
 
 /// Parses fakes, the first with the others beside it; mistakes are shown at their places.
-pub(super) fn parsed(sources: &[Source], found: &Found, world: &World) -> Result<Fake, Exit> {
+fn parsed(sources: &[Source], named: &Source, world: &World) -> Result<Fake, Exit> {
     let fake = Fake::parse_all(sources).map_err(|(place, mistakes)| {
         load::show(&sources[place], &mistakes, world);
         Exit::Invalid
     })?;
     fake.ok_or_else(|| {
-        out::error(&format!("there is no fake beside {}", found.source.path));
+        out::error(&format!("there is no fake beside {}", named.path));
         out::hint("write a `fake.toml` there; see docs/fake.md");
         Exit::Usage
     })

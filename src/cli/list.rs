@@ -13,9 +13,9 @@ pub(super) fn run(_: &Args, global: &Global, world: &World) -> Exit {
     let all = library::all(world);
     let rows: Vec<(String, String, String)> = all
         .iter()
-        .map(|found| {
-            let (name, title) = head(&found.source.text);
-            (name, title, found.source.path.to_string())
+        .map(|source| {
+            let (name, title) = head(&source.text);
+            (name, title, source.path.to_string())
         })
         .collect();
     if global.output == Some(Output::Jsonl) {

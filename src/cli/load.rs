@@ -4,7 +4,7 @@ use super::out;
 use super::plugins::Plugins;
 use crate::diag::{self, Diag};
 use crate::exit::Exit;
-use crate::library::{self, Found, NotFound};
+use crate::library::{self, NotFound};
 use crate::runbook::{Find, FindKind, Runbook};
 use crate::scope::Scope;
 use crate::source::Source;
@@ -12,25 +12,20 @@ use crate::step::plugin::Refused;
 use crate::world::World;
 
 /// Finds and checks a runbook.
-pub(super) fn load(name: &str, world: &World) -> Result<(Found, Runbook), Exit> {
+pub(super) fn load(name: &str, world: &World) -> Result<Runbook, Exit> {
     load_trusting(name, world, false)
 }
 
 /// The same, where the person may have said that they trust what lies beside it.
-pub(super) fn load_trusting(
-    name: &str,
-    world: &World,
-    trust: bool,
-) -> Result<(Found, Runbook), Exit> {
-    let found = find(name, world)?;
+pub(super) fn load_trusting(name: &str, world: &World, trust: bool) -> Result<Runbook, Exit> {
+    let source = find(name, world)?;
     let plugins = Plugins::new(world, trust);
     let used = |name: &str, from: &Source| library::used(name, from, world);
-    let runbook = parse(&found.source, &used, &|name, from| plugins.find(name, from), world)?;
-    Ok((found, runbook))
+    parse(&source, &used, &|name, from| plugins.find(name, from), world)
 }
 
 /// Finds a runbook's file.
-pub(super) fn find(name: &str, world: &World) -> Result<Found, Exit> {
+pub(super) fn find(name: &str, world: &World) -> Result<Source, Exit> {
     library::find(name, world).map_err(|missing| {
         match missing {
             NotFound::Nowhere(names) => {

@@ -61,7 +61,7 @@ struct Crowd<'a> {
 }
 
 pub(super) fn run(args: &Args, file: &Path, global: &Global, world: World) -> Result<Exit, Exit> {
-    let (_, runbook) = load::load_trusting(&args.name, &world, args.flags.trust)?;
+    let runbook = load::load_trusting(&args.name, &world, args.flags.trust)?;
     args.walk.check(&runbook)?;
     let session = Session::new(global, world);
     let world = &session.world;
@@ -175,7 +175,11 @@ fn refuse_foreseen(
 ) -> Result<(), Exit> {
     let (mut said, mut alike) = (Vec::<(String, Vec<String>)>::new(), HashMap::new());
     for line in lines {
-        for (step, failure) in foresee(runbook, &line.settled, until, services) {
+        let known = scope(&line.settled);
+        load::vars(runbook, &known, &services.world).inspect_err(|_| {
+            out::say(&format!("the inputs are those of {}; nothing was run", line.place));
+        })?;
+        for (step, failure) in foresee(runbook, &known, until, services) {
             let what = format!("step `{step}` would fail: {}", failure.message);
             let what = line.redactor.mask(&what);
             let (_, count) = alike.entry(what.clone()).or_insert_with(|| {
@@ -229,11 +233,6 @@ struct Start {
 
 /// Puts all runs into the journal, in one transaction. Whoever finds them there finds them held.
 fn begin(runbook: &Runbook, lines: Vec<Line>, world: &World) -> Result<Start, Exit> {
-    for line in &lines {
-        load::vars(runbook, &scope(&line.settled), world).inspect_err(|_| {
-            out::say(&format!("the inputs are those of {}; nothing was run", line.place));
-        })?;
-    }
     let refused = |error| state::refused(&error);
     let mut store = state::store(world)?;
     let runs = store.new_run_ids(lines.len()).map_err(refused)?;

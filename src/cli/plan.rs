@@ -26,7 +26,7 @@ pub(super) fn run(args: &Args, global: &Global, world: World) -> Exit {
 }
 
 fn plan(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
-    let (_, runbook) = load::load_trusting(&args.name, &world, args.flags.trust)?;
+    let runbook = load::load_trusting(&args.name, &world, args.flags.trust)?;
     let session = Session::new(global, world);
     trust::require(
         &runbook,
@@ -37,9 +37,10 @@ fn plan(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
     )?;
     let given = args.flags.given(&runbook, &session.world)?;
     let settled = inputs::settled(&runbook, &given, &session.world, &*session.terminal())?;
-    load::vars(&runbook, &scope(&settled), &session.world)?;
+    let known = scope(&settled);
+    load::vars(&runbook, &known, &session.world)?;
     let services = session.services();
-    for (step, failure) in foresee(&runbook, &settled, None, &services) {
+    for (step, failure) in foresee(&runbook, &known, None, &services) {
         out::warning(&format!("step `{step}` would fail: {}", failure.message));
         failure.hints.iter().for_each(|hint| out::hint(hint));
     }

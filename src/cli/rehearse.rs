@@ -7,7 +7,6 @@ use super::{Global, fake, load, out, state};
 use crate::exit::Exit;
 use crate::journal::Memory;
 use crate::journal::event::REHEARSAL;
-use crate::library;
 use crate::world::World;
 
 /// Run a runbook against a fake of its service; nothing real is changed
@@ -30,9 +29,9 @@ pub(super) fn run(args: &Args, global: &Global, world: World) -> Exit {
 }
 
 fn rehearse(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
-    let (found, runbook) = load::load_trusting(&args.name, &world, args.flags.trust)?;
+    let runbook = load::load_trusting(&args.name, &world, args.flags.trust)?;
     args.walk.check(&runbook)?;
-    let served = fake::parsed(&library::fakes(&found, &runbook, &world), &found, &world)?;
+    let served = fake::of(&runbook, &world)?;
     let folder =
         tempfile::Builder::new().prefix("runbook-rehearsal-").tempdir().map_err(|error| {
             out::error(&format!("cannot make a temporary folder: {error}"));

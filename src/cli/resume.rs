@@ -186,7 +186,7 @@ fn resume(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
 /// Says so if the file is not what the run began with: the run goes on with that.
 fn edited(history: &History, run: &str, world: &World) {
     let now = crate::library::find(&history.path, world);
-    if now.is_ok_and(|found| digest(&found.source.text) != history.text) {
+    if now.is_ok_and(|now| digest(&now.text) != history.text) {
         out::say(&format!("note: {} has changed since this run began with it", history.path));
         out::hint(&format!("`runbook resume {run} --updated` takes the file as it is now"));
     }

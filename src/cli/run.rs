@@ -142,7 +142,7 @@ pub(super) fn done(result: Result<Exit, Exit>) -> Exit {
 }
 
 fn start(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
-    let (_, runbook) = load::load_trusting(&args.name, &world, args.flags.trust)?;
+    let runbook = load::load_trusting(&args.name, &world, args.flags.trust)?;
     args.walk.check(&runbook)?;
     let session = Session::new(global, world);
     if !args.explain {
@@ -162,10 +162,11 @@ fn start(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
         return Ok(Exit::Done);
     }
     let settled = inputs::settled(&runbook, &given, &session.world, &*session.terminal())?;
-    load::vars(&runbook, &scope(&settled), &session.world)?;
+    let known = scope(&settled);
+    load::vars(&runbook, &known, &session.world)?;
     let services = services(&session, args.flags.yes, &args.walk, args.rehearsal);
     let until = args.walk.until.as_deref();
-    inputs::refuse_foreseen(&foresee(&runbook, &settled, until, &services))?;
+    inputs::refuse_foreseen(&foresee(&runbook, &known, until, &services))?;
     let mut store = state::store(&session.world)?;
     let run = store.new_run_id().map_err(|error| state::refused(&error))?;
     let _lock = lock(&session.world, &run, &holder(&session.world))?;

@@ -26,7 +26,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args, world: &World) -> Exit {
-    match load::load(&args.name, world).and_then(|(_, runbook)| text(args, &runbook, world)) {
+    match load::load(&args.name, world).and_then(|runbook| text(args, &runbook, world)) {
         Ok(text) => {
             out::print(&text);
             Exit::Done

@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use super::{fake, load, out};
 use crate::exit::Exit;
-use crate::library::{self, Found};
+use crate::library;
 use crate::review;
+use crate::source::Source;
 use crate::testing::{self, Bench, Case, Difference};
 use crate::world::World;
 
@@ -44,18 +45,16 @@ pub(super) fn run(args: &Args, world: &World) -> Exit {
 
 fn test(args: &Args, world: &World) -> Result<Exit, Exit> {
     let mut verdicts = Vec::new();
-    for (name, found) in books(args, world)? {
-        let Some(source) = &found.tests else { continue };
-        let cases = testing::parse(source).map_err(|mistakes| {
-            load::show(source, &mistakes, world);
+    for (name, source) in books(args, world)? {
+        let cases = testing::parse(&source).map_err(|mistakes| {
+            load::show(&source, &mistakes, world);
             Exit::Invalid
         })?;
-        let (_, runbook) = load::load(&name, world)?;
-        let fakes = library::fakes(&found, &runbook, world);
-        let service = Arc::new(fake::parsed(&fakes, &found, world)?);
-        let wrong = review::names(source, &runbook, Some(&service));
+        let runbook = load::load(&name, world)?;
+        let service = Arc::new(fake::of(&runbook, world)?);
+        let wrong = review::names(&source, &runbook, Some(&service));
         if !wrong.is_empty() {
-            load::show(source, &wrong, world);
+            load::show(&source, &wrong, world);
             return Err(Exit::Invalid);
         }
         let bench = Bench { runbook: &runbook, fake: &service, world };
@@ -80,21 +79,22 @@ fn test(args: &Args, world: &World) -> Result<Exit, Exit> {
     Ok(summary(&verdicts, args.crash))
 }
 
-/// The runbooks to test, with the names their cases are run by.
-fn books(args: &Args, world: &World) -> Result<Vec<(String, Found)>, Exit> {
+/// The runbooks to test, by their paths, with their tests.
+fn books(args: &Args, world: &World) -> Result<Vec<(String, Source)>, Exit> {
+    let tests =
+        |runbook: &Source| Some((runbook.path.to_string(), library::tests(runbook, world)?));
     if args.names.is_empty() {
-        let all = library::all(world).into_iter().filter(|found| found.tests.is_some());
-        return Ok(all.map(|found| (found.source.path.to_string(), found)).collect());
+        return Ok(library::all(world).iter().filter_map(tests).collect());
     }
     let mut books = Vec::new();
     for name in &args.names {
-        let found = load::find(name, world)?;
-        if found.tests.is_none() {
-            out::error(&format!("there are no tests beside {}", found.source.path));
+        let runbook = load::find(name, world)?;
+        let Some(book) = tests(&runbook) else {
+            out::error(&format!("there are no tests beside {}", runbook.path));
             out::hint("write them into a file of the same name that ends in `.test.toml`");
             return Err(Exit::Usage);
-        }
-        books.push((found.source.path.to_string(), found));
+        };
+        books.push(book);
     }
     Ok(books)
 }

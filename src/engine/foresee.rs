@@ -5,24 +5,21 @@
 //! Nothing is said unless it is sure.
 
 use crate::journal::event::Failure;
-use crate::runbook::settle::Settled;
 use crate::runbook::{Runbook, StepDef};
 use crate::scope::Scope;
 use crate::step::{Services, Touch};
-use crate::value::Labeled;
 
-/// The steps before `until`, or all, that will fail with these inputs, and of what.
+/// The steps before `until`, or all, that will fail, and of what; `known` are inputs and vars.
 pub fn foresee<'a>(
     runbook: &'a Runbook,
-    inputs: &[Settled],
+    known: &Scope,
     until: Option<&str>,
     services: &Services,
 ) -> Vec<(&'a str, Failure)> {
-    let known = known(runbook, inputs);
     let mut found = Vec::new();
     for step in runbook.steps.iter().take_while(|step| Some(step.id.as_str()) != until) {
         // one whose `when` reads what is not known yet may be left out
-        let wanted = step.when.as_ref().map_or(Some(true), |when| when.holds(&known).ok());
+        let wanted = step.when.as_ref().map_or(Some(true), |when| when.holds(known).ok());
         if wanted == Some(false) {
             continue;
         }
@@ -30,26 +27,11 @@ pub fn foresee<'a>(
             break;
         }
         if wanted == Some(true) && step.for_each.is_none() && !step.optional {
-            let failure = step.action.foresee(&known, services);
+            let failure = step.action.foresee(known, services);
             found.extend(failure.map(|failure| (step.id.as_str(), failure)));
         }
     }
     found
-}
-
-/// The inputs, and the vars that can be made of them.
-fn known(runbook: &Runbook, inputs: &[Settled]) -> Scope {
-    let known = Scope::default();
-    for one in inputs {
-        known.set(&one.name, one.value.clone());
-    }
-    for var in &runbook.vars {
-        if let Ok(json) = var.value.render(&known) {
-            let secret = known.any_secret(var.value.reads());
-            known.set(&var.name, Labeled { json, secret });
-        }
-    }
-    known
 }
 
 /// Whether a step may do on this machine what a later one needs.

@@ -44,6 +44,33 @@ pub(super) fn program(
     if walk.mistakes.is_empty() { Ok(walk.reads) } else { Err(walk.mistakes) }
 }
 
+/// What can give a variable a meaning inside a program.
+const BINDS: &[&str] = &["as", "def", "label", "__loc__"];
+
+/// The same for a program without mistakes, told by its characters alone; nothing where only its
+/// tree tells which variables come from outside.
+pub(super) fn plain_reads(code: &str) -> Option<Vec<(String, Range<usize>)>> {
+    let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let binds = code.split(|c: char| !is_word(c)).any(|word| BINDS.contains(&word));
+    if binds || code.contains(['#', '\\']) {
+        return None;
+    }
+    let mut reads = Vec::new();
+    let mut quoted = false;
+    for (at, c) in code.char_indices() {
+        match c {
+            '"' => quoted = !quoted,
+            '$' if !quoted => {
+                let name: &str = &code[at + 1..];
+                let end = name.find(|c: char| !is_word(c)).unwrap_or(name.len());
+                reads.push((name[..end].to_owned(), at..at + 1 + end));
+            }
+            _ => {}
+        }
+    }
+    Some(reads)
+}
+
 /// Checks definitions; gives their names and how many arguments they take.
 pub(super) fn defs(code: &str) -> Result<Vec<(String, usize)>, Mistakes> {
     let defs = syntax(code, |parser| parser.defs())?;

@@ -63,8 +63,14 @@ pub(super) fn defs() -> Vec<Def<&'static str>> {
 /// The native filters of the library.
 pub(super) fn funs() -> impl Iterator<Item = Fun<Jq>> {
     let jaq = jaq_core::funs().chain(jaq_std::funs()).chain(jaq_json::funs());
-    jaq.filter(|(name, args, _)| forbidden(name).is_none() && !bounds::replaces(name, args.len()))
-        .chain(bounds::funs())
+    let jaq = jaq
+        .filter(|(name, args, _)| forbidden(name).is_none() && !bounds::replaces(name, args.len()));
+    bounds::funs().chain(jaq)
+}
+
+/// Whether a filter is called by what jaq or the counting puts into a program.
+pub(super) fn is_inside(name: &str) -> bool {
+    name.starts_with('!') || name.starts_with("__")
 }
 
 /// The names of all that a program may call.

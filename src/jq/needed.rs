@@ -1,7 +1,8 @@
-//! Which definitions of the library some programs call, directly or through others.
+//! What of the library some programs call, directly or through others.
 //!
-//! Compiling the whole library costs more than all programs of a runbook do; what nobody
-//! calls is left out. By name alone: one too many does no harm.
+//! Compiling the whole library costs more than all programs of a runbook do, and each call looks
+//! for its filter among all there are; what nobody calls is left out. By name alone: one too many
+//! does no harm.
 
 use std::collections::{HashMap, HashSet};
 
@@ -9,13 +10,10 @@ use jaq_core::load::lex::StrPart;
 use jaq_core::load::parse::{BinaryOp, Def, Pattern, Term};
 use jaq_core::path::Part;
 
-/// The definitions that others call, in the order in which they stand.
-pub(super) fn needed<'s>(
-    library: Vec<Def<&'s str>>,
-    callers: &[Def<&'s str>],
-) -> Vec<Def<&'s str>> {
+/// The names of all that is called by these, and by what they call of the library's definitions.
+pub(super) fn names<'s>(library: &[Def<&'s str>], callers: &[Def<&'s str>]) -> HashSet<&'s str> {
     let mut bodies: HashMap<&str, Vec<&Term<&str>>> = HashMap::new();
-    for def in &library {
+    for def in library {
         bodies.entry(def.name).or_default().push(&def.body);
     }
     let mut open: Vec<&Term<&str>> = callers.iter().map(|def| &def.body).collect();
@@ -27,7 +25,7 @@ pub(super) fn needed<'s>(
             }
         });
     }
-    library.into_iter().filter(|def| names.contains(def.name)).collect()
+    names
 }
 
 /// Names every filter that a term calls.
@@ -120,9 +118,10 @@ mod tests {
     fn what_is_called_is_kept_wherever_the_call_stands() {
         let library = "def a: b; def b: 1; def c: 2; def @f: 3; def unused: a;";
         let kept = |code| {
-            let callers = defs(code);
-            let names = needed(defs(library), &callers).into_iter().map(|def| def.name);
-            names.collect::<Vec<_>>().join(" ")
+            let (library, callers) = (defs(library), defs(code));
+            let names = super::names(&library, &callers);
+            let kept = library.iter().map(|def| def.name).filter(|name| names.contains(name));
+            kept.collect::<Vec<_>>().join(" ")
         };
         assert_eq!(kept("def m: .x;"), "");
         assert_eq!(kept("def m: a;"), "a b");

@@ -130,6 +130,49 @@ pub(super) fn find_names(
     found
 }
 
+/// What is no name although it looks like one.
+const KEYWORDS: &[&str] = &[
+    "if", "elif", "else", "endif", "and", "or", "not", "in", "is", "true", "false", "none", "True",
+    "False", "None",
+];
+
+/// The variables that correct code reads, each at its first place; nothing where a statement can
+/// give a name a meaning of its own.
+pub(super) fn plain_names(source: &str, areas: &[Range<usize>]) -> Option<Vec<Range<usize>>> {
+    if areas.iter().any(|area| is_statement(source, area) && !decides(&source[area.clone()])) {
+        return None;
+    }
+    let words = words(source, areas);
+    let text =
+        |index: usize| words.get(index).map_or("", |word| source.get(word.clone()).unwrap_or(""));
+    let mut found: Vec<Range<usize>> = Vec::new();
+    for (index, word) in words.iter().enumerate() {
+        let name = text(index);
+        let before = |back: usize| index.checked_sub(back).map_or("", text);
+        let called =
+            matches!(before(1), "." | "|" | "is") || before(1) == "not" && before(2) == "is";
+        // `name=` gives an argument by its name, `name ==` compares
+        let argument = text(index + 1) == "=" && text(index + 2) != "=";
+        let is_name = name.starts_with(|c: char| c.is_alphabetic() || c == '_');
+        let seen = || found.iter().any(|range| &source[range.clone()] == name);
+        if is_name && !called && !argument && !KEYWORDS.contains(&name) && !seen() {
+            found.push(word.clone());
+        }
+    }
+    Some(found)
+}
+
+/// Whether code stands between `{%` and `%}`.
+pub(super) fn is_statement(source: &str, area: &Range<usize>) -> bool {
+    source[..area.start].ends_with("{%")
+}
+
+/// Whether a statement only decides what is shown.
+pub(super) fn decides(code: &str) -> bool {
+    let word = code.trim_start_matches(['-', '+']).split_whitespace().next();
+    word.is_some_and(|word| ["if", "elif", "else", "endif"].contains(&word.trim_end_matches('-')))
+}
+
 /// The filters and tests named, with their places.
 pub(super) fn callables(source: &str, areas: &[Range<usize>]) -> Vec<(Callable, Range<usize>)> {
     let words = words(source, areas);

@@ -21,7 +21,7 @@ pub(super) fn runbook(
     world: &World,
     trust: bool,
 ) -> Result<(Runbook, Vec<(String, Labeled)>), Exit> {
-    let (_, new) = load::load_trusting(&history.path, world, trust)?;
+    let new = load::load_trusting(&history.path, world, trust)?;
     let wrong = |what: &str| {
         out::error(&format!(
             "{} asks for inputs that this run does not have: {what}",

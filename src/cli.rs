@@ -97,7 +97,7 @@ enum Command {
 pub fn main() -> Exit {
     crate::world::keep_to_itself();
     install_panic_hook();
-    clap_complete::CompleteEnv::with_factory(Cli::command).complete();
+    clap_complete::CompleteEnv::with_factory(Cli::command).var(completions::VARIABLE).complete();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return usage(&error),

@@ -198,7 +198,7 @@ pub fn executable(path: &Path) -> bool {
 
 /// The fakes for rehearsing a runbook: its own service's, then those of the runbooks it uses.
 pub fn fakes(runbook: &Runbook, world: &World) -> Vec<Source> {
-    let used = runbook.used.iter().map(|(_, source)| source);
+    let used = runbook.used.iter().map(|used| &used.source);
     let mut all: Vec<Source> = Vec::new();
     for fake in std::iter::once(&runbook.source).chain(used).filter_map(|file| fake(file, world)) {
         if !all.iter().any(|known| known.path == fake.path) {

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::journal::event::{
-    Decision, Effect, Entry, Event, How, Outcome, Skip, StepRef, Stored, StoredMap,
+    Decision, Effect, Entry, Event, How, Outcome, Skip, StepRef, Stored, StoredMap, UsedRef,
 };
 
 /// Where one step of a run stands.
@@ -79,8 +79,11 @@ pub struct History {
     pub folder: String,
     /// The digest of the definition's text.
     pub text: String,
-    /// The runbooks that definition uses: names, and digests of their texts.
+    /// What its plug-ins say of themselves, and in older runs the runbooks it uses: names, and
+    /// digests of texts.
     pub uses: BTreeMap<String, String>,
+    /// The runbooks that definition uses.
+    pub runbooks: Vec<UsedRef>,
     /// The steps of that definition.
     pub steps: Vec<StepRef>,
     /// Where each of them stands.
@@ -118,6 +121,16 @@ impl History {
             history.take(&entry.event);
         }
         history
+    }
+
+    /// The runbook that a file means by a name: its path, and the digest of its text. An older run
+    /// knows it by the name alone.
+    pub fn used<'s>(&'s self, from: &str, name: &'s str) -> Option<(&'s str, &'s str)> {
+        let used = self.runbooks.iter().find(|used| used.from == from && used.name == name);
+        match used {
+            Some(used) => Some((&used.path, &used.text)),
+            None => self.uses.get(name).map(|text| (name, text.as_str())),
+        }
     }
 
     /// Where a step stands.
@@ -185,9 +198,19 @@ impl History {
     pub fn take(&mut self, event: &Event) {
         match event {
             Event::Started {
-                runbook, path, folder, text, uses, steps, inputs, rehearsal, ..
+                runbook,
+                path,
+                folder,
+                text,
+                uses,
+                runbooks,
+                steps,
+                inputs,
+                rehearsal,
+                ..
             } => {
                 self.uses.clone_from(uses);
+                self.runbooks.clone_from(runbooks);
                 self.runbook.clone_from(runbook);
                 self.path.clone_from(path);
                 self.folder.clone_from(folder);
@@ -196,13 +219,14 @@ impl History {
                 self.inputs.clone_from(inputs);
                 self.rehearsal = *rehearsal;
             }
-            Event::Resumed { text, uses, steps, inputs, .. } => {
+            Event::Resumed { text, uses, runbooks, steps, inputs, .. } => {
                 self.outcome = None;
                 self.under_way.clear();
                 self.inputs.extend(inputs.clone());
                 if let Some(text) = text {
                     self.text.clone_from(text);
                     self.uses.clone_from(uses);
+                    self.runbooks.clone_from(runbooks);
                     self.define(steps);
                 }
             }

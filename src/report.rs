@@ -199,6 +199,7 @@ pub(crate) mod testing {
     pub(crate) fn started(steps: &[(&str, &str)], rehearsal: bool) -> Event {
         Event::Started {
             uses: std::collections::BTreeMap::new(),
+            runbooks: Vec::new(),
             runbook: "rotate".into(),
             title: "Rotate the key".into(),
             path: "rotate.toml".into(),

@@ -13,6 +13,7 @@ mod step;
 
 use std::cell::OnceCell;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::diag::Diag;
@@ -55,8 +56,8 @@ pub struct Runbook {
     pub steps: Vec<StepDef>,
     /// All jq programs.
     pub programs: Rc<Programs>,
-    /// The files it uses, and those they use: names as written, and texts.
-    pub used: Vec<(String, Source)>,
+    /// The files it uses, and those they use.
+    pub used: Vec<Used>,
     /// The plug-ins it and those it uses need.
     pub plugins: Vec<Rc<Plugin>>,
     pub(crate) digest: OnceCell<String>,
@@ -129,6 +130,17 @@ pub struct Preset {
     pub name: String,
     /// Input names and values.
     pub values: Vec<(Text, Json)>,
+}
+
+/// A runbook's file that another one uses.
+#[derive(Debug, Clone)]
+pub struct Used {
+    /// The path of the file that names it.
+    pub from: Arc<str>,
+    /// The name, as written there.
+    pub name: String,
+    /// The file.
+    pub source: Source,
 }
 
 /// A value computed from inputs and earlier vars.
@@ -356,7 +368,7 @@ impl Runbook {
             Ok(table) => table,
             Err(error) => return Err(parse::syntax(source, &error)),
         };
-        let used = nested::Used::default();
+        let used = nested::Uses::default();
         let load = |name: &str| nested::load(name, source, around, outer, &used);
         let kinds = |name: &str| {
             let sought = (around.kinds)(name, source)?;

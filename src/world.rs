@@ -196,6 +196,11 @@ impl World {
     }
 }
 
+/// Makes it certain that what was named or renamed in a folder is found there after a power cut.
+pub fn sync_folder(folder: &Path) -> std::io::Result<()> {
+    std::fs::File::open(folder)?.sync_all()
+}
+
 fn environment() -> BTreeMap<String, String> {
     std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))

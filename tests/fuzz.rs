@@ -381,6 +381,7 @@ fn a_journal_of_any_bytes_is_read_or_refused() {
             steps: vec![],
             inputs: BTreeMap::default(),
             uses: BTreeMap::default(),
+            runbooks: Vec::new(),
         };
         let _ = store.append(&[event(1, began), event(2, ended)]);
     }

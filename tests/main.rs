@@ -8,6 +8,7 @@ mod author;
 mod caddy;
 mod bundled;
 mod cases;
+mod completions;
 mod crash;
 mod docs;
 mod exit;

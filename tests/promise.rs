@@ -66,7 +66,7 @@ fn failure(doubt: bool) -> Failure {
 
 fn resumed() -> Event {
     let (uses, inputs) = (BTreeMap::new(), StoredMap::new());
-    Event::Resumed { undo: false, text: None, uses, steps: vec![], inputs }
+    Event::Resumed { undo: false, text: None, uses, runbooks: vec![], steps: vec![], inputs }
 }
 
 #[test]
@@ -137,5 +137,27 @@ async fn after_a_write_that_failed_nothing_is_written_and_the_reason_stays() {
     for durable in [Durable::Written, Durable::Now, Durable::Written] {
         let said = recorder.say(warned(), durable).await;
         assert_eq!(said.map_err(|error| error.message), Err("no space left".to_owned()));
+    }
+}
+
+#[test]
+fn an_older_journal_knows_what_is_used_by_its_name_alone() {
+    let older = serde_json::json!({
+        "event": "started", "runbook": "b", "title": "B", "path": "b.toml", "text": "d0",
+        "uses": { "x": "d1" }, "steps": [], "inputs": {}, "rehearsal": false,
+    });
+    let mut newer = older.clone();
+    newer["runbooks"] = serde_json::json!([
+        { "from": "b.toml", "name": "x", "path": "x.toml", "text": "d2" },
+        { "from": "a/c.toml", "name": "x", "path": "a/x.toml", "text": "d3" },
+    ]);
+    for (journal, from, found) in [
+        (&older, "b.toml", Some(("x", "d1"))),
+        (&older, "a/c.toml", Some(("x", "d1"))),
+        (&newer, "b.toml", Some(("x.toml", "d2"))),
+        (&newer, "a/c.toml", Some(("a/x.toml", "d3"))),
+    ] {
+        let event: Event = serde_json::from_value(journal.clone()).unwrap();
+        assert_eq!(history(&[event]).used(from, "x"), found, "{journal}");
     }
 }

@@ -170,6 +170,7 @@ fn started() -> Event {
         folder: String::new(),
         text: "0".repeat(64),
         uses: std::collections::BTreeMap::new(),
+        runbooks: Vec::new(),
         steps: vec![StepRef { id: "one".into(), title: "One".into(), digest: "d".into() }],
         inputs: std::collections::BTreeMap::new(),
         rehearsal: false,

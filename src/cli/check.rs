@@ -23,7 +23,7 @@ use crate::world::World;
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Names or paths of runbooks
-    #[arg(required = true, value_name = "FILE")]
+    #[arg(required = true, value_name = "FILE", add = super::completions::runbook())]
     files: Vec<String>,
     /// Take warnings for mistakes: exit code 3
     #[arg(long, value_enum, value_name = "WHAT")]

@@ -13,6 +13,7 @@ use crate::world::World;
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// The runbook's name or path, or the path of a `fake.toml`
+    #[arg(add = super::completions::runbook())]
     name: String,
     /// The port; any free one if not said
     #[arg(long, default_value_t = 0)]

@@ -8,7 +8,7 @@ use crate::world::World;
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// The runs
-    #[arg(required_unless_present = "older_than")]
+    #[arg(required_unless_present = "older_than", add = super::completions::any_run())]
     runs: Vec<String>,
     /// All runs that came to their end longer ago than this, done or taken back: `90 days`
     #[arg(long, value_name = "TIME", value_parser = runs::duration, conflicts_with = "runs")]

@@ -11,6 +11,7 @@ use crate::world::World;
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// The run
+    #[arg(add = super::completions::any_run())]
     run: String,
 }
 

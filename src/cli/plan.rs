@@ -15,6 +15,7 @@ use crate::world::World;
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// The runbook's name, or the path of its file
+    #[arg(add = super::completions::runbook())]
     name: String,
     #[command(flatten)]
     flags: Flags,

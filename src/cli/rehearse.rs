@@ -13,6 +13,7 @@ use crate::world::World;
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// The runbook's name, or the path of its file
+    #[arg(add = super::completions::runbook())]
     name: String,
     /// Start the fake in one of its other states
     #[arg(long, value_name = "STATE")]

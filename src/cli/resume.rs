@@ -27,6 +27,7 @@ use crate::world::World;
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// The run; the newest unfinished one if not said
+    #[arg(add = super::completions::unfinished_run())]
     run: Option<String>,
     #[command(flatten)]
     walk: WalkFlags,
@@ -84,10 +85,12 @@ pub(super) fn take(store: Store, run: &str, world: World) -> Result<Taken, Exit>
         return Err(Exit::Failed);
     };
     let source = Source::new(history.path.clone(), text);
-    let find = |name: &str, _: &Source| {
-        let text = history.uses.get(name).and_then(|digest| store.text(digest).ok().flatten());
-        let text = text.ok_or_else(|| format!("the journal has lost the runbook `{name}`"))?;
-        Ok(Source::new(name, text))
+    let find = |name: &str, from: &Source| {
+        let used = history.used(&from.path, name);
+        let found = used.and_then(|(path, digest)| {
+            store.text(digest).ok().flatten().map(|text| Source::new(path, text))
+        });
+        found.ok_or_else(|| format!("the journal has lost the runbook `{name}`"))
     };
     let kinds = |name: &str, _: &Source| {
         let Some(kept) = history.uses.get(&super::run::kind(name)) else {
@@ -267,7 +270,8 @@ fn resumed(
     let text = updated.then(|| runbook.digest().to_owned());
     let steps = if updated { runbook.step_refs() } else { Vec::new() };
     let uses = if updated { super::run::uses(runbook) } else { BTreeMap::new() };
-    Ok(Event::Resumed { undo: false, text, uses, steps, inputs })
+    let runbooks = if updated { super::run::used(runbook) } else { Vec::new() };
+    Ok(Event::Resumed { undo: false, text, uses, runbooks, steps, inputs })
 }
 
 fn open(key: &Key, label: &str, stored: &Stored) -> Result<Labeled, Exit> {

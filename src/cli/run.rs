@@ -10,13 +10,13 @@ use super::{Global, load, many, out, state, trust};
 use crate::engine::Options;
 use crate::engine::foresee::foresee;
 use crate::exit::Exit;
-use crate::journal::event::{Entry, Event, Stored};
+use crate::journal::event::{Entry, Event, Stored, UsedRef};
 use crate::journal::seal::Key;
 use crate::journal::store::{self, Holder, LockError, Store, StoreError};
 use crate::journal::{Appended, Journal, JournalError};
 use crate::plan::History;
 use crate::runbook::settle::Settled;
-use crate::runbook::{Runbook, digest};
+use crate::runbook::{Runbook, Used, digest};
 use crate::scope::Scope;
 use crate::step::Services;
 use crate::step::plugin::PREFIX;
@@ -50,6 +50,7 @@ pub(super) fn services(
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// The runbook's name, or the path of its file
+    #[arg(add = super::completions::runbook())]
     pub(super) name: String,
     #[command(flatten)]
     pub(super) flags: Flags,
@@ -232,17 +233,28 @@ pub(super) fn started(
         folder: world.cwd.to_str().unwrap_or_default().to_owned(),
         text: runbook.digest().to_owned(),
         uses: uses(runbook),
+        runbooks: used(runbook),
         steps: runbook.step_refs(),
         inputs: stored,
         rehearsal,
     })
 }
 
-/// What a definition uses, by name, as digests: runbooks, and what plug-ins say of themselves.
+/// What the plug-ins of a definition say of themselves, by name, as digests.
 pub(super) fn uses(runbook: &Runbook) -> BTreeMap<String, String> {
-    let used = runbook.used.iter().map(|(name, source)| (name.clone(), digest(&source.text)));
     let kinds = runbook.plugins.iter().map(|plugin| (kind(&plugin.name), digest(&plugin.kept())));
-    used.chain(kinds).collect()
+    kinds.collect()
+}
+
+/// The runbooks a definition uses.
+pub(super) fn used(runbook: &Runbook) -> Vec<UsedRef> {
+    let used = |used: &Used| UsedRef {
+        from: used.from.to_string(),
+        name: used.name.clone(),
+        path: used.source.path.to_string(),
+        text: digest(&used.source.text),
+    };
+    runbook.used.iter().map(used).collect()
 }
 
 /// What a plug-in's description is called among what a definition uses; no runbook is called so.
@@ -253,7 +265,7 @@ pub(super) fn kind(name: &str) -> String {
 /// The texts a definition is made of, each with its digest.
 pub(super) fn texts(runbook: &Runbook) -> Vec<(String, Arc<str>)> {
     let own = (runbook.digest().to_owned(), Arc::clone(&runbook.source.text));
-    let used = runbook.used.iter().map(|(_, source)| Arc::clone(&source.text));
+    let used = runbook.used.iter().map(|used| Arc::clone(&used.source.text));
     let kinds = runbook.plugins.iter().map(|plugin| Arc::from(plugin.kept()));
     let others = used.chain(kinds).map(|text: Arc<str>| (digest(&text), text));
     std::iter::once(own).chain(others).collect()

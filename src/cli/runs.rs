@@ -13,7 +13,7 @@ use crate::world::World;
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Only runs of this runbook
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", add = super::completions::runbook())]
     runbook: Option<String>,
     /// Only runs in this state
     #[arg(long, value_enum)]

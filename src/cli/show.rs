@@ -12,6 +12,7 @@ use crate::world::World;
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// The runbook's name, or the path of its file
+    #[arg(add = super::completions::runbook())]
     name: String,
     /// Show what it touches: hosts, commands, files, secrets
     #[arg(long, conflicts_with_all = ["curl", "graph"])]

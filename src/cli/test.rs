@@ -16,6 +16,7 @@ use crate::world::World;
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Names or paths of runbooks; all that have tests if none is named
+    #[arg(add = super::completions::runbook())]
     names: Vec<String>,
     /// Only cases whose name holds this
     #[arg(long, value_name = "TEXT")]

@@ -15,6 +15,7 @@ use crate::exit::Exit;
 use crate::library;
 use crate::runbook::effects::effects;
 use crate::runbook::{Runbook, digest};
+use crate::source::Source;
 use crate::terminal::{Question, Terminal};
 use crate::world::World;
 
@@ -45,8 +46,14 @@ pub(super) fn require(
     };
     let name = &runbook.name;
     // those it uses count as parts of it
-    let used = runbook.used.iter().map(|(_, source)| &*source.text);
-    let texts: Vec<&str> = std::iter::once(&*runbook.source.text).chain(used).collect();
+    let used = runbook.used.iter().map(|used| &used.source);
+    let mut files: Vec<&Source> = vec![&runbook.source];
+    for file in used {
+        if !files.iter().any(|known| known.path == file.path) {
+            files.push(file);
+        }
+    }
+    let texts: Vec<&str> = files.iter().map(|file| &*file.text).collect();
     if !touches || texts.iter().all(|text| library::came_with(text)) {
         return Ok(());
     }

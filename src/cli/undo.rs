@@ -20,6 +20,7 @@ use crate::world::World;
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// The run
+    #[arg(add = super::completions::any_run())]
     run: String,
     /// Only show what would be taken back
     #[arg(long)]
@@ -85,8 +86,8 @@ fn undo(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
 }
 
 fn begin(args: &Args, inputs: StoredMap, recorder: &Recorder, history: &mut History) {
-    let (uses, steps) = (BTreeMap::new(), Vec::new());
-    let resumed = Event::Resumed { undo: true, text: None, uses, steps, inputs };
+    let (uses, runbooks, steps) = (BTreeMap::new(), Vec::new(), Vec::new());
+    let resumed = Event::Resumed { undo: true, text: None, uses, runbooks, steps, inputs };
     let redo = args
         .redo
         .iter()

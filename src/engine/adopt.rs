@@ -28,10 +28,7 @@ impl Engine<'_> {
     pub(super) async fn look(&self, unit: &Unit<'_>) -> Result<Option<Found>, Trouble> {
         let Some(already) = &unit.step.already else { return Ok(None) };
         let none = HashMap::new();
-        let trace = |line: String| {
-            let event = crate::journal::event::Event::Trace { step: unit.id.clone(), line };
-            self.recorder.show(event);
-        };
+        let trace = self.trace(unit);
         let cx = self.cx(unit, false, &none, &trace);
         let answer = loop {
             match self.probe(already, unit, &cx).await {

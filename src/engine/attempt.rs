@@ -9,6 +9,7 @@ use super::{Broken, Durable, Engine, Private};
 use crate::journal::event::{Effect, Event, How, StoredMap};
 use crate::jq;
 use crate::plan::ITEM;
+use crate::step::connection::named;
 use crate::step::jq::{one, reads_secret};
 use crate::step::retry::Retry;
 use crate::step::{Again, Answer, Cx, Sight, Step, Trouble};
@@ -66,10 +67,7 @@ impl Engine<'_> {
         doubt: Option<&Before>,
     ) -> Result<Got, Trouble> {
         let none = HashMap::new();
-        let trace = |line: String| {
-            let step = unit.id.clone();
-            self.recorder.show(Event::Trace { step, line });
-        };
+        let trace = self.trace(unit);
         let cx = self.cx(unit, doubt.is_some(), doubt.unwrap_or(&none), &trace);
         let retry = unit.step.retry.as_ref().or_else(|| shared(&cx, &*unit.step.action));
         self.retried(&cx, unit, retry, unit.step.effect, async || self.once(&cx, unit).await).await
@@ -228,8 +226,7 @@ fn together(probed: Private, mut own: Private) -> Private {
 
 /// What the connection of an action says on trying again.
 pub(super) fn shared<'a>(cx: &Cx<'a>, action: &dyn Step) -> Option<&'a Retry> {
-    let name = action.connection()?;
-    cx.connections.iter().find(|known| known.name == name)?.retry.as_ref()
+    named(cx.connections, action.connection()?)?.retry.as_ref()
 }
 
 fn at(trouble: Trouble, name: &str) -> Trouble {

@@ -268,6 +268,11 @@ impl<'a> Engine<'a> {
         }
     }
 
+    /// Shows what a step says of each call.
+    pub(super) fn trace<'s>(&'s self, unit: &'s Unit<'_>) -> impl Fn(String) + 's {
+        |line| self.recorder.show(Event::Trace { step: unit.id.clone(), line })
+    }
+
     /// What a step is about to do, in one line; its id if that cannot be said.
     pub(super) fn what(&self, unit: &Unit<'_>) -> String {
         self.said(unit).unwrap_or_else(|| unit.id.clone())

@@ -15,7 +15,7 @@ use super::{Broken, Durable, Engine};
 use crate::journal::event::{ASKED, Event};
 use crate::runbook::Input;
 use crate::runbook::settle::{Anew, Settled, anew};
-use crate::step::connection::Renew;
+use crate::step::connection::{Renew, named};
 use crate::step::{Again, Answer, Cx, Step, Trouble};
 use crate::value::Json;
 
@@ -149,8 +149,7 @@ fn without(unit: &Unit<'_>, input: &Input) -> String {
 
 /// The input that an action's connection renews, and what it says about that.
 fn renewable<'a>(unit: &Unit<'a>, action: &dyn Step) -> Option<(&'a Renew, &'a Input)> {
-    let name = action.connection()?;
-    let connection = unit.runbook.connections.iter().find(|known| known.name == name)?;
+    let connection = named(&unit.runbook.connections, action.connection()?)?;
     let renew = connection.renew.as_ref()?;
     let input = unit.runbook.inputs.iter().find(|input| input.name == renew.input.value)?;
     Some((renew, input))

@@ -205,10 +205,7 @@ impl<'a> Engine<'a> {
             _ => StoredMap::new(),
         };
         let private = self.private(&unit.id, &kept)?;
-        let trace = |line: String| {
-            let event = Event::Trace { step: unit.id.clone(), line };
-            self.recorder.show(event);
-        };
+        let trace = self.trace(unit);
         let in_doubt = self.history.borrow().undo(&unit.id) == Some(Undo::InDoubt);
         let cx = self.cx(unit, in_doubt, &private, &trace);
         let effect = unit.step.undo_effect;

@@ -143,6 +143,20 @@ pub enum Decision {
     Adopt,
 }
 
+/// A runbook that a definition uses. A name means a file only together with who writes it: beside
+/// another file it may be another one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UsedRef {
+    /// The path of the file that names it.
+    pub from: String,
+    /// The name, as written there.
+    pub name: String,
+    /// The path of the file that was found.
+    pub path: String,
+    /// The digest of its text.
+    pub text: String,
+}
+
 /// One step as the definition of a run has it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StepRef {
@@ -171,9 +185,13 @@ pub enum Event {
         folder: String,
         /// The digest under which the store keeps the definition's text.
         text: String,
-        /// The runbooks it uses: names as written, and the digests of their texts.
+        /// What its plug-ins say of themselves, by name, as digests; in older runs the runbooks it
+        /// uses too.
         #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
         uses: BTreeMap<String, String>,
+        /// The runbooks it uses, and those they use.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        runbooks: Vec<UsedRef>,
         /// The steps, in the order of the file.
         steps: Vec<StepRef>,
         /// All inputs, settled.
@@ -188,9 +206,12 @@ pub enum Event {
         undo: bool,
         /// The digest of the definition taken over by `--updated`.
         text: Option<String>,
-        /// The runbooks that definition uses.
+        /// What the plug-ins of that definition say of themselves, as in `Started`.
         #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
         uses: BTreeMap<String, String>,
+        /// The runbooks that definition uses.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        runbooks: Vec<UsedRef>,
         /// That definition's steps; empty when the definition is the run's own.
         steps: Vec<StepRef>,
         /// Secret inputs whose sources give another value by now, a new token, say; and inputs that

@@ -18,6 +18,7 @@ use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 use crate::value::{Json, hex};
+use crate::world::sync_folder;
 
 /// Bytes in a key.
 const KEY: usize = 32;
@@ -365,7 +366,7 @@ fn replace<'k>(path: &Path, keys: impl Iterator<Item = &'k Key>) -> Result<(), K
         let _ = fs::remove_file(&draft);
     }
     let folder = real.parent().unwrap_or(Path::new("."));
-    moved.and_then(|()| File::open(folder)?.sync_all()).map_err(failed)
+    moved.and_then(|()| sync_folder(folder)).map_err(failed)
 }
 
 /// Makes a key file, unless another process was quicker.
@@ -386,7 +387,7 @@ fn create(path: &Path) -> Result<(), KeyError> {
     });
     // whether or not it worked: a second copy of the key is not to stay
     let removed = fs::remove_file(&draft);
-    made.and(removed).and_then(|()| File::open(folder)?.sync_all()).map_err(failed)
+    made.and(removed).and_then(|()| sync_folder(folder)).map_err(failed)
 }
 
 /// A name beside the file that no other process or thread has.

@@ -148,6 +148,7 @@ mod tests {
             folder: String::new(),
             text: "0".repeat(64),
             uses: BTreeMap::new(),
+            runbooks: Vec::new(),
             steps: Vec::new(),
             inputs: BTreeMap::new(),
             rehearsal: false,

@@ -31,6 +31,7 @@ use sha2::{Digest, Sha256};
 
 use crate::journal::event::{Entry, Event};
 use crate::value::hex;
+use crate::world::sync_folder;
 
 pub use error::StoreError;
 pub use lock::{Holder, LockError, RunLock, busy, lock, lock_new};
@@ -318,8 +319,7 @@ fn begin(dir: &Path, file: &Path, format: &Format) -> Result<(), StoreError> {
 }
 
 fn sync(dir: &Path) -> Result<(), StoreError> {
-    let synced = std::fs::File::open(dir).and_then(|folder| folder.sync_all());
-    synced.map_err(|error| StoreError::io("sync", dir, &error))
+    sync_folder(dir).map_err(|error| StoreError::io("sync", dir, &error))
 }
 
 /// The size of a file in bytes; 0 when there is none.
@@ -416,7 +416,7 @@ fn append_one(tx: &Transaction<'_>, head: &mut Head, entry: &Entry) -> Result<()
         &body,
         head.chain,
     ))?;
-    if let Some(digest) = text_of(&entry.event) {
+    for digest in texts_of(&entry.event) {
         tx.prepare_cached("INSERT OR IGNORE INTO uses(run, digest) VALUES (?1, ?2)")?
             .execute((head.no, digest))?;
     }
@@ -428,11 +428,18 @@ fn kind(body: &str) -> &str {
     body.strip_prefix(r#"{"event":""#).and_then(|rest| rest.split('"').next()).unwrap_or("")
 }
 
-/// The definition an event refers to.
-fn text_of(event: &Event) -> Option<&str> {
+/// The definition an event refers to, and what that uses.
+fn texts_of(event: &Event) -> Vec<&str> {
     match event {
-        Event::Started { text, .. } | Event::Resumed { text: Some(text), .. } => Some(text),
-        _ => None,
+        Event::Started { text, uses, runbooks, .. }
+        | Event::Resumed { text: Some(text), uses, runbooks, .. } => {
+            let files = runbooks.iter().map(|used| used.text.as_str());
+            std::iter::once(text.as_str())
+                .chain(uses.values().map(String::as_str))
+                .chain(files)
+                .collect()
+        }
+        _ => Vec::new(),
     }
 }
 

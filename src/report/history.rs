@@ -122,6 +122,7 @@ mod tests {
             Event::Resumed {
                 undo: false,
                 uses: std::collections::BTreeMap::new(),
+                runbooks: Vec::new(),
                 text: None,
                 steps: vec![],
                 inputs: std::collections::BTreeMap::new(),

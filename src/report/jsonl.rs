@@ -3,12 +3,13 @@
 //! The journal's own form of an event may change; this one only grows. Sealed values are `***`,
 //! other values stand bare, and what only `undo` needs is left out.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::Write;
 
 use serde_json::{Map, json};
 
-use crate::journal::event::{Entry, Event, Skip, Stored, StoredMap};
+use crate::journal::event::{Entry, Event, Skip, Stored, StoredMap, UsedRef};
 use crate::value::{Json, MASK};
 
 use super::words::rfc3339;
@@ -66,10 +67,15 @@ pub(super) fn object(entry: &Entry) -> Json {
 /// Replaces what has another shape in the journal.
 fn public(event: &Event, object: &mut Map<String, Json>) {
     match event {
-        Event::Resumed { inputs, .. } if inputs.is_empty() => {}
-        Event::Started { inputs, .. } | Event::Resumed { inputs, .. } => {
+        Event::Started { inputs, uses, runbooks, .. }
+        | Event::Resumed { inputs, uses, runbooks, .. } => {
             object.shift_remove("folder");
-            set(object, "inputs", values(inputs));
+            if object.shift_remove("runbooks").is_some() {
+                set(object, "uses", names(uses, runbooks));
+            }
+            if object.contains_key("inputs") {
+                set(object, "inputs", values(inputs));
+            }
         }
         Event::Intent { .. } => {
             object.remove("private");
@@ -105,6 +111,12 @@ fn public(event: &Event, object: &mut Map<String, Json>) {
 
 fn set(object: &mut Map<String, Json>, key: &str, value: Json) {
     object.insert(key.to_owned(), value);
+}
+
+/// What a definition uses, by name alone.
+fn names(uses: &BTreeMap<String, String>, runbooks: &[UsedRef]) -> Json {
+    let named = runbooks.iter().map(|used| (used.name.clone(), used.text.clone()));
+    named.chain(uses.clone()).map(|(name, text)| (name, Json::from(text))).collect()
 }
 
 fn values(values: &StoredMap) -> Json {
@@ -146,6 +158,7 @@ mod tests {
             Event::Resumed {
                 undo: false,
                 uses: std::collections::BTreeMap::new(),
+                runbooks: Vec::new(),
                 text: None,
                 steps: vec![],
                 inputs: std::collections::BTreeMap::new(),

@@ -133,6 +133,7 @@ hint: fix the cause, then `runbook resume r7`
                 Event::Resumed {
                     undo: false,
                     uses: std::collections::BTreeMap::new(),
+                    runbooks: Vec::new(),
                     text: None,
                     steps: vec![],
                     inputs: std::collections::BTreeMap::new(),
@@ -162,6 +163,7 @@ done  3 steps, 1 of them taken over, 1 of them done by hand, 3.2 s
         let resumed = Event::Resumed {
             undo: false,
             uses: std::collections::BTreeMap::new(),
+            runbooks: Vec::new(),
             text: Some("d2".into()),
             steps,
             inputs: std::collections::BTreeMap::new(),
@@ -265,6 +267,7 @@ hint: if it did not, `runbook resume r7 --redo login`
         let resumed = Event::Resumed {
             undo: false,
             uses: std::collections::BTreeMap::new(),
+            runbooks: Vec::new(),
             text: None,
             steps: vec![],
             inputs: std::collections::BTreeMap::new(),

@@ -1,5 +1,7 @@
 //! The names in a test file: presets, inputs, states, steps and saved values that must be there.
 
+use std::cell::RefCell;
+
 use toml::Spanned;
 use toml::de::DeTable;
 
@@ -19,12 +21,9 @@ pub fn names(tests: &Source, runbook: &Runbook, fake: Option<&Fake>) -> Vec<Diag
     for case in reader.tables("cases") {
         known.case(&case);
     }
-    // what the parser says of the file itself is said already
-    let (diags, _) = gather.finish();
-    diags.into_iter().filter(|diag| diag.title.starts_with(NONE)).collect()
+    // what is wrong with the file itself, as `gather` has it now, the parser has said already
+    known.missing.into_inner()
 }
-
-const NONE: &str = "there is no ";
 
 struct Known<'a> {
     runbook: &'a Runbook,
@@ -33,6 +32,8 @@ struct Known<'a> {
     steps: Vec<&'a str>,
     saves: Vec<&'a str>,
     states: Option<Vec<String>>,
+    /// What none of them has.
+    missing: RefCell<Vec<Diag>>,
 }
 
 impl<'a> Known<'a> {
@@ -46,46 +47,48 @@ impl<'a> Known<'a> {
             steps: runbook.steps.iter().map(|step| step.id.as_str()).collect(),
             saves,
             states: fake.map(Fake::states),
+            missing: RefCell::default(),
         }
     }
 
     fn case(&self, case: &Reader<'_>) {
         for preset in case.texts("preset") {
-            missing(case, "preset", &preset.value, &preset.span, &self.presets);
+            self.look("preset", &preset.value, &preset.span, &self.presets);
         }
         for (name, span) in keys(case, "inputs") {
-            missing(case, "input", &name, &span, &self.inputs);
+            self.look("input", &name, &span, &self.inputs);
         }
         for (step, span) in keys(case, "answers") {
-            self.step(case, &step, &span);
+            self.step(&step, &span);
         }
         if let Some(states) = &self.states {
             let states: Vec<&str> = states.iter().map(String::as_str).collect();
             for Text { value, span } in case.texts("state") {
-                missing(case, "state of the fake", &value, &span, &states);
+                self.look("state of the fake", &value, &span, &states);
             }
         }
         let Some(expect) = case.table("expect") else { return };
         if let Some(step) = expect.text("step") {
-            self.step(case, &step.value, &step.span);
+            self.step(&step.value, &step.span);
         }
         for (name, span) in keys(&expect, "saved") {
-            missing(case, "saved value", &name, &span, &self.saves);
+            self.look("saved value", &name, &span, &self.saves);
         }
     }
 
-    fn step(&self, case: &Reader<'_>, id: &str, span: &Span) {
+    /// Notes a name that is not among those known.
+    fn look(&self, what: &str, name: &str, span: &Span, known: &[&str]) {
+        if !known.contains(&name) {
+            let diag = Diag::error(format!("there is no {what} `{name}`"), span.clone());
+            self.missing.borrow_mut().push(diag.suggest(name, known.iter().copied()));
+        }
+    }
+
+    fn step(&self, id: &str, span: &Span) {
         // `create[3]`, `outer/create`
         if self.runbook.performed(id).is_none() {
-            missing(case, "step", id, span, &self.steps);
+            self.look("step", id, span, &self.steps);
         }
-    }
-}
-
-fn missing(case: &Reader<'_>, what: &str, name: &str, span: &Span, known: &[&str]) {
-    if !known.contains(&name) {
-        let diag = Diag::error(format!("{NONE}{what} `{name}`"), span.clone());
-        case.gather.report(diag.suggest(name, known.iter().copied()));
     }
 }
 

@@ -3,10 +3,9 @@
 //! Nothing is rendered, so that it can be shown before anything is asked: places are as
 //! their author wrote them, templates and all.
 
-use std::rc::Rc;
-
 use super::{From, Runbook, StepDef};
 use crate::journal::event::Effect;
+use crate::step::connection::named;
 use crate::step::{Connection, Step, Touch};
 
 /// What a runbook touches. Each thing stands once, in the order of the file.
@@ -93,8 +92,7 @@ impl Effects {
             self.action(runbook, action);
         }
         let socket = |action: &dyn Step| {
-            let used = |known: &&Rc<Connection>| Some(&*known.name) == action.connection();
-            let used = runbook.connections.iter().find(used);
+            let used = action.connection().and_then(|name| named(&runbook.connections, name));
             used.is_some_and(|used| used.socket_source().is_some())
         };
         let acts = |action: &dyn Step| !action.touches().is_empty() || socket(action);
@@ -104,7 +102,7 @@ impl Effects {
 
     fn action(&mut self, runbook: &Runbook, action: &dyn Step) {
         if let Some(name) = action.connection()
-            && let Some(found) = runbook.connections.iter().find(|known| known.name == name)
+            && let Some(found) = named(&runbook.connections, name)
         {
             once(&mut self.hosts, called(found));
             self.sockets |= found.socket_source().is_some();

@@ -4,26 +4,26 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use super::{Around, Runbook};
+use super::{Around, Runbook, Used};
 use crate::reader::Loaded;
 use crate::source::Source;
 use crate::step::plugin::{Plugin, Refused};
 
 /// What a file uses, with what is used inside.
 #[derive(Default)]
-pub(super) struct Used {
-    /// Runbooks: names as written, and texts.
-    pub(super) runbooks: RefCell<Vec<(String, Source)>>,
+pub(super) struct Uses {
+    /// Runbooks, each once for each name it has in a file.
+    pub(super) runbooks: RefCell<Vec<Used>>,
     /// Plug-ins, each once.
     pub(super) plugins: RefCell<Vec<Rc<Plugin>>>,
 }
 
-impl Used {
+impl Uses {
     /// Notes a runbook, once.
-    fn note(&self, name: &str, source: &Source) {
+    fn note(&self, used: Used) {
         let mut all = self.runbooks.borrow_mut();
-        if !all.iter().any(|(known, there)| known == name && there.path == source.path) {
-            all.push((name.to_owned(), source.clone()));
+        if !all.iter().any(|known| known.name == used.name && known.from == used.from) {
+            all.push(used);
         }
     }
 
@@ -58,7 +58,7 @@ pub(super) fn load(
     from: &Source,
     around: Around<'_>,
     outer: &[Rc<str>],
-    used: &Used,
+    used: &Uses,
 ) -> Result<Loaded, String> {
     let source = (around.runbooks)(name, from)?;
     let path: Rc<str> = Rc::from(&*source.path);
@@ -83,10 +83,8 @@ pub(super) fn load(
     for plugin in &runbook.plugins {
         used.kind(plugin).map_err(|refused| refused.title)?;
     }
-    let inner = runbook.used.iter().map(|(name, source)| (name.as_str(), source));
-    for (name, source) in std::iter::once((name, &source)).chain(inner) {
-        used.note(name, source);
-    }
+    used.note(Used { from: from.path.clone(), name: name.to_owned(), source });
+    runbook.used.iter().for_each(|inner| used.note(inner.clone()));
     Ok(Loaded { runbook, inputs, secrets })
 }
 

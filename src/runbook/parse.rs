@@ -6,7 +6,7 @@ use toml::Spanned;
 use toml::de::DeTable;
 
 use super::fields::{FROM, INPUT, TOP};
-use super::nested::Used;
+use super::nested::Uses;
 use super::{From, Input, Preset, Runbook, StepDef, Value, Var, step};
 use crate::diag::Diag;
 use crate::jq::Programs;
@@ -41,7 +41,7 @@ impl Draft {
         mut self,
         source: Source,
         programs: Programs,
-        used: Used,
+        used: Uses,
     ) -> Option<Runbook> {
         for step in &mut self.steps {
             step.reads = reads(step, &self.connections);

@@ -16,6 +16,7 @@ use crate::printable::argument;
 use crate::scope::Scope;
 use crate::template::Template;
 use crate::value::hex;
+use crate::world::sync_folder;
 
 use super::{Failure, Services, Trouble, failure, way};
 
@@ -93,7 +94,7 @@ pub(super) fn add(path: &Path, block: &str, follow: bool, secret: bool) -> io::R
     crash::point();
     file.sync_all()?;
     if created {
-        sync_folder(path)?;
+        sync_name(path)?;
     }
     Ok(Written { created, newline, unchanged: false })
 }
@@ -183,7 +184,7 @@ pub(super) fn remove(path: &Path, block: &str, ours: &Ours, follow: bool) -> io:
     let rest = format!("{}{}", &text[..start], &text[end..]);
     if rest.is_empty() && ours.created {
         std::fs::remove_file(path)?;
-        sync_folder(path)?;
+        sync_name(path)?;
         return Ok(format!("{} removed: only the block was in it", path.display()));
     }
     if rest == text {
@@ -264,7 +265,7 @@ fn replace(path: &Path, old: &File, text: &str) -> io::Result<()> {
     }
     crash::point();
     std::fs::rename(&temporary, &real)?;
-    sync_folder(&real)
+    sync_name(&real)
 }
 
 /// Gives a new file the owner, group and mode of the one it stands for; refused if that may not
@@ -347,9 +348,10 @@ pub(super) fn refuse_link(path: &Path, follow: bool) -> io::Result<()> {
     }
 }
 
-pub(super) fn sync_folder(path: &Path) -> io::Result<()> {
+/// Makes the name of a file durable.
+pub(super) fn sync_name(path: &Path) -> io::Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+    sync_folder(folder.unwrap_or(Path::new(".")))
 }
 
 /// A reason of ours, not the system's.

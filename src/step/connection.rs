@@ -1,6 +1,7 @@
 //! Connections: what every call to one service shares.
 
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -196,6 +197,11 @@ pub struct Connection {
     pub retry: Option<Retry>,
     /// How it says that a token's time is over.
     pub renew: Option<Renew>,
+}
+
+/// The connection of this name.
+pub fn named<'a>(all: &'a [Rc<Connection>], name: &str) -> Option<&'a Rc<Connection>> {
+    all.iter().find(|known| known.name == name)
 }
 
 impl Connection {

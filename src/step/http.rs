@@ -26,7 +26,7 @@ use into::Into;
 use paginate::Paginate;
 pub use paginate::RULES;
 
-use super::connection::{Connection, join, render_headers};
+use super::connection::{Connection, join, named, render_headers};
 use super::{Answer, Call, Cx, Hand, Kind, Local, Manual, Step, Touch, Trouble};
 
 /// The kind.
@@ -321,7 +321,7 @@ impl Http {
     }
 
     fn spec<'a>(&self, cx: &'a Cx<'_>) -> Result<&'a Rc<Connection>, Trouble> {
-        let found = cx.connections.iter().find(|connection| connection.name == self.on);
+        let found = named(cx.connections, &self.on);
         found.ok_or_else(|| Trouble::failed(format!("no connection `{}`", self.on)))
     }
 

@@ -250,6 +250,7 @@ fn begin(
         folder: String::new(),
         text: runbook.digest().to_owned(),
         uses: std::collections::BTreeMap::new(),
+        runbooks: Vec::new(),
         steps: runbook.step_refs(),
         inputs: settled.iter().map(stored).collect::<Result<_, String>>()?,
         rehearsal: true,

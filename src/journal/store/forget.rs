@@ -76,7 +76,10 @@ impl Store {
 
     fn tidy(&mut self) -> Result<(), StoreError> {
         self.write(|tx| {
-            let unused = "DELETE FROM texts WHERE digest NOT IN (SELECT digest FROM uses)";
+            // older runs have what their definitions use only in their events: looked at if any is unused
+            let unused = "DELETE FROM texts WHERE digest NOT IN (SELECT digest FROM uses)
+                AND digest NOT IN (SELECT used.value FROM events, json_each(body, '$.uses') used
+                                   WHERE kind IN ('started', 'resumed'))";
             Ok(tx.execute(unused, [])?)
         })?;
         // the log still has what was deleted, and the database under it; if others are at

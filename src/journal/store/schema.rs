@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 
 use super::StoreError;
+use crate::world::sync_folder;
 
 /// The database's name in its folder.
 pub(super) const FILE: &str = "journal.db";
@@ -71,7 +72,7 @@ impl Format {
         new_file(&draft).map_err(|error| StoreError::io("create", &draft, &error))?;
         self.fill(&draft).map_err(|error| error.at(&file))?;
         fs::rename(&draft, &file)
-            .and_then(|()| File::open(dir)?.sync_all())
+            .and_then(|()| sync_folder(dir))
             .map_err(|error| StoreError::io("create", &file, &error))
     }
 
@@ -173,5 +174,5 @@ fn back_up(db: &Connection, dir: &Path, version: i64) -> Result<(), StoreError> 
     db.execute("VACUUM INTO ?1", [name])?;
     file.sync_all().map_err(told)?;
     fs::rename(&draft, &copy).map_err(told)?;
-    File::open(dir).and_then(|dir| dir.sync_all()).map_err(told)
+    sync_folder(dir).map_err(told)
 }

@@ -31,6 +31,7 @@ fn started(run: &str, at_ms: i64, runbook: &str, text: &str) -> Entry {
     let steps = vec![StepRef { id: "one".into(), title: "One".into(), digest: "d".repeat(64) }];
     let event = Event::Started {
         uses: std::collections::BTreeMap::new(),
+        runbooks: Vec::new(),
         runbook: runbook.into(),
         title: format!("Title of {runbook}"),
         path: "book.toml".into(),

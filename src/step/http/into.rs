@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
 
-use super::super::block::{beside, explain, refuse_link, sync_folder};
+use super::super::block::{beside, explain, refuse_link, sync_name};
 use super::super::{Answer, Cx, Trouble};
 use super::Http;
 use crate::crash;
@@ -108,7 +108,7 @@ impl Into {
         if cx.kept_text("sha256") != Some(&found) {
             return Ok(format!("{shown} is not what this run wrote; left alone"));
         }
-        std::fs::remove_file(&path).and_then(|()| sync_folder(&path)).map_err(failed)?;
+        std::fs::remove_file(&path).and_then(|()| sync_name(&path)).map_err(failed)?;
         Ok(format!("{shown} removed"))
     }
 }
@@ -148,7 +148,7 @@ impl Incoming {
         crash::point();
         std::fs::rename(&self.temporary, &self.path)?;
         self.put = true;
-        sync_folder(&self.path)?;
+        sync_name(&self.path)?;
         crash::point();
         Ok(())
     }

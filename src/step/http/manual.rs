@@ -1,6 +1,6 @@
 //! A call as `curl` makes it.
 
-use super::super::connection::Connection;
+use super::super::connection::{Connection, named};
 use super::super::{Hand, Manual, manual};
 use super::Http;
 use super::body::{Body, Content, Part};
@@ -9,7 +9,7 @@ use crate::template::Template;
 impl Http {
     /// The command, and what it reads on standard input.
     pub(super) fn by_hand(&self, hand: &Hand<'_>) -> Manual {
-        let connection = hand.connections.iter().find(|connection| connection.name == self.on);
+        let connection = named(hand.connections, &self.on);
         let mut parts = vec![self.curl(connection.map(|connection| &**connection))];
         let headers = connection.map(|connection| connection.manual_headers()).unwrap_or_default();
         let own = |name: &str| self.headers.iter().any(|(own, _)| own.eq_ignore_ascii_case(name));

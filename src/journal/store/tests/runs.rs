@@ -6,6 +6,7 @@ fn resumed() -> Event {
     Event::Resumed {
         undo: false,
         uses: std::collections::BTreeMap::new(),
+        runbooks: Vec::new(),
         text: None,
         steps: vec![],
         inputs: std::collections::BTreeMap::new(),
@@ -165,4 +166,39 @@ fn old_runs_are_forgotten_except_those_at_work() {
     drop(held);
     assert_eq!(store.runs(&RunFilter::default()).unwrap().len(), 22);
     assert_eq!(store.forget_older_than(431).unwrap(), (1, left));
+}
+
+#[test]
+fn what_an_older_run_uses_is_known_by_its_events_alone() {
+    let dir = TempDir::new().unwrap();
+    let mut store = Store::open(dir.path()).unwrap();
+    let inner = digest_of("inner");
+    let Entry { event: Event::Started { title, path, folder, text, steps, inputs, .. }, .. } =
+        started("r1", 100, "a", TEXT)
+    else {
+        panic!("it begins with its start")
+    };
+    let uses = [("x".to_owned(), inner.clone())].into();
+    let (runbook, runbooks, rehearsal) = ("a".to_owned(), Vec::new(), false);
+    let event = Event::Started {
+        runbook,
+        title,
+        path,
+        folder,
+        text,
+        uses,
+        runbooks,
+        steps,
+        inputs,
+        rehearsal,
+    };
+    let entry = Entry { run: "r1".into(), seq: 1, at_ms: 100, event };
+    let texts = [(&*digest_of(TEXT), TEXT), (&*inner, "inner")];
+    store.append_with_text(&[entry], texts).unwrap();
+    store.append_with_text(&whole("r2", 3), [(&*digest_of("none's"), "none's")]).unwrap();
+    // as it was written before
+    store.db.execute("DELETE FROM uses WHERE digest = ?1", [&inner]).unwrap();
+    store.forget(&["r2".to_owned()]).unwrap();
+    assert_eq!(store.text(&inner).unwrap().as_deref(), Some("inner"));
+    assert_eq!(store.text(&digest_of("none's")).unwrap(), None);
 }

@@ -536,7 +536,9 @@ impl<'a> Reader<'a> {
 
     /// A value taken as it is, without templates.
     pub fn json(&self, key: &str) -> Option<Json> {
-        self.get(key).map(to_json)
+        let value = self.get(key)?;
+        self.gather.fits(value);
+        Some(to_json(value))
     }
 
     fn expect<T>(

@@ -221,9 +221,7 @@ pub fn parse(source: &Source) -> Result<Vec<Case>, Vec<Diag>> {
     let gather = Gather::new(source, &none);
     let reader = Reader::new(&gather, table.get_ref(), &(0..0));
     reader.only(TOP);
-    if reader.integer("format") != Some(1) {
-        reader.missing::<()>("format = 1", "begin the file with `format = 1`");
-    }
+    reader.format();
     let cases = reader.tables("cases").iter().filter_map(case).collect();
     let (diags, _) = gather.finish();
     if diags.is_empty() { Ok(cases) } else { Err(diags) }

@@ -1,13 +1,12 @@
 //! `fake.toml` → [`Fake`], with every mistake at its place.
 
-use toml::Spanned;
-use toml::de::{DeTable, DeValue};
+use toml::de::DeTable;
 
 use super::{Command, Fake, Route, Segment, Word};
 use crate::diag::Diag;
 use crate::jq::{Defs, Mistake, Program, ProgramId, Programs};
-use crate::reader::{Field, RuleSet, Rules, Shape};
-use crate::source::{Source, Span};
+use crate::reader::{Field, Gather, Loaded, Reader, RuleSet, Rules, Shape, Text};
+use crate::source::{Source, place};
 use crate::value::Json;
 
 /// The keys of a fake.
@@ -79,335 +78,168 @@ pub const COMMAND: &[Field] = &[
 ];
 
 /// Which keys go together, table by table.
-pub const RULES: RuleSet = &[
-    ("", Rules::needs(&["format"])),
-    ("routes", Rules::needs(&["on", "jq"])),
-    ("commands", Rules::needs(&["on", "jq"])),
-];
+pub const RULES: RuleSet =
+    &[("", Rules::needs(&["format"])), ("routes", ANSWER), ("commands", ANSWER)];
 
-type Value<'i> = Spanned<DeValue<'i>>;
+const ANSWER: Rules = Rules::needs(&["on", "jq"]);
 
 impl Fake {
     /// Parses and checks a fake, or tells all that is wrong with it.
     pub fn parse(source: &Source) -> Result<Self, Vec<Diag>> {
         let table = DeTable::parse(&source.text)
             .map_err(|error| vec![Diag::error(error.message(), error.span().unwrap_or(0..0))])?;
-        let mut reader = Reader { source, diags: Vec::new() };
-        let fake = reader.fake(table.get_ref());
-        if reader.diags.is_empty() { Ok(fake) } else { Err(reader.diags) }
+        let none = |_: &str| Err::<Loaded, _>("a fake uses no runbook".to_owned());
+        let gather = Gather::new(source, &none);
+        let fake = fake(&Reader::new(&gather, table.get_ref(), &(0..0)));
+        let (diags, _) = gather.finish();
+        if diags.is_empty() { Ok(fake) } else { Err(diags) }
     }
 }
 
-struct Reader<'s> {
-    source: &'s Source,
-    diags: Vec<Diag>,
+fn fake(reader: &Reader<'_>) -> Fake {
+    reader.only(TOP);
+    reader.format();
+    let mut code = Code::new(reader);
+    let routes =
+        reader.tables("routes").iter().filter_map(|table| route(table, &mut code)).collect();
+    let commands =
+        reader.tables("commands").iter().filter_map(|table| command(table, &mut code)).collect();
+    let otherwise = code.program(reader, "otherwise");
+    let states = entries(reader, "states");
+    let rehearse = rehearse(reader, &states);
+    Fake {
+        about: reader.string("about").unwrap_or_default(),
+        inputs: entries(reader, "inputs"),
+        state: Json::Object(entries(reader, "state").into_iter().collect()),
+        states,
+        rehearse,
+        programs: code.programs,
+        routes,
+        commands,
+        otherwise,
+        beside: Vec::new(),
+    }
 }
 
-impl Reader<'_> {
-    fn fake(&mut self, table: &DeTable<'_>) -> Fake {
-        self.known(table, TOP, "a fake");
-        match table.get("format").map(|value| (value.span(), value.get_ref().as_integer())) {
-            Some((_, Some(number))) if number.as_str() == "1" => {}
-            Some((span, _)) => self.error("unknown format, this version reads `1`", span),
-            None => self.error("missing `format = 1`", 0..0),
-        }
-        let defs = self.defs(table.get("defs"));
-        let mut programs = Programs::with_defs(defs.clone());
-        let routes = self.routes(table.get("routes"), &defs, &mut programs);
-        let commands = self.commands(table.get("commands"), &defs, &mut programs);
-        let otherwise = table.get("otherwise");
-        let otherwise = otherwise.and_then(|value| self.program(value, &defs, &mut programs));
-        let about = table.get("about").and_then(|value| self.text(value)).unwrap_or_default();
-        let state = table
-            .get("state")
-            .map_or_else(|| Json::Object(serde_json::Map::new()), |value| self.object(value));
-        let inputs = self.entries(table.get("inputs"));
-        let states = self.entries(table.get("states"));
-        let rehearse = self.rehearse(table.get("rehearse"), &states);
-        let beside = Vec::new();
-        Fake {
-            about,
-            inputs,
-            state,
-            states,
-            rehearse,
-            programs,
-            routes,
-            commands,
-            otherwise,
-            beside,
-        }
-    }
+/// The jq of a fake: its programs, and the definitions they share.
+struct Code {
+    defs: Defs,
+    programs: Programs,
+}
 
-    /// For each runbook a list of states that there are.
-    fn rehearse(
-        &mut self,
-        value: Option<&Value<'_>>,
-        states: &[(String, Json)],
-    ) -> Vec<(String, Vec<String>)> {
-        let table = value.and_then(|value| value.get_ref().as_table());
-        if let (Some(value), None) = (value, table) {
-            self.error("expected a table of runbooks, each with a list of states", value.span());
-        }
-        let known = || states.iter().map(|(name, _)| name.as_str());
-        let mut all = Vec::new();
-        for (runbook, list) in table.into_iter().flatten() {
-            let items: Vec<&Value<'_>> = match list.get_ref().as_array() {
-                Some(items) => items.iter().collect(),
-                None => vec![list],
-            };
-            let mut names = Vec::new();
-            for item in items {
-                let Some(name) = self.text(item) else { continue };
-                if !known().any(|state| state == name) {
-                    let diag = Diag::error(format!("there is no state `{name}`"), item.span());
-                    self.diags.push(diag.suggest(&name, known()));
-                }
-                names.push(name);
-            }
-            all.push((runbook.get_ref().clone().into_owned(), names));
-        }
-        all
-    }
-
-    fn error(&mut self, title: impl Into<String>, span: Span) {
-        self.diags.push(Diag::error(title, span));
-    }
-
-    fn known(&mut self, table: &DeTable<'_>, fields: &[Field], of: &str) {
-        for (key, _) in table {
-            let name = key.get_ref().as_ref();
-            if !fields.iter().any(|field| field.name == name) {
-                let diag = Diag::error(format!("unknown key `{name}` in {of}"), key.span());
-                self.diags.push(diag.suggest(name, fields.iter().map(|field| field.name)));
-            }
-        }
-    }
-
-    fn text(&mut self, value: &Value<'_>) -> Option<String> {
-        let text = value.get_ref().as_str().map(str::to_owned);
-        if text.is_none() {
-            self.error(
-                format!("expected a text, found {}", value.get_ref().type_str()),
-                value.span(),
-            );
-        }
-        text
-    }
-
-    fn object(&mut self, value: &Value<'_>) -> Json {
-        if !value.get_ref().is_table() {
-            self.error(
-                format!("expected a table, found {}", value.get_ref().type_str()),
-                value.span(),
-            );
-        }
-        self.json(value)
-    }
-
-    fn entries(&mut self, value: Option<&Value<'_>>) -> Vec<(String, Json)> {
-        match value.map(|value| self.object(value)) {
-            Some(Json::Object(entries)) => entries.into_iter().collect(),
-            _ => Vec::new(),
-        }
-    }
-
-    fn json(&mut self, value: &Value<'_>) -> Json {
-        match value.get_ref() {
-            DeValue::String(text) => Json::String(text.clone().into_owned()),
-            DeValue::Boolean(truth) => Json::Bool(*truth),
-            DeValue::Integer(number) => {
-                self.number(i64::from_str_radix(number.as_str(), number.radix()).ok(), value)
-            }
-            DeValue::Float(number) => self.number(
-                number.as_str().parse::<f64>().ok().filter(|number| number.is_finite()),
-                value,
-            ),
-            DeValue::Datetime(time) => Json::String(time.to_string()),
-            DeValue::Array(items) => {
-                Json::Array(items.iter().map(|item| self.json(item)).collect())
-            }
-            DeValue::Table(table) => {
-                let entry = |(key, value): (&Spanned<_>, &_)| -> (String, Json) {
-                    let key: &std::borrow::Cow<'_, str> = key.get_ref();
-                    (key.clone().into_owned(), self.json(value))
-                };
-                Json::Object(table.iter().map(entry).collect())
-            }
-        }
-    }
-
-    fn number(&mut self, number: Option<impl Into<Json>>, value: &Value<'_>) -> Json {
-        if number.is_none() {
-            self.error("this number does not fit", value.span());
-        }
-        number.map_or(Json::Null, Into::into)
-    }
-
-    fn defs(&mut self, value: Option<&Value<'_>>) -> Defs {
-        let Some((value, code)) = value.and_then(|value| Some((value, self.text(value)?))) else {
-            return Defs::default();
-        };
-        Defs::parse(&code).unwrap_or_else(|mistakes| {
-            self.mistakes(value, &code, mistakes);
-            Defs::default()
-        })
-    }
-
-    fn routes(
-        &mut self,
-        value: Option<&Value<'_>>,
-        defs: &Defs,
-        programs: &mut Programs,
-    ) -> Vec<Route> {
-        let Some(value) = value else { return Vec::new() };
-        let Some(items) = value.get_ref().as_array() else {
-            self.error("routes are written as `[[routes]]`", value.span());
-            return Vec::new();
-        };
-        items.iter().filter_map(|item| self.route(item, defs, programs)).collect()
-    }
-
-    fn commands(
-        &mut self,
-        value: Option<&Value<'_>>,
-        defs: &Defs,
-        programs: &mut Programs,
-    ) -> Vec<Command> {
-        let Some(value) = value else { return Vec::new() };
-        let Some(items) = value.get_ref().as_array() else {
-            self.error("commands are written as `[[commands]]`", value.span());
-            return Vec::new();
-        };
-        items.iter().filter_map(|item| self.command(item, defs, programs)).collect()
-    }
-
-    fn command(
-        &mut self,
-        item: &Value<'_>,
-        defs: &Defs,
-        programs: &mut Programs,
-    ) -> Option<Command> {
-        let Some(table) = item.get_ref().as_table() else {
-            self.error("a command is a table with `on` and `jq`", item.span());
-            return None;
-        };
-        self.known(table, COMMAND, "a command");
-        table.get("about").and_then(|value| self.text(value));
-        let on = self.needed(table, "on", "a command", item);
-        let jq = self.needed(table, "jq", "a command", item);
-        let program = jq.and_then(|jq| self.program(jq, defs, programs));
-        let (on, span) = (self.text(on?)?, on?.span());
-        let words: Vec<Word> = on
-            .split_whitespace()
-            .map(|word| if word == "*" { Word::Any } else { Word::Text(word.to_owned()) })
-            .collect();
-        if words.is_empty() {
-            self.error(
-                "expected the words a command line begins with, as `docker exec`",
-                span.clone(),
-            );
-        }
-        Some(Command { on, span, words, program: program? })
-    }
-
-    fn needed<'v>(
-        &mut self,
-        table: &'v DeTable<'v>,
-        key: &str,
-        of: &str,
-        item: &Value<'_>,
-    ) -> Option<&'v Value<'v>> {
-        let value = table.get(key);
-        if value.is_none() {
-            self.error(format!("{of} without `{key}`"), item.span());
-        }
-        value
-    }
-
-    fn route(&mut self, item: &Value<'_>, defs: &Defs, programs: &mut Programs) -> Option<Route> {
-        let Some(table) = item.get_ref().as_table() else {
-            self.error("a route is a table with `on` and `jq`", item.span());
-            return None;
-        };
-        self.known(table, ROUTE, "a route");
-        let on = self.needed(table, "on", "a route", item);
-        let jq = self.needed(table, "jq", "a route", item);
-        table.get("about").and_then(|value| self.text(value));
-        let program = jq.and_then(|jq| self.program(jq, defs, programs));
-        let (on, span) = (self.text(on?)?, on?.span());
-        let Some((method, path)) = self.pattern(&on, &span) else {
-            let title = "expected a method and a path, as `GET /items/{id}/`";
-            self.error(title, span);
-            return None;
-        };
-        Some(Route { on, span, method, path, program: program? })
-    }
-
-    fn pattern(&mut self, on: &str, span: &Span) -> Option<(Option<String>, Vec<Segment>)> {
-        let (method, path) = on.split_once(' ')?;
-        let path = path.trim().strip_prefix('/')?;
-        let letters = method.chars().all(|c| c.is_ascii_uppercase());
-        let method = match method {
-            "*" => None,
-            _ if letters && !method.is_empty() => Some(method.to_owned()),
-            _ => return None,
-        };
-        let mut names = Vec::new();
-        let segments = path.split('/').map(|part| {
-            let Some(name) = part.strip_prefix('{').and_then(|part| part.strip_suffix('}')) else {
-                return Segment::Text(part.to_owned());
-            };
-            if names.contains(&name) {
-                self.error(format!("`{{{name}}}` stands twice in this path"), span.clone());
-            }
-            names.push(name);
-            Segment::Param(name.to_owned())
+impl Code {
+    fn new(reader: &Reader<'_>) -> Self {
+        let defs = reader.text("defs").and_then(|text| {
+            Defs::parse(&text.value).map_err(|wrong| mistakes(reader, &text, wrong)).ok()
         });
-        Some((method, segments.collect()))
+        let defs = defs.unwrap_or_default();
+        Self { programs: Programs::with_defs(defs.clone()), defs }
     }
 
-    fn program(
-        &mut self,
-        value: &Value<'_>,
-        defs: &Defs,
-        programs: &mut Programs,
-    ) -> Option<ProgramId> {
-        let code = self.text(value)?;
-        match Program::parse_with(&code, defs) {
-            Ok(program) => {
-                for (name, range) in program.reads() {
-                    let diag = Diag::error(
-                        format!("`${name}` is not known here"),
-                        self.place(value, &code, range.clone()),
-                    );
-                    self.diags.push(diag.help(
-                        "a route has `.request` and `.state`, a command `.command` and `.state`",
-                    ));
-                }
-                Some(programs.add(program))
+    fn program(&mut self, reader: &Reader<'_>, key: &str) -> Option<ProgramId> {
+        let text = reader.text(key)?;
+        let program = Program::parse_with(&text.value, &self.defs)
+            .map_err(|wrong| mistakes(reader, &text, wrong))
+            .ok()?;
+        for (name, range) in program.reads() {
+            let span = place(reader.gather.source, &text.span, range.clone());
+            let diag = Diag::error(format!("`${name}` is not known here"), span);
+            reader.gather.report(
+                diag.help("a route has `.request` and `.state`, a command `.command` and `.state`"),
+            );
+        }
+        Some(self.programs.add(program.at(&text.span)))
+    }
+}
+
+fn mistakes(reader: &Reader<'_>, text: &Text, mistakes: Vec<Mistake>) {
+    for mistake in mistakes {
+        let span = place(reader.gather.source, &text.span, mistake.range);
+        let diag = Diag::error(mistake.message, span);
+        reader.gather.report(mistake.help.into_iter().fold(diag, Diag::help));
+    }
+}
+
+/// For each runbook a list of states that there are.
+fn rehearse(reader: &Reader<'_>, states: &[(String, Json)]) -> Vec<(String, Vec<String>)> {
+    let Some(table) = reader.table("rehearse") else { return Vec::new() };
+    let known = || states.iter().map(|(name, _)| name.as_str());
+    let mut all = Vec::new();
+    for (runbook, _) in table.keys() {
+        let named = table.texts(runbook);
+        for Text { value, span } in &named {
+            if !known().any(|state| state == value) {
+                let diag = Diag::error(format!("there is no state `{value}`"), span.clone());
+                reader.gather.report(diag.suggest(value, known()));
             }
-            Err(mistakes) => {
-                self.mistakes(value, &code, mistakes);
-                None
-            }
         }
+        all.push((runbook.to_owned(), named.into_iter().map(|text| text.value).collect()));
     }
+    all
+}
 
-    fn mistakes(&mut self, value: &Value<'_>, code: &str, mistakes: Vec<Mistake>) {
-        for mistake in mistakes {
-            let diag = Diag::error(mistake.message, self.place(value, code, mistake.range));
-            self.diags.push(mistake.help.into_iter().fold(diag, Diag::help));
-        }
+fn entries(reader: &Reader<'_>, key: &str) -> Vec<(String, Json)> {
+    match reader.table(key).and_then(|_| reader.json(key)) {
+        Some(Json::Object(entries)) => entries.into_iter().collect(),
+        _ => Vec::new(),
     }
+}
 
-    /// The place of a part of a text in the file; the whole text where it has escapes.
-    fn place(&self, value: &Value<'_>, code: &str, part: Span) -> Span {
-        let whole = value.span();
-        let written = self.source.text.get(whole.clone()).unwrap_or_default();
-        match written.find(code) {
-            Some(at) => whole.start + at + part.start..whole.start + at + part.end,
-            None => whole,
-        }
+/// What stands behind `on` and `jq`, if both are there and right.
+fn answer(
+    reader: &Reader<'_>,
+    fields: &[Field],
+    code: &mut Code,
+) -> (Option<Text>, Option<ProgramId>) {
+    reader.only(fields);
+    reader.obeys(&ANSWER);
+    reader.text("about");
+    (reader.text("on"), code.program(reader, "jq"))
+}
+
+fn command(reader: &Reader<'_>, code: &mut Code) -> Option<Command> {
+    let (on, program) = answer(reader, COMMAND, code);
+    let Text { value: on, span } = on?;
+    let word = |word: &str| if word == "*" { Word::Any } else { Word::Text(word.to_owned()) };
+    let words: Vec<Word> = on.split_whitespace().map(word).collect();
+    if words.is_empty() {
+        let title = "expected the words a command line begins with, as `docker exec`";
+        reader.gather.report(Diag::error(title, span.clone()));
     }
+    Some(Command { on, span, words, program: program? })
+}
+
+fn route(reader: &Reader<'_>, code: &mut Code) -> Option<Route> {
+    let (on, program) = answer(reader, ROUTE, code);
+    let on = on?;
+    let Some((method, path)) = pattern(reader, &on) else {
+        let title = "expected a method and a path, as `GET /items/{id}/`";
+        reader.gather.report(Diag::error(title, on.span));
+        return None;
+    };
+    Some(Route { on: on.value, span: on.span, method, path, program: program? })
+}
+
+fn pattern(reader: &Reader<'_>, on: &Text) -> Option<(Option<String>, Vec<Segment>)> {
+    let (method, path) = on.value.split_once(' ')?;
+    let path = path.trim().strip_prefix('/')?;
+    let letters = method.chars().all(|c| c.is_ascii_uppercase());
+    let method = match method {
+        "*" => None,
+        _ if letters && !method.is_empty() => Some(method.to_owned()),
+        _ => return None,
+    };
+    let mut names = Vec::new();
+    let segments = path.split('/').map(|part| {
+        let Some(name) = part.strip_prefix('{').and_then(|part| part.strip_suffix('}')) else {
+            return Segment::Text(part.to_owned());
+        };
+        if names.contains(&name) {
+            let title = format!("`{{{name}}}` stands twice in this path");
+            reader.gather.report(Diag::error(title, on.span.clone()));
+        }
+        names.push(name);
+        Segment::Param(name.to_owned())
+    });
+    Some((method, segments.collect()))
 }

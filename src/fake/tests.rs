@@ -203,15 +203,22 @@ jqq = "."
 [[routes]]
 on = "GET /{a}/{a}"
 jq = ". | |"
+[[routes]]
+on = "GET /escaped"
+jq = "[\"a\u00e9\"] | slct(.a)"
+[state]
+deep = [{ n = 99999999999999999999 }]
 "#;
     let diags = fake(text).unwrap_err();
     let expected = [
-        "stat | unknown key `stat` in a fake | did you mean `state`?",
+        "stat | unknown key `stat` | did you mean `state`?",
         "f | `f` calls itself | use `recurse`, `while`, `until` or `reduce`",
         "selct | unknown filter `selct` | did you mean `select`?",
         "\"GET nothing\" | expected a method and a path, as `GET /items/{id}/` | ",
-        "jqq | unknown key `jqq` in a route | did you mean `jq`?",
-        "[[routes]] | a route without `on` | ",
+        "jqq | unknown key `jqq` | did you mean `jq`?",
+        "[[routes]] | `on` is missing | ",
+        "slct | unknown filter `slct` | did you mean `select`?",
+        "99999999999999999999 | this number does not fit | ",
         "\"GET /{a}/{a}\" | `{a}` stands twice in this path | ",
         "| | expected a value or a filter, found `|` | ",
     ];

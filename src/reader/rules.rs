@@ -1,10 +1,26 @@
-//! Which keys of a table go together: the demand and its messages.
+//! What must stand in a table and which of its keys go together: the demand and its messages.
 
 use super::{Reader, Rules, list};
 use crate::diag::Diag;
 use crate::source::Span;
 
 impl Reader<'_> {
+    /// Reports a file that does not say that it is written in the one format there is.
+    pub fn format(&self) {
+        match self.integer("format") {
+            Some(1) => {}
+            Some(other) => {
+                let span = self.get("format").map_or(0..0, toml::Spanned::span);
+                let diag = Diag::error(format!("format {other} is not known"), span);
+                self.gather.report(diag.help("this version of `runbook` reads format 1"));
+            }
+            None if self.has("format") => {}
+            None => {
+                self.missing::<()>("format", "begin the file with `format = 1`");
+            }
+        }
+    }
+
     /// Reports every breach of the rules; whether there is none.
     pub fn obeys(&self, rules: &Rules) -> bool {
         let place = |key: &str| self.get(key).map_or(self.span(), toml::Spanned::span);

@@ -4,6 +4,8 @@ use toml::Spanned;
 use toml::de::DeValue;
 
 use super::{Gather, Sink, as_text};
+use crate::diag::Diag;
+use crate::source::Span;
 use crate::template::{Lookup, RenderError, Template};
 use crate::value::Json;
 
@@ -44,7 +46,10 @@ impl Tree {
                 })
                 .collect::<Option<_>>()
                 .map(Self::Map),
-            _ => Some(Self::Literal(to_json(value))),
+            _ => {
+                gather.fits(value);
+                Some(Self::Literal(to_json(value)))
+            }
         }
     }
 
@@ -94,7 +99,50 @@ pub fn to_json(value: &Spanned<DeValue<'_>>) -> Json {
     }
 }
 
+impl Gather<'_> {
+    /// Reports a number that JSON has none for, anywhere in a value.
+    pub(super) fn fits(&self, value: &Spanned<DeValue<'_>>) {
+        if let Some(span) = unfit(value) {
+            self.report(Diag::error("this number does not fit", span));
+        }
+    }
+}
+
+/// Where a number stands that JSON has none for: too large, or not finite.
+fn unfit(value: &Spanned<DeValue<'_>>) -> Option<Span> {
+    match value.get_ref() {
+        DeValue::Integer(_) | DeValue::Float(_) => to_json(value).is_null().then(|| value.span()),
+        DeValue::Array(items) => items.iter().find_map(unfit),
+        DeValue::Table(table) => table.values().find_map(unfit),
+        _ => None,
+    }
+}
+
 fn number_of(digits: &str, radix: u32) -> Json {
     let digits = digits.replace('_', "");
     i64::from_str_radix(&digits, radix).map_or(Json::Null, Json::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reader::{Loaded, Reader};
+    use crate::source::Source;
+
+    #[test]
+    fn a_number_that_json_has_none_for_is_a_mistake_at_its_place() {
+        let text = "a = [1, -inf, { b = 99999999999999999999 }]\nb = [0.5, { c = nan }]\n";
+        let source = Source::new("a.toml", text);
+        let table = toml::de::DeTable::parse(text).unwrap();
+        let none = |_: &str| Err::<Loaded, _>(String::new());
+        let gather = Gather::new(&source, &none);
+        let reader = Reader::new(&gather, table.get_ref(), &(0..0));
+        reader.tree("a", Sink::Closed);
+        reader.json("b");
+        let (diags, _) = gather.finish();
+        let places: Vec<&str> =
+            diags.iter().map(|diag| &text[diag.span.clone().unwrap()]).collect();
+        assert_eq!(places, ["-inf", "99999999999999999999", "nan"]);
+        assert_eq!(diags[0].title, "this number does not fit");
+    }
 }

@@ -93,7 +93,7 @@ fn reads(step: &StepDef, connections: &[ConnectionDef]) -> Vec<String> {
 pub(super) fn draft(gather: &Gather<'_>, table: &Spanned<DeTable<'_>>, kinds: Lookup<'_>) -> Draft {
     let reader = Reader::new(gather, table.get_ref(), &(0..0));
     reader.only(TOP);
-    format(&reader);
+    reader.format();
     let name = name(&reader);
     let needs = reader.texts("needs").into_iter().map(|text| text.value).collect();
     let inputs = reader
@@ -130,21 +130,6 @@ pub(super) fn draft(gather: &Gather<'_>, table: &Spanned<DeTable<'_>>, kinds: Lo
             .report(Diag::error("this runbook has no steps", 0..0).help("add a `[[steps]]` table"));
     }
     draft
-}
-
-fn format(reader: &Reader<'_>) {
-    match reader.integer("format") {
-        Some(1) => {}
-        Some(other) => {
-            let span = reader.get("format").map_or(0..0, Spanned::span);
-            let diag = Diag::error(format!("format {other} is not known"), span);
-            reader.gather.report(diag.help("this version of `runbook` reads format 1"));
-        }
-        None if reader.has("format") => {}
-        None => {
-            reader.missing::<()>("format", "begin the file with `format = 1`");
-        }
-    }
 }
 
 fn name(reader: &Reader<'_>) -> Option<Text> {

@@ -5,8 +5,8 @@
 //! files, no environment, no clock. Which names one reads is known before it runs.
 
 mod filters;
+mod harmless;
 mod scan;
-mod trust;
 
 use std::collections::HashSet;
 use std::ops::Range;
@@ -19,7 +19,7 @@ use minijinja::{AutoEscape, Environment, Error, ErrorKind, UndefinedBehavior, Va
 
 use crate::patience::within;
 use crate::value::{Json, text};
-use trust::Trust;
+use harmless::{harmless, little};
 
 /// How many instructions one rendering may take, and with 64 bytes for each how much it may
 /// build: about 64 MB.
@@ -86,7 +86,7 @@ pub struct Template {
 enum Form {
     Literal,
     Expression(Expr),
-    Text { often: Often, trust: Trust },
+    Text { often: Often, harmless: bool },
 }
 
 /// Whether something was wanted often. minijinja sets aside 13 KB for the least expression, and
@@ -135,7 +135,7 @@ impl Template {
             let env: &Environment<'_> = &ENV;
             Ok(env.template_from_str(source)?.undeclared_variables(false))
         })?;
-        let form = Form::Text { often: Often::default(), trust: Trust::of(source, &areas) };
+        let form = Form::Text { often: Often::default(), harmless: harmless(source, &areas) };
         Ok(Self { source: source.to_owned(), form, reads })
     }
 
@@ -189,10 +189,10 @@ impl Template {
         match &self.form {
             Form::Literal => Ok(Json::String(self.source.clone())),
             Form::Expression(expr) => expr.eval(values),
-            Form::Text { often, trust } => {
+            Form::Text { often, harmless } => {
                 let (source, context) = (self.source.clone(), context(&self.reads, values));
                 let again = often.again();
-                let trusted = trust.holds(&context);
+                let trusted = *harmless && little(&context);
                 let work = move || {
                     let rendered = if again {
                         ENV.get_template(&source).and_then(|template| template.render(context))
@@ -218,7 +218,7 @@ pub struct Expr {
     source: String,
     often: Often,
     kept: OnceLock<Compiled>,
-    trust: Trust,
+    harmless: bool,
     reads: Vec<Read>,
 }
 
@@ -242,8 +242,9 @@ impl Expr {
             let env: &Environment<'_> = &ENV;
             Ok(env.compile_expression(source)?.undeclared_variables(false))
         })?;
-        let (often, kept, trust) = (Often::default(), OnceLock::new(), Trust::of(source, whole));
-        Ok(Self { source: source.to_owned(), often, kept, trust, reads })
+        let (often, kept) = (Often::default(), OnceLock::new());
+        let harmless = harmless(source, whole);
+        Ok(Self { source: source.to_owned(), often, kept, harmless, reads })
     }
 
     /// The names it reads, each at its first place.
@@ -289,7 +290,7 @@ impl Expr {
     ) -> Result<T, RenderError> {
         let (compiled, context) = (self.compiled()?, context(&self.reads, values));
         let undefined = format!("`{}` is undefined", self.source.trim());
-        guarded(self.trust.holds(&context), move || {
+        guarded(self.harmless && little(&context), move || {
             let value = compiled.eval(context).map_err(|e| render_error(&e))?;
             if value.is_undefined() { Err(RenderError(undefined)) } else { wanted(value) }
         })

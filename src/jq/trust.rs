@@ -1,13 +1,20 @@
 //! Whether a program surely comes back by itself: a thread that is waited for takes longer than most
 //! programs do.
+//!
+//! What is looked at is how much can come of a little: steps are counted, and not what one of them
+//! does, nor what it takes to compare or write what shares its parts.
 
 use super::Val;
 
-/// So many parts and bytes of text cannot take a program long that does not go round, …
+/// So many parts and bytes of text in all values cannot take a program long that is brief and does
+/// not go round, …
 const LITTLE: usize = 16 * 1024;
 
 /// … within so many steps.
 pub(super) const FEW_STEPS: u32 = 2_000;
+
+/// The most bytes of a brief program.
+const BRIEF: usize = 4 * 1024;
 
 /// How far a program can be trusted to come back by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,57 +30,58 @@ pub(super) enum Trust {
 impl Trust {
     /// What makes a program go round.
     const LOOPS: &[&str] = &[
-        "reduce",
-        "foreach",
-        "def",
-        "repeat",
-        "range",
-        "while",
-        "until",
-        "recurse",
-        "limit",
         "combinations",
-        "walk",
+        "def",
+        "foreach",
+        "limit",
         "paths",
+        "range",
+        "recurse",
+        "reduce",
+        "repeat",
+        "until",
+        "walk",
+        "while",
     ];
     /// What makes it build, or look at much at once.
     const BUILDS: &[&str] = &[
-        "test",
-        "match",
+        "add",
+        "as",
         "capture",
-        "scan",
-        "split",
-        "splits",
-        "sub",
-        "gsub",
-        "flatten",
         "explode",
+        "flatten",
+        "group_by",
         "implode",
+        "match",
+        "scan",
         "sort",
         "sort_by",
-        "group_by",
+        "split",
+        "splits",
+        "test",
         "unique",
         "unique_by",
-        "as",
-        "add",
-        "join",
-        "tojson",
     ];
-    /// Each comma can double what is compared or written later; so many are harmless.
-    const COMMAS: usize = 16;
+    /// What can give twice of what it is given, or thrice.
+    const DOUBLES: &[&str] = &["gsub", "join", "sub", "tojson"];
+    /// The signs that do. A comma gives two values, which then share what is in them.
+    const SIGNS: &[char] = &[',', '+', '@'];
+    /// So often a little may become twice or thrice of itself.
+    const OFTEN: usize = 8;
 
     /// How far a program that calls nothing but the library can be trusted.
-    pub(super) fn of(code: &str) -> Self {
-        let code = without_texts(code);
+    pub(super) fn of(program: &str) -> Self {
+        let code = without_texts(program);
         let words = || code.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
-        let any = |names: &[&str]| words().any(|word| names.contains(&word));
-        let goes_round = code.contains("..") || grows(&code) || any(Self::LOOPS);
-        match () {
-            () if goes_round => Self::None,
-            () if !any(Self::BUILDS) && !code.contains(['@', '*']) => Self::Plain,
-            () if code.matches(',').count() <= Self::COMMAS => Self::Short,
-            () => Self::None,
+        let count = |names: &[&str]| words().filter(|word| names.contains(word)).count();
+        let doubles = count(Self::DOUBLES) + code.matches(Self::SIGNS).count();
+        let goes_round = code.contains("..") || multiplies(&code) || count(Self::LOOPS) > 0;
+        if goes_round || program.len() > BRIEF || doubles > Self::OFTEN || repeats(program) {
+            return Self::None;
         }
+        let builds =
+            count(Self::BUILDS) + doubles > 0 || code.contains(['*', '{']) || collects(&code);
+        if builds { Self::Short } else { Self::Plain }
     }
 }
 
@@ -94,13 +102,33 @@ fn without_texts(code: &str) -> String {
 }
 
 /// Whether it multiplies by more than a small number that stands there: a text, say, by a value.
-fn grows(code: &str) -> bool {
+fn multiplies(code: &str) -> bool {
     code.split('*').skip(1).any(|right| {
         let right = right.trim_start();
         let digits = right.bytes().take_while(u8::is_ascii_digit).count();
         let more = right[digits..].starts_with(|c: char| c.is_ascii_alphanumeric() || c == '.');
         !(1..=3).contains(&digits) || more
     })
+}
+
+/// Whether a bracket in it gathers values, and is no index.
+fn collects(code: &str) -> bool {
+    let mut before = ' ';
+    code.chars().any(|c| {
+        let indexed = before.is_ascii_alphanumeric() || "_.])?\"".contains(before);
+        before = c;
+        c == '[' && !indexed
+    })
+}
+
+/// Whether a pattern in it may have to be looked at many times over: `x{1000}`.
+fn repeats(program: &str) -> bool {
+    let times = program.split('{').skip(1).map(|rest| {
+        let number = rest.trim_start_matches(|c: char| c == ',' || c == ' ');
+        let digits = number.len() - number.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+        number[..digits].parse::<u64>().unwrap_or(if digits == 0 { 1 } else { u64::MAX })
+    });
+    times.fold(1, u64::saturating_mul) > 1_000
 }
 
 /// Whether values have together no more than a little.
@@ -132,10 +160,14 @@ mod tests {
         for (code, trust) in [
             (".results[0].pk", Trust::Plain),
             (".asset.address | length", Trust::Plain),
-            (".say == \"a * b .. \\\" c\"", Trust::Plain),
+            (".say == \"a * b .. \\\" c, d\"", Trust::Plain),
+            ("$response.headers[\"x-a\"]? // .a[\"b\"][1]", Trust::Plain),
             ("[.[] as $a | .[] as $b | [$a, $b]]", Trust::Short),
             (".scopes | sort | join(\" \")", Trust::Short),
-            ("test(\"^[^ ]*$\")", Trust::Short),
+            ("{name: .a}", Trust::Short),
+            ("[.a]", Trust::Short),
+            (".a + .b", Trust::Short),
+            ("test(\"^[^ ]{4}*$\")", Trust::Short),
             (".[0] * 100 + .[1]", Trust::Short),
             ("reduce .[] as $x (0; . + $x)", Trust::None),
             ("[..]", Trust::None),
@@ -145,7 +177,12 @@ mod tests {
             (". * $n", Trust::None),
             ("\"\\(. * $n)\"", Trust::None),
             ("[limit(3; repeat(1))]", Trust::None),
-            (&format!(". as $x{}", " | [., .]".repeat(17)), Trust::None),
+            (&format!("1{}", " | [., .]".repeat(9)), Trust::None),
+            (&format!("1{}", " | . + .".repeat(9)), Trust::None),
+            (&format!("\"é\"{}", " | @uri".repeat(9)), Trust::None),
+            (&format!(".a{}", " | gsub(\"\"; \"xx\")".repeat(9)), Trust::None),
+            ("test(\"(.?){99},{99}\")", Trust::None),
+            (&format!(".a{}", " | length".repeat(BRIEF / 9)), Trust::None),
         ] {
             assert_eq!(Trust::of(code), trust, "{code}");
         }

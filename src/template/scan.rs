@@ -162,6 +162,18 @@ pub(super) fn plain_names(source: &str, areas: &[Range<usize>]) -> Option<Vec<Ra
     Some(found)
 }
 
+/// Whether a function is called in it: a name before a bracket that is no filter and no test.
+pub(super) fn calls_functions(source: &str, areas: &[Range<usize>]) -> bool {
+    let words = words(source, areas);
+    let text = |index: usize| words.get(index).and_then(|word| source.get(word.clone()));
+    (1..words.len()).filter(|index| text(*index) == Some("(")).any(|index| {
+        let name = text(index - 1).unwrap_or_default();
+        let before = index.checked_sub(2).and_then(text).unwrap_or_default();
+        let is_name = name.starts_with(|c: char| c.is_alphabetic() || c == '_');
+        is_name && !KEYWORDS.contains(&name) && !matches!(before, "|" | "is" | "not")
+    })
+}
+
 /// Whether code stands between `{%` and `%}`.
 pub(super) fn is_statement(source: &str, area: &Range<usize>) -> bool {
     source[..area.start].ends_with("{%")

@@ -47,6 +47,9 @@ struct Cli {
 const EXITS: &str = "Exit codes: 0 done, 1 a step or gate failed, 2 usage, 3 the runbook is invalid, \
 4 waiting for a person, 5 in doubt, 130 interrupted, 70 a bug of ours.";
 
+/// What `--version` says, as clap says it: for this alone the whole command line need not be made.
+const VERSION: &str = concat!("runbook ", env!("CARGO_PKG_VERSION"), "\n");
+
 /// What every command understands.
 #[derive(Debug, Clone, clap::Args)]
 struct Global {
@@ -97,6 +100,10 @@ enum Command {
 pub fn main() -> Exit {
     crate::world::keep_to_itself();
     install_panic_hook();
+    if std::env::args_os().skip(1).eq(["--version"]) {
+        out::print(VERSION);
+        return Exit::Done;
+    }
     clap_complete::CompleteEnv::with_factory(Cli::command).var(completions::VARIABLE).complete();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,

@@ -62,6 +62,7 @@ pub struct Program {
     literal: Span,
     reads: Vec<(String, Range<usize>)>,
     trust: OnceLock<Trust>,
+    seldom: bool,
 }
 
 impl Program {
@@ -85,13 +86,20 @@ impl Program {
     }
 
     fn new(code: &str, reads: Vec<(String, Range<usize>)>) -> Self {
-        Self { code: code.to_owned(), literal: 0..0, reads, trust: OnceLock::new() }
+        let (code, trust) = (code.to_owned(), OnceLock::new());
+        Self { code, literal: 0..0, reads, trust, seldom: false }
     }
 
     /// The same, with the place of its text's literal in the author's file.
     #[must_use]
     pub fn at(self, literal: &Span) -> Self {
         Self { literal: literal.clone(), ..self }
+    }
+
+    /// The same, said to be run in few of all runs, or not.
+    #[must_use]
+    pub fn seldom(self, seldom: bool) -> Self {
+        Self { seldom, ..self }
     }
 
     /// The variables the program takes from outside: the name without its `$`, and each place
@@ -121,13 +129,17 @@ impl Program {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ProgramId(usize);
 
-/// Programs that are compiled together on first use, with what they need of the library.
+/// Programs that are compiled together on first use, with what they need of the library; those
+/// that are run seldom apart from the others.
 pub struct Programs {
     defs: Defs,
     all: Vec<Program>,
-    compiled: OnceLock<Arc<Result<Filter<Jq>, String>>>,
+    usual: Compiled,
+    seldom: Compiled,
     steps: u32,
 }
+
+type Compiled = OnceLock<Arc<Result<Filter<Jq>, String>>>;
 
 impl Default for Programs {
     fn default() -> Self {
@@ -138,13 +150,13 @@ impl Default for Programs {
 impl Programs {
     /// No programs yet, with definitions that all of them may call.
     pub fn with_defs(defs: Defs) -> Self {
-        let (all, compiled) = (Vec::new(), OnceLock::new());
-        Self { defs, all, compiled, steps: bounds::MAX_STEPS }
+        let (usual, seldom) = (OnceLock::new(), OnceLock::new());
+        Self { defs, all: Vec::new(), usual, seldom, steps: bounds::MAX_STEPS }
     }
 
     /// Adds a program. Programs added after the first run cost one more compilation.
     pub fn add(&mut self, program: Program) -> ProgramId {
-        self.compiled.take();
+        (self.usual, self.seldom) = (OnceLock::new(), OnceLock::new());
         self.all.push(program);
         ProgramId(self.all.len() - 1)
     }
@@ -178,7 +190,9 @@ impl Programs {
         input: Val,
     ) -> Result<Vec<Val>, RunError> {
         let program = self.all.get(id.0).ok_or_else(|| RunError::bug("no such program"))?;
-        let compiled = Arc::clone(self.compiled.get_or_init(|| Arc::new(self.compile())));
+        let compiled = if program.seldom { &self.seldom } else { &self.usual };
+        let compile = || Arc::new(self.compile(program.seldom));
+        let compiled = Arc::clone(compiled.get_or_init(compile));
         let values = program.names().into_iter().map(|name| vars(name).unwrap_or_default());
         let vars = [Val::from(id.0), values.collect::<Val>()];
         let run = move |vars, input, steps| {
@@ -205,15 +219,16 @@ impl Programs {
         within(move || run(vars, input, steps)).unwrap_or_else(|lost| Err(RunError::bound(lost)))
     }
 
-    /// One program out of all: what they call of the library, the shared definitions, a definition for each
-    /// program, and a dispatcher as a balanced tree over their numbers.
-    fn compile(&self) -> Result<Filter<Jq>, String> {
-        let names: Vec<String> = (0..self.all.len()).map(|number| format!("__p{number}")).collect();
-        let vars: Vec<Vec<String>> =
-            self.all.iter().map(|program| dollars(&program.names())).collect();
+    /// One program out of many: what they call of the library, the shared definitions, a definition
+    /// for each program, and a dispatcher as a balanced tree over their numbers.
+    fn compile(&self, seldom: bool) -> Result<Filter<Jq>, String> {
+        let all = self.all.iter().enumerate().filter(|(_, program)| program.seldom == seldom);
+        let (names, all): (Vec<String>, Vec<&Program>) =
+            all.map(|(number, program)| (format!("__p{number}"), program)).unzip();
+        let vars: Vec<Vec<String>> = all.iter().map(|program| dollars(&program.names())).collect();
         let mut own = Vec::new();
         own.extend(check::parse_defs(&self.defs.code).ok_or("the definitions do not parse")?);
-        for ((program, name), vars) in self.all.iter().zip(&names).zip(&vars) {
+        for ((program, name), vars) in all.iter().zip(&names).zip(&vars) {
             let body = check::parse(&program.code).ok_or("a program does not parse")?;
             own.push(library::program(name, vars, body));
         }

@@ -11,7 +11,9 @@ use std::fmt::Write;
 /// Carriage returns, C1 controls, bidirectional overrides and marks, invisible tags, and
 /// the line and paragraph separators are among them.
 pub fn printable(text: &str) -> Cow<'_, str> {
-    if !text.chars().any(is_harmful) {
+    // nearly all text is this
+    let plain = text.bytes().all(|byte| matches!(byte, b' '..=b'~' | b'\n' | b'\t'));
+    if plain || !text.chars().any(is_harmful) {
         return Cow::Borrowed(text);
     }
     let mut out = String::with_capacity(text.len() + 16);

@@ -6,7 +6,7 @@
 mod rules;
 mod tree;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::ops::Range;
 use std::rc::Rc;
 use std::time::Duration;
@@ -176,6 +176,7 @@ pub struct Gather<'a> {
     diags: RefCell<Vec<Diag>>,
     uses: RefCell<Vec<Use>>,
     programs: RefCell<Programs>,
+    seldom: Cell<bool>,
     load: Load<'a>,
 }
 
@@ -188,6 +189,7 @@ impl<'a> Gather<'a> {
             diags: RefCell::default(),
             uses: RefCell::default(),
             programs: RefCell::default(),
+            seldom: Cell::new(false),
         }
     }
 
@@ -207,6 +209,14 @@ impl<'a> Gather<'a> {
     pub fn load(&self, name: &Text) -> Option<Loaded> {
         let loaded = (self.load)(&name.value);
         loaded.map_err(|wrong| self.report(Diag::error(wrong, name.span.clone()))).ok()
+    }
+
+    /// Reads what is wanted in few of all runs.
+    pub fn seldom<T>(&self, read: impl FnOnce() -> T) -> T {
+        let before = self.seldom.replace(true);
+        let got = read();
+        self.seldom.set(before);
+        got
     }
 
     /// The names read since the last call.
@@ -245,7 +255,11 @@ impl<'a> Gather<'a> {
                         self.note_use(text, name, range.clone(), Sink::Closed);
                     }
                 }
-                Some(self.programs.borrow_mut().add(program.at(&text.span)))
+                Some(
+                    self.programs
+                        .borrow_mut()
+                        .add(program.at(&text.span).seldom(self.seldom.get())),
+                )
             }
             Err(mistakes) => {
                 for mistake in mistakes {

@@ -89,8 +89,24 @@ pub struct Redactor {
     patterns: BTreeSet<Vec<u8>>,
     /// The longest of them, in bytes.
     longest: usize,
+    /// The bytes that are in any of them.
+    bytes: ByteSet,
     /// Built from them when it is first needed, for all that know the same.
     search: Arc<OnceLock<Search>>,
+}
+
+/// A set of bytes.
+#[derive(Debug, Clone, Copy, Default)]
+struct ByteSet([u64; 4]);
+
+impl ByteSet {
+    fn add(&mut self, byte: u8) {
+        self.0[usize::from(byte / 64)] |= 1 << (byte % 64);
+    }
+
+    fn has(self, byte: u8) -> bool {
+        self.0[usize::from(byte / 64)] & (1 << (byte % 64)) != 0
+    }
 }
 
 enum Search {
@@ -253,7 +269,9 @@ impl Redactor {
 
     /// From where on a text's end may be the beginning of a form.
     fn open_end(&self, text: &[u8]) -> usize {
-        let first = text.len().saturating_sub(self.longest.saturating_sub(1));
+        // a line's end is in no form, most often
+        let tail = text.iter().rev().take(self.longest.saturating_sub(1));
+        let first = text.len() - tail.take_while(|byte| self.bytes.has(**byte)).count();
         let open = |at: &usize| text.get(*at..).is_some_and(|tail| self.begins(tail));
         (first..text.len()).find(open).unwrap_or(text.len())
     }
@@ -270,6 +288,7 @@ impl Redactor {
         }
         for form in forms::all(secret) {
             self.longest = self.longest.max(form.len());
+            form.bytes().for_each(|byte| self.bytes.add(byte));
             self.patterns.insert(form.into_bytes());
         }
         self.search = Arc::default();

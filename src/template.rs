@@ -10,7 +10,7 @@ mod trust;
 
 use std::collections::HashSet;
 use std::ops::Range;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, LazyLock, OnceLock};
 
 use minijinja::syntax::SyntaxConfig;
@@ -89,15 +89,19 @@ enum Form {
     Text { often: Often, trust: Trust },
 }
 
-/// Whether something was wanted before. minijinja sets aside 13 KB for the least expression, and
-/// most are evaluated once in a run: compiling those again costs less than keeping all of them.
-/// From the second time on what was compiled is kept.
+/// Whether something was wanted often. minijinja sets aside 13 KB for the least expression, and
+/// most are evaluated once in a run, or twice if what can be known before it begins is looked at:
+/// compiling those again costs less than keeping all of them. From the third time on what was
+/// compiled is kept.
 #[derive(Debug, Default)]
-struct Often(AtomicBool);
+struct Often(AtomicU8);
 
 impl Often {
     fn again(&self) -> bool {
-        self.0.swap(true, Ordering::Relaxed)
+        let before = self.0.load(Ordering::Relaxed);
+        // two that come at once may count as one: it is only compiled once more
+        self.0.store(before.saturating_add(1), Ordering::Relaxed);
+        before >= 2
     }
 }
 

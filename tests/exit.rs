@@ -35,6 +35,16 @@ fn zero_is_done() {
 }
 
 #[test]
+fn the_version_is_one_however_it_is_asked_for() {
+    let env = Env::new();
+    let version = env.run(&["--version"]);
+    ends(&version, 0);
+    assert_eq!(version.stdout, concat!("runbook ", env!("CARGO_PKG_VERSION"), "\n"));
+    assert_eq!(env.run(&["-V"]), version);
+    assert_eq!(env.run(&["--version", "run"]), version);
+}
+
+#[test]
 fn one_is_a_step_that_failed() {
     let env = with("format = 1\nname = \"no\"\n[[steps]]\nid = \"no\"\ngate = \"1 > 2\"\n");
     ends(&env.run(&["run", "book.toml"]), 1);

@@ -63,7 +63,9 @@ impl Line {
 
     /// Columns it takes.
     pub(super) fn width(&self) -> usize {
-        self.0.iter().map(|(_, text)| text.width()).sum()
+        // there are no control characters in it
+        let width = |text: &str| if text.is_ascii() { text.len() } else { text.width() };
+        self.0.iter().map(|(_, text)| width(text)).sum()
     }
 
     /// Whether there is nothing on it.

@@ -403,12 +403,13 @@ fn parse_already(reader: &Reader<'_>, kinds: Lookup<'_>) -> Option<Already> {
             reader.missing("find", "write a jq program that gives the object found, or nothing")
         }
     };
-    let same = reader.jq("same", &[]);
-    let fields: Vec<Compare> = reader
-        .named_tables("fields")
-        .iter()
-        .filter_map(|(name, table)| compare(name, table))
-        .collect();
+    // most runs find nothing to compare
+    let (same, fields) = reader.gather.seldom(|| {
+        let same = reader.jq("same", &[]);
+        let fields = reader.named_tables("fields");
+        let fields = fields.iter().filter_map(|(name, table)| compare(name, table));
+        (same, fields.collect::<Vec<Compare>>())
+    });
     if !reader.has("same") && !reader.has("fields") {
         let diag =
             Diag::error("`already` cannot tell whether what it finds is the same", reader.span());
@@ -420,7 +421,8 @@ fn parse_already(reader: &Reader<'_>, kinds: Lookup<'_>) -> Option<Already> {
 }
 
 fn parse_undo(reader: &Reader<'_>, kinds: Lookup<'_>) -> (Option<Box<dyn Step>>, Effect) {
-    let action = action(reader, UNDO, "undo", kinds).and_then(|(_, action)| action);
+    let action = reader.gather.seldom(|| action(reader, UNDO, "undo", kinds));
+    let action = action.and_then(|(_, action)| action);
     let effect = effect(reader, action.as_deref());
     (action, effect)
 }

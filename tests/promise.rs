@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use runbook::engine::{Durable, Recorder};
-use runbook::journal::event::{Effect, Entry, Event, Failure, Stored, StoredMap};
+use runbook::journal::event::{Decision, Effect, Entry, Event, Failure, How, Stored, StoredMap};
 use runbook::journal::{Appended, Journal, JournalError};
 use runbook::plan::{History, Status, Undo};
 use runbook::world::SystemClock;
@@ -159,5 +159,37 @@ fn an_older_journal_knows_what_is_used_by_its_name_alone() {
     ] {
         let event: Event = serde_json::from_value(journal.clone()).unwrap();
         assert_eq!(history(&[event]).used(from, "x"), found, "{journal}");
+    }
+}
+
+#[test]
+fn what_was_done_before_stands_where_it_was_done_under_a_name_of_its_own() {
+    let done = |step: &str| Event::Done {
+        step: step.into(),
+        how: How::Performed,
+        saved: StoredMap::new(),
+        summary: String::new(),
+        took_ms: 0,
+        private: StoredMap::from([("created".to_owned(), Stored::Plain(true.into()))]),
+    };
+    let redo = |step: &str| Event::Decided { step: step.into(), decision: Decision::Redo };
+    for (step, first, second) in [
+        ("create", "create@1", "create@2"),
+        ("create[0]", "create@1[0]", "create@2[0]"),
+        ("outer/create[12]", "outer/create@1[12]", "outer/create@2[12]"),
+        ("clean@17/in", "clean@17/in@1", "clean@17/in@2"),
+    ] {
+        let mut events = vec![done(step), done("after")];
+        assert_eq!(history(&events).name_for_earlier(step), first);
+        events.extend([done(first), redo(step)]);
+        let redone = history(&events);
+        assert_eq!(redone.order, [first, "after"], "{step}");
+        let forced = Status::Forced { before: StoredMap::new(), made: false };
+        assert_eq!(redone.status(step), &forced, "nothing of the first counts for another one");
+        assert_eq!(redone.name_for_earlier(step), second);
+        let kept = history(&[done(step), redo(step)]);
+        assert!(
+            matches!(kept.status(step), Status::Forced { made: true, before } if before.len() == 1)
+        );
     }
 }

@@ -2,8 +2,9 @@
 
 use super::{Global, out, runs, state};
 use crate::exit::Exit;
-use crate::journal::event::{Entry, Sealed};
+use crate::journal::event::{Entry, Event, Outcome, Sealed};
 use crate::journal::seal::Key;
+use crate::plan::History;
 use crate::report;
 use crate::world::World;
 
@@ -41,8 +42,26 @@ fn show(args: &Args, global: &Global, world: &World) -> Result<Exit, Exit> {
     };
     let run = state::find(&store, &args.run)?;
     let entries = store.entries(&run).map_err(|error| state::refused(&error))?;
+    let stands = store.run(&run).map_err(|error| state::refused(&error))?;
     learn(&entries, &run, world);
     let (format, options) = runs::options(global, world);
     report::log(&entries, format, &options, &mut out::redactor().writer(std::io::stdout()));
+    if !matches!(entries.last(), Some(Entry { event: Event::Ended { .. }, .. })) {
+        without_end(&entries, &run, stands.outcome);
+    }
     Ok(Exit::Done)
+}
+
+/// Says why the log has no end.
+fn without_end(entries: &[Entry], run: &str, outcome: Option<Outcome>) {
+    match outcome {
+        None => out::say("note: a process is at work on it"),
+        Some(Outcome::Interrupted) => {
+            out::say("note: it has no end: its process died, or had not begun with it");
+            let verb = if History::fold(entries).undoing() { "undo" } else { "resume" };
+            out::hint(&format!("`runbook {verb} {run}` goes on"));
+        }
+        // it came to its end while the log was read
+        Some(_) => {}
+    }
 }

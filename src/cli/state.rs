@@ -98,8 +98,8 @@ fn over(run: &RunSummary) -> bool {
 /// How many runs are listed where a person must choose.
 const LISTED: usize = 8;
 
-/// The newest run that is not done and not taken back; says so if there are others. One whose
-/// runbook was run to its end since then is not taken: it may be given up.
+/// The newest run that stopped and is not done and not taken back; says so if there are others. One
+/// whose runbook was run to its end since then is not taken: it may be given up.
 pub(super) fn newest_unfinished(store: &Store) -> Result<String, Exit> {
     let all = store.runs(&RunFilter::default()).map_err(|error| refused(&error))?;
     let (mut done, mut unfinished) = (HashMap::new(), Vec::new());
@@ -109,6 +109,10 @@ pub(super) fn newest_unfinished(store: &Store) -> Result<String, Exit> {
         } else if run.outcome == Some(Outcome::Done) {
             done.entry(run.runbook.as_str()).or_insert(run);
         }
+    }
+    // one that a process is at work on has not stopped
+    if unfinished.iter().any(|(run, _)| run.outcome.is_some()) {
+        unfinished.retain(|(run, _)| run.outcome.is_some());
     }
     if unfinished.is_empty() {
         return Err(nothing_left(&all));

@@ -21,7 +21,7 @@ impl Engine<'_> {
         let status = self.history.borrow().status(&unit.id).clone();
         match status {
             Status::Forced { before, .. } => {
-                let before = (!before.is_empty()).then_some(before);
+                let before = before.keys().any(|name| name != ITEM).then_some(before);
                 self.perform(unit, began, before).await
             }
             Status::InDoubt { what, private } => self.doubtful(unit, began, what, private).await,

@@ -72,6 +72,15 @@ impl Store {
         Ok(found.into_iter().map(|row| row.summary).collect())
     }
 
+    /// One run, by exactly this name, or [`StoreError::UnknownRun`].
+    pub fn run(&self, run: &str) -> Result<RunSummary, StoreError> {
+        let unknown = || StoreError::UnknownRun { run: run.to_owned() };
+        let mut found = [self.read(|db| Head::load_certain(db, run)?.ok_or_else(unknown))?];
+        self.tell_dead(&mut found)?;
+        let [row] = found;
+        Ok(row.summary)
+    }
+
     /// Tells runs whose process died from those under way: nobody holds them. One may have ended
     /// since its row was read, so that is read again.
     fn tell_dead(&self, found: &mut [Head]) -> Result<(), StoreError> {

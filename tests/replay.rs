@@ -273,12 +273,12 @@ impl Case<'_> {
         let text = book(&self.server.url(), self.steps);
         // the run is moved to this folder, and goes on in it
         let mut part = part.to_vec();
-        let Event::Started { text: digest, uses, folder, .. } = &mut part[0].event else {
+        let Event::Started { text: digest, runbooks, folder, .. } = &mut part[0].event else {
             panic!("no start")
         };
         env.root().to_str().unwrap().clone_into(folder);
-        let (digest, inner) = (digest.clone(), uses.clone());
-        let inner = inner.values().map(|digest| (digest.as_str(), INNER));
+        let (digest, inner) = (digest.clone(), runbooks.clone());
+        let inner = inner.iter().map(|used| (used.text.as_str(), INNER));
         let texts = inner.chain([(digest.as_str(), text.as_str())]);
         let mut store = Store::open(&env.path(".state/runbook")).unwrap();
         store.append_with_text(&part, texts).unwrap();

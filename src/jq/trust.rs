@@ -124,7 +124,7 @@ fn collects(code: &str) -> bool {
 /// Whether a pattern in it may have to be looked at many times over: `x{1000}`.
 fn repeats(program: &str) -> bool {
     let times = program.split('{').skip(1).map(|rest| {
-        let number = rest.trim_start_matches(|c: char| c == ',' || c == ' ');
+        let number = rest.trim_start_matches([',', ' ']);
         let digits = number.len() - number.trim_start_matches(|c: char| c.is_ascii_digit()).len();
         number[..digits].parse::<u64>().unwrap_or(if digits == 0 { 1 } else { u64::MAX })
     });

@@ -66,7 +66,7 @@ const FEW: usize = 16;
 
 /// Whether code comes back whenever its values are [`little`].
 pub(super) fn harmless(source: &str, areas: &[Range<usize>]) -> bool {
-    let brief = areas.iter().map(|area| area.len()).sum::<usize>() <= BRIEF;
+    let brief = areas.iter().map(Range::len).sum::<usize>() <= BRIEF;
     let growing: Option<usize> = areas.iter().map(|area| growing(source, area)).sum();
     brief && growing.is_some_and(|growing| growing <= FEW)
 }

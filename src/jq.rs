@@ -28,8 +28,8 @@ pub use lacking::{Lacking, lacking, seeks};
 
 use crate::patience::within;
 use crate::source::Span;
-use bounds::{Jq, World};
-use trust::{FEW_STEPS, Trust, little};
+use bounds::{Jq, Limits, World};
+use trust::{FEW_STEPS, SMALL, Trust, little};
 
 /// A value as jq knows it. Objects keep the order of their keys.
 pub type Val = jaq_json::Val;
@@ -195,28 +195,29 @@ impl Programs {
         let compiled = Arc::clone(compiled.get_or_init(compile));
         let values = program.names().into_iter().map(|name| vars(name).unwrap_or_default());
         let vars = [Val::from(id.0), values.collect::<Val>()];
-        let run = move |vars, input, steps| {
+        let run = move |vars, input, limits| {
             let filter = (*compiled).as_ref().map_err(RunError::bug)?;
-            let world = World::new(&filter.lut, steps);
+            let world = World::new(&filter.lut, limits);
             let outputs = filter.id.run((Ctx::<Jq>::new(&world, Vars::new(vars)), input));
             collect(outputs, &world)
         };
-        let steps = self.steps;
+        let limits = Limits { steps: self.steps, size: bounds::MAX_SIZE };
         // what shared definitions do is not looked at
         let alone = self.defs.code.is_empty();
         let of = || if alone { Trust::of(&program.code) } else { Trust::None };
         let trust = *program.trust.get_or_init(of);
         // a thread is waited for; that takes longer than most programs do
         if trust == Trust::Plain {
-            return run(vars, input, steps);
+            return run(vars, input, limits);
         }
         if trust == Trust::Short && little(vars.iter().chain([&input])) {
-            match run(vars.clone(), input.clone(), FEW_STEPS.min(steps)) {
+            let few = Limits { steps: FEW_STEPS.min(limits.steps), size: SMALL };
+            match run(vars.clone(), input.clone(), few) {
                 Err(error) if error.cause == RunCause::Bound => {}
                 result => return result,
             }
         }
-        within(move || run(vars, input, steps)).unwrap_or_else(|lost| Err(RunError::bound(lost)))
+        within(move || run(vars, input, limits)).unwrap_or_else(|lost| Err(RunError::bound(lost)))
     }
 
     /// One program out of many: what they call of the library, the shared definitions, a definition

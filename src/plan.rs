@@ -47,6 +47,8 @@ pub struct DoneStep {
     pub digest: String,
     /// Whether its gates have not held since.
     pub gates_failed: bool,
+    /// What it was said to do when it was done, if it was to change something.
+    pub effect: Option<Effect>,
 }
 
 impl DoneStep {
@@ -109,6 +111,10 @@ pub struct History {
     /// Steps whose only open intent is one of this walk: what becomes of that one becomes of the
     /// step. Of an intent before it, a later refusal says nothing.
     under_way: HashSet<String>,
+    /// What steps without an outcome are said to do.
+    effects: HashMap<String, Effect>,
+    /// The step of the last event, if that says that it is done.
+    just_done: Option<String>,
     adopts: Vec<String>,
 }
 
@@ -196,6 +202,7 @@ impl History {
 
     /// Takes in one more event.
     pub fn take(&mut self, event: &Event) {
+        let just_done = self.just_done.take();
         match event {
             Event::Started {
                 runbook,
@@ -244,10 +251,10 @@ impl History {
                     self.order.retain(|done| done != step);
                 }
                 self.order.push(step.clone());
-                self.set(
-                    step,
-                    Status::Done(DoneStep { how, saved, private, digest, gates_failed: false }),
-                );
+                let (gates_failed, effect) = (false, self.effects.remove(step));
+                let done = DoneStep { how, saved, private, digest, gates_failed, effect };
+                self.set(step, Status::Done(done));
+                self.just_done = Some(step.clone());
             }
             Event::Skipped { step, why } => self.set(step, Status::Skipped(why.clone())),
             Event::Failed { step, failure, .. } => self.failed(step, failure.doubt),
@@ -257,7 +264,7 @@ impl History {
                 let private = self.before(step);
                 self.set(step, Status::InDoubt { what: what.clone(), private });
             }
-            Event::Decided { step, decision } => self.decided(step, *decision),
+            Event::Decided { step, decision } => self.decided(step, *decision, just_done),
             Event::UndoIntent { step, .. } => {
                 let open = self.undos.insert(step.clone(), Undo::InDoubt) == Some(Undo::InDoubt);
                 self.intended(step, open);
@@ -294,6 +301,7 @@ impl History {
                 Status::InDoubt { .. } | Status::Forced { made: true, .. }
             );
             self.intended(step, open);
+            self.effects.insert(step.to_owned(), effect);
             let (what, private) = (what.to_owned(), private.clone());
             self.set(step, Status::InDoubt { what, private });
         }
@@ -364,9 +372,9 @@ impl History {
 
     /// Whether what a step did was just put down under a name of its own, `create@1`, as the step is
     /// to be done anew: it stands where the step stood.
-    fn kept(&mut self, step: &str) -> bool {
-        let Some(last) = self.order.pop_if(|last| earlier(last).is_some_and(|own| own == step))
-        else {
+    fn kept(&mut self, step: &str, just_done: Option<String>) -> bool {
+        let name = just_done.filter(|name| earlier(name).is_some_and(|own| own == step));
+        let Some(last) = name.and_then(|name| self.order.pop_if(|last| *last == name)) else {
             return false;
         };
         match self.order.iter().position(|done| done == step) {
@@ -402,19 +410,19 @@ impl History {
         (1..=self.statuses.len() + 1).map(name).find(free).unwrap_or_default()
     }
 
-    fn decided(&mut self, step: &str, decision: Decision) {
+    fn decided(&mut self, step: &str, decision: Decision, just_done: Option<String>) {
         match decision {
             // While the run is taken back, it is the taking back that is done again.
             Decision::Redo if self.undo(step) == Some(Undo::InDoubt) => {
                 self.undos.remove(step);
             }
             Decision::Redo => {
-                let kept = self.kept(step);
+                let kept = self.kept(step, just_done);
                 let forced = self.forced(step, kept);
                 self.set(step, forced);
             }
             Decision::Rerun => {
-                self.kept(step);
+                self.kept(step, just_done);
                 self.set(step, Status::Pending);
             }
             Decision::Adopt => self.adopts.push(step.to_owned()),

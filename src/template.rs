@@ -28,6 +28,9 @@ const FUEL: u64 = 1_000_000;
 /// The most bytes of a template's text.
 const LONGEST: usize = 64 * 1024;
 
+/// The most operators and filters of one expression: each is a level of the tree that is compiled.
+const OPERATORS: usize = 500;
+
 /// The most bytes of JSON that a value may give.
 const WRITTEN: usize = 32 * 1024 * 1024;
 
@@ -415,6 +418,11 @@ fn reads(
         let plain =
             plain.into_iter().map(|range| Read { name: source[range.clone()].to_owned(), range });
         return Ok(plain.filter(|read| !is_global(&read.name)).collect());
+    }
+    if let Some(area) = areas.iter().find(|area| scan::operators(source, area) > OPERATORS) {
+        let message = format!("an expression has at most {OPERATORS} operators and filters");
+        let help = Some("make vars of its parts".to_owned());
+        return Err(Mistake { range: area.clone(), message, help });
     }
     let names = compile().map_err(|error| mistake(source, &error))?;
     unknown_callables(source, areas)?;

@@ -104,6 +104,7 @@ cases! {
     undo_renewed
     undo_repeatable
     undo_redone
+    undo_rerun_edited
     undo_resumed
     undo_undecided
     undo_updated

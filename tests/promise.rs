@@ -7,7 +7,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use runbook::engine::{Durable, Recorder};
-use runbook::journal::event::{Decision, Effect, Entry, Event, Failure, How, Stored, StoredMap};
+use runbook::journal::event::{
+    Decision, Effect, Entry, Event, Failure, How, Outcome, Stored, StoredMap,
+};
 use runbook::journal::{Appended, Journal, JournalError};
 use runbook::plan::{History, Status, Undo};
 use runbook::world::SystemClock;
@@ -172,6 +174,7 @@ fn what_was_done_before_stands_where_it_was_done_under_a_name_of_its_own() {
         took_ms: 0,
         private: StoredMap::from([("created".to_owned(), Stored::Plain(true.into()))]),
     };
+    let ended = || Event::Ended { outcome: Outcome::Failed, took_ms: 0 };
     let redo = |step: &str| Event::Decided { step: step.into(), decision: Decision::Redo };
     for (step, first, second) in [
         ("create", "create@1", "create@2"),
@@ -187,6 +190,9 @@ fn what_was_done_before_stands_where_it_was_done_under_a_name_of_its_own() {
         let forced = Status::Forced { before: StoredMap::new(), made: false };
         assert_eq!(redone.status(step), &forced, "nothing of the first counts for another one");
         assert_eq!(redone.name_for_earlier(step), second);
+        // an `always` step that was done after a failure is no earlier time of it
+        let walks = [done(step), done(first), ended(), redo(step)];
+        assert_eq!(history(&walks).order, [step, first]);
         let kept = history(&[done(step), redo(step)]);
         assert!(
             matches!(kept.status(step), Status::Forced { made: true, before } if before.len() == 1)

@@ -309,6 +309,21 @@ fn kept_for_undo(
     updated::carried(step, done, &name, summary, run, key).map(Some)
 }
 
+/// Refuses to do anew what is only done part by part: the parts would stay done.
+fn refuse_whole(step: &str, def: &StepDef) -> Result<(), Exit> {
+    let is_item = step.ends_with(']');
+    let (parts, example) = if def.for_each.is_some() && !is_item {
+        ("for each item of a list", format!("{step}[0]"))
+    } else if def.action.nested().is_some() {
+        ("by the steps of another runbook", format!("{step}/STEP"))
+    } else {
+        return Ok(());
+    };
+    out::error(&format!("`{step}` is done {parts}: there is nothing of its own to do again"));
+    out::hint(&format!("name what is, as in `--redo {}`", argument(&example)));
+    Err(Exit::Usage)
+}
+
 /// What the flags say about single steps.
 fn decisions(args: &Args, engine: &Engine<'_>, run: &str) -> Result<Vec<Event>, Exit> {
     let (whole, history) = (engine.runbook, &*engine.history.borrow());
@@ -326,6 +341,7 @@ fn decisions(args: &Args, engine: &Engine<'_>, run: &str) -> Result<Vec<Event>, 
             ));
             continue;
         }
+        refuse_whole(step, def)?;
         if def.effect == Effect::Once {
             events.extend(kept_for_undo(history, step, run, engine.key)?);
         }

@@ -21,7 +21,7 @@ use super::Val;
 /// The most steps (outputs of generators, rounds of loops) of one run.
 pub(super) const MAX_STEPS: u32 = 5_000_000;
 /// The most bytes of a text, or items of an array, that a program may build.
-const MAX_SIZE: usize = 32 * 1024 * 1024;
+pub(super) const MAX_SIZE: usize = 32 * 1024 * 1024;
 /// The most arrays and objects inside each other that a loop may build.
 const MAX_DEPTH: usize = 1_000;
 /// The most values, shared parts counted each time, that are written out as a text.
@@ -50,10 +50,20 @@ impl DataT for Jq {
     type Data<'a> = &'a World<'a>;
 }
 
+/// How much one run may take.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    /// Steps in all.
+    pub(super) steps: u32,
+    /// Bytes of one text, items of one array.
+    pub(super) size: usize,
+}
+
 /// What one run shares: the compiled program, what it may still spend, what it said.
 pub(super) struct World<'a> {
     lut: &'a Lut<Jq>,
     steps: Cell<u32>,
+    size: usize,
     said: RefCell<Option<Val>>,
 }
 
@@ -64,8 +74,9 @@ impl<'a> data::HasLut<'a, Jq> for &'a World<'a> {
 }
 
 impl<'a> World<'a> {
-    pub(super) fn new(lut: &'a Lut<Jq>, steps: u32) -> Self {
-        Self { lut, steps: Cell::new(steps), said: RefCell::new(None) }
+    pub(super) fn new(lut: &'a Lut<Jq>, limits: Limits) -> Self {
+        let Limits { steps, size } = limits;
+        Self { lut, steps: Cell::new(steps), size, said: RefCell::new(None) }
     }
 
     /// The author's text, if this error is the last that `error` raised and is a text.
@@ -143,14 +154,14 @@ pub(super) fn replaces(name: &str, arity: usize) -> bool {
 pub(super) fn funs() -> impl Iterator<Item = Fun<Jq>> {
     [
         ("__step", v(0), step()),
-        ("__sized", v(0), Native::<Jq>::new(|cv| sized(cv.1))),
+        ("__sized", v(0), Native::<Jq>::new(|cv| sized(cv.1, cv.0.data().size))),
         ("__written", v(0), Native::<Jq>::new(|cv| written(cv.1))),
         (
             "__add",
             v(2),
             Native::<Jq>::new(|mut cv| {
                 let (right, left) = (cv.0.pop_var(), cv.0.pop_var());
-                if size(&left).saturating_add(size(&right)) > MAX_SIZE {
+                if size(&left).saturating_add(size(&right)) > cv.0.data().size {
                     return halted(SIZE);
                 }
                 native::bome(left + right)
@@ -161,7 +172,7 @@ pub(super) fn funs() -> impl Iterator<Item = Fun<Jq>> {
             v(2),
             Native::<Jq>::new(|mut cv| {
                 let (right, left) = (cv.0.pop_var(), cv.0.pop_var());
-                if times(&left, &right).max(times(&right, &left)) > MAX_SIZE {
+                if times(&left, &right).max(times(&right, &left)) > cv.0.data().size {
                     return halted(SIZE);
                 }
                 native::bome(left * right)
@@ -215,8 +226,8 @@ fn written<'a>(value: Val) -> ValXs<'a, Val> {
     if larger(&value, MAX_WRITTEN) { halted(SIZE) } else { box_once(Ok(value)) }
 }
 
-fn sized<'a>(value: Val) -> ValXs<'a, Val> {
-    if size(&value) > MAX_SIZE { halted(SIZE) } else { box_once(Ok(value)) }
+fn sized<'a>(value: Val, most: usize) -> ValXs<'a, Val> {
+    if size(&value) > most { halted(SIZE) } else { box_once(Ok(value)) }
 }
 
 /// How long a text repeated a number of times would be; 0 for anything else.

@@ -13,6 +13,12 @@ const LITTLE: usize = 16 * 1024;
 /// … within so many steps.
 pub(super) const FEW_STEPS: u32 = 2_000;
 
+/// So many bytes of text, or items, may become of it meanwhile.
+pub(super) const SMALL: usize = 64 * 1024;
+
+/// So many times may a text or a pattern be repeated, all together.
+const MANY: u64 = 1_000;
+
 /// The most bytes of a brief program.
 const BRIEF: usize = 4 * 1024;
 
@@ -85,9 +91,11 @@ impl Trust {
     }
 }
 
-/// A program without what stands in its texts; all of it where programs stand in them.
+/// A program without what stands in its texts; all of it where programs stand in them, or where
+/// comments make it hard to say what is one.
 fn without_texts(code: &str) -> String {
-    if code.contains("\\(") {
+    // a quote in a comment is none
+    if code.contains("\\(") || code.contains('#') {
         return code.to_owned();
     }
     let (mut bare, mut text, mut escaped) = (String::with_capacity(code.len()), false, false);
@@ -101,14 +109,15 @@ fn without_texts(code: &str) -> String {
     bare
 }
 
-/// Whether it multiplies by more than a small number that stands there: a text, say, by a value.
+/// Whether it multiplies by more than small numbers that stand there: a text, say, by a value.
 fn multiplies(code: &str) -> bool {
-    code.split('*').skip(1).any(|right| {
+    let times = code.split('*').skip(1).map(|right| {
         let right = right.trim_start();
         let digits = right.bytes().take_while(u8::is_ascii_digit).count();
         let more = right[digits..].starts_with(|c: char| c.is_ascii_alphanumeric() || c == '.');
-        !(1..=3).contains(&digits) || more
-    })
+        right[..digits].parse::<u64>().ok().filter(|_| !more).unwrap_or(u64::MAX)
+    });
+    times.fold(1, u64::saturating_mul) > MANY
 }
 
 /// Whether a bracket in it gathers values, and is no index.
@@ -128,7 +137,7 @@ fn repeats(program: &str) -> bool {
         let digits = number.len() - number.trim_start_matches(|c: char| c.is_ascii_digit()).len();
         number[..digits].parse::<u64>().unwrap_or(if digits == 0 { 1 } else { u64::MAX })
     });
-    times.fold(1, u64::saturating_mul) > 1_000
+    times.fold(1, u64::saturating_mul) > MANY
 }
 
 /// Whether values have together no more than a little.
@@ -172,6 +181,9 @@ mod tests {
             ("reduce .[] as $x (0; . + $x)", Trust::None),
             ("[..]", Trust::None),
             ("\"a\" * 1000000", Trust::None),
+            ("\"a\" * 999 * 999", Trust::None),
+            ("1 # \"\n| \"x\" * 31000000 | explode # \"", Trust::None),
+            ("1 # \"\n| [range(9)] # \"", Trust::None),
             ("\"a\" * 10e9", Trust::None),
             (".a *= 2", Trust::None),
             (". * $n", Trust::None),

@@ -174,6 +174,17 @@ pub(super) fn calls_functions(source: &str, areas: &[Range<usize>]) -> bool {
     })
 }
 
+/// How many operators and filters a piece of code has, at least as many as its tree is deep.
+pub(super) fn operators(source: &str, area: &Range<usize>) -> usize {
+    let words = words(source, std::slice::from_ref(area));
+    let texts = words.into_iter().filter_map(|word| source.get(word));
+    let binds = |text: &str| {
+        matches!(text, "and" | "or" | "not" | "is" | "in" | "if" | "else")
+            || text.starts_with(|c: char| c.is_ascii_punctuation() && !"_,:)]}".contains(c))
+    };
+    texts.filter(|text| binds(text)).count()
+}
+
 /// Whether code stands between `{%` and `%}`.
 pub(super) fn is_statement(source: &str, area: &Range<usize>) -> bool {
     source[..area.start].ends_with("{%")

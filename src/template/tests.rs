@@ -76,6 +76,17 @@ fn syntax_errors_have_a_place() {
 }
 
 #[test]
+fn an_expression_that_would_nest_without_end_is_refused() {
+    for code in [" | lower".repeat(6000), " + 1".repeat(9000), " and a".repeat(9000)] {
+        let mistake = Template::parse(&format!("x {{{{ a{code} }}}}")).unwrap_err();
+        assert_eq!(mistake.range.start, 4);
+        assert!(mistake.message.contains("at most 500"), "{mistake:?}");
+    }
+    let list = format!("{{{{ [{}] }}}}", "'a', ".repeat(9000));
+    assert!(Template::parse(&list).is_ok());
+}
+
+#[test]
 fn slugs_and_hosts() {
     for (text, slug) in [
         ("Vault Warden!", "vault-warden"),

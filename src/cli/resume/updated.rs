@@ -104,8 +104,15 @@ fn again(
     run: &str,
     key: &Key,
 ) -> Result<Vec<Event>, Exit> {
-    let another = |def: &StepDef| def.effect == Effect::Once || def.undo.is_none();
-    let kept = match new.step(step).filter(|def| def.effect > Effect::Read && another(def)) {
+    let made = match history.status(step) {
+        Status::Done(done) => done.effect,
+        _ => None,
+    };
+    let another = |def: &StepDef| {
+        let once = made.max(Some(def.effect)) == Some(Effect::Once);
+        made.is_some() && (once || def.undo.is_none())
+    };
+    let kept = match new.step(step).filter(|def| another(def)) {
         Some(_) => kept_for_undo(history, step, run, key)?,
         None => None,
     };

@@ -86,13 +86,18 @@ impl Store {
     fn tell_dead(&self, found: &mut [Head]) -> Result<(), StoreError> {
         let hands = Hands::of(&self.dir);
         for row in found.iter_mut().filter(|row| row.summary.outcome.is_none()) {
-            if hands.hold(&row.summary.run)? {
+            // where that cannot be seen, nothing is said of a death
+            let held = |run: &str| hands.hold(run).unwrap_or(true);
+            if held(&row.summary.run) {
                 continue;
             }
             if let Some(now) = self.read(|db| Head::load_no(db, row.no))? {
                 *row = now;
             }
-            row.summary.outcome.get_or_insert(Outcome::Interrupted);
+            // … or have been taken up again
+            if row.summary.outcome.is_none() && !held(&row.summary.run) {
+                row.summary.outcome = Some(Outcome::Interrupted);
+            }
         }
         Ok(())
     }

@@ -50,8 +50,7 @@ struct Row {
 }
 
 /// What is known to miss its target by far, and how far; docs/speed.md says why.
-const KNOWN: &[(&str, f64)] =
-    &[("`add-oidc` against the least with reqwest", 2.7), ("`check add-oidc`", 2.0)];
+const KNOWN: &[(&str, f64)] = &[("`add-oidc` against the least with reqwest", 2.7)];
 
 /// How far a ratio may miss its target before the short form fails: twice, or twice what is known.
 fn allowed(what: &str) -> f64 {

@@ -39,6 +39,7 @@ const LIMITS: &[&str] = &[
     "unknown statement",
     "invalid operation",
     "cannot use",
+    "at most 500 operators and filters",
 ];
 
 /// What came of one attack.
@@ -402,6 +403,10 @@ fn every_hostile_template_ends_soon_and_small() {
         format!("{deep}{{% set b = a %}}{deep}{{{{ a == b }}}}!"),
         format!("{deep}done"),
         format!("{{{{ {}1{} }}}}", "[".repeat(5000), "]".repeat(5000)),
+        format!("{{{{ {}1{} }}}}", "[".repeat(400), "]".repeat(400)),
+        format!("{{{{ 'x'{} }}}}", " | lower".repeat(6000)),
+        format!("{{{{ 'x'{} | length }}}}", " | sh_quote".repeat(400)),
+        format!("{{{{ 'xxxx'{} | length }}}}", " | replace('', 'xxxx')".repeat(60)),
         "{% include 'x' %}".into(),
         "{% import '/etc/passwd' as x %}{{ x }}".into(),
     ];
@@ -413,6 +418,9 @@ fn every_hostile_program_ends_soon_and_small() {
     let laughs = "reduce range(60) as $i ([1]; [., .])";
     let codes: Vec<String> = vec![
         "last(repeat(1))".into(),
+        format!("(1{0}) == (1{0})", " | [., .]".repeat(60)),
+        "[\"x\" * 999 * 999 * 32 | (., .) | (., .) | (., .) | ascii_downcase] | length".into(),
+        "1 # \"\n| \"x\" * 31000000 | [(., .) | (., .) | explode] | length # \"".into(),
         "def f: f; f".into(),
         "reduce range(60) as $i (\"x\"; . + .)".into(),
         "\"x\" * 1e12".into(),

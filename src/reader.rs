@@ -3,10 +3,10 @@
 //! A [`Reader`] looks at one TOML table. What it hands out is checked (types, template and
 //! jq syntax); the names that are read are noted as [`Use`]s for the check of the whole file.
 
+mod gather;
 mod rules;
 mod tree;
 
-use std::cell::{Cell, RefCell};
 use std::ops::Range;
 use std::rc::Rc;
 use std::time::Duration;
@@ -15,10 +15,11 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use crate::diag::Diag;
-use crate::jq::{Program, ProgramId, Programs};
+use crate::jq::ProgramId;
 use crate::source::{Source, Span, place};
-use crate::template::{self, Expr, Template};
+use crate::template::{Expr, Template};
 use crate::value::Json;
+pub use gather::Gather;
 pub use tree::{Tree, to_json};
 
 /// One key of a table: what the parser knows, the docs print and the schema says.
@@ -168,131 +169,6 @@ pub struct Loaded {
 
 /// Finds and checks a runbook that another one uses, or says what is wrong.
 pub type Load<'a> = &'a dyn Fn(&str) -> Result<Loaded, String>;
-
-/// What one parse of a file gathers.
-pub struct Gather<'a> {
-    /// The file.
-    pub source: &'a Source,
-    diags: RefCell<Vec<Diag>>,
-    uses: RefCell<Vec<Use>>,
-    programs: RefCell<Programs>,
-    seldom: Cell<bool>,
-    load: Load<'a>,
-}
-
-impl<'a> Gather<'a> {
-    /// Nothing gathered yet.
-    pub fn new(source: &'a Source, load: Load<'a>) -> Self {
-        Self {
-            source,
-            load,
-            diags: RefCell::default(),
-            uses: RefCell::default(),
-            programs: RefCell::default(),
-            seldom: Cell::new(false),
-        }
-    }
-
-    /// Adds a mistake.
-    pub fn report(&self, diag: Diag) {
-        self.diags.borrow_mut().push(diag);
-    }
-
-    /// Adds a mistake, unless one that says the same was found before it.
-    pub fn report_once(&self, diag: Diag) {
-        if !self.diags.borrow().iter().any(|known| known.title == diag.title) {
-            self.report(diag);
-        }
-    }
-
-    /// Finds and checks a runbook that this one uses.
-    pub fn load(&self, name: &Text) -> Option<Loaded> {
-        let loaded = (self.load)(&name.value);
-        loaded.map_err(|wrong| self.report(Diag::error(wrong, name.span.clone()))).ok()
-    }
-
-    /// Reads what is wanted in few of all runs.
-    pub fn seldom<T>(&self, read: impl FnOnce() -> T) -> T {
-        let before = self.seldom.replace(true);
-        let got = read();
-        self.seldom.set(before);
-        got
-    }
-
-    /// The names read since the last call.
-    pub fn take_uses(&self) -> Vec<Use> {
-        self.uses.take()
-    }
-
-    /// Everything: the mistakes, and the jq programs of the file.
-    pub fn finish(self) -> (Vec<Diag>, Programs) {
-        (self.diags.into_inner(), self.programs.into_inner())
-    }
-
-    /// Checks a template.
-    pub fn template(&self, text: &Text, sink: Sink) -> Option<Template> {
-        let parse = if self.source.known { Template::known } else { Template::parse };
-        let template = self.accept(text, parse(&text.value))?;
-        self.note(text, template.reads(), sink);
-        Some(template)
-    }
-
-    /// Checks a bare expression.
-    pub fn expression(&self, text: &Text) -> Option<Expr> {
-        let parse = if self.source.known { Expr::known } else { Expr::parse };
-        let expr = self.accept(text, parse(&text.value))?;
-        self.note(text, expr.reads(), Sink::Closed);
-        Some(expr)
-    }
-
-    /// Checks a jq program; `locals` are names given to it besides the file's own.
-    pub fn jq(&self, text: &Text, locals: &[&str]) -> Option<ProgramId> {
-        let parse = if self.source.known { Program::known } else { Program::parse };
-        match parse(&text.value) {
-            Ok(program) => {
-                for (name, range) in program.reads() {
-                    if !locals.contains(&name.as_str()) {
-                        self.note_use(text, name, range.clone(), Sink::Closed);
-                    }
-                }
-                Some(
-                    self.programs
-                        .borrow_mut()
-                        .add(program.at(&text.span).seldom(self.seldom.get())),
-                )
-            }
-            Err(mistakes) => {
-                for mistake in mistakes {
-                    let span = place(self.source, &text.span, mistake.range);
-                    let diag = Diag::error(format!("jq: {}", mistake.message), span);
-                    self.report(mistake.help.iter().fold(diag, Diag::help));
-                }
-                None
-            }
-        }
-    }
-
-    fn accept<T>(&self, text: &Text, result: Result<T, template::Mistake>) -> Option<T> {
-        let mistake = match result {
-            Ok(value) => return Some(value),
-            Err(mistake) => mistake,
-        };
-        let diag = Diag::error(mistake.message, place(self.source, &text.span, mistake.range));
-        self.report(mistake.help.iter().fold(diag, Diag::help));
-        None
-    }
-
-    fn note(&self, text: &Text, reads: &[template::Read], sink: Sink) {
-        for read in reads {
-            self.note_use(text, &read.name, read.range.clone(), sink);
-        }
-    }
-
-    fn note_use(&self, text: &Text, name: &str, range: Range<usize>, sink: Sink) {
-        let literal = text.span.clone();
-        self.uses.borrow_mut().push(Use { name: name.to_owned(), literal, range, sink });
-    }
-}
 
 /// One table of the file.
 #[derive(Clone, Copy)]

@@ -6,7 +6,7 @@ use super::{Command, Fake, Route, Segment, Word};
 use crate::diag::Diag;
 use crate::jq::{Defs, Mistake, Program, ProgramId, Programs};
 use crate::reader::{Field, Gather, Loaded, Reader, RuleSet, Rules, Shape, Text};
-use crate::source::{Source, place};
+use crate::source::Source;
 use crate::value::Json;
 
 /// The keys of a fake.
@@ -142,21 +142,17 @@ impl Code {
             .map_err(|wrong| mistakes(reader, &text, wrong))
             .ok()?;
         for (name, range) in program.reads() {
-            let span = place(reader.gather.source, &text.span, range.clone());
-            let diag = Diag::error(format!("`${name}` is not known here"), span);
-            reader.gather.report(
-                diag.help("a route has `.request` and `.state`, a command `.command` and `.state`"),
-            );
+            let what = format!("`${name}` is not known here");
+            let help = "a route has `.request` and `.state`, a command `.command` and `.state`";
+            reader.gather.mistake(&text, range.clone(), what, Some(help.to_owned()));
         }
         Some(self.programs.add(program.at(&text.span)))
     }
 }
 
 fn mistakes(reader: &Reader<'_>, text: &Text, mistakes: Vec<Mistake>) {
-    for mistake in mistakes {
-        let span = place(reader.gather.source, &text.span, mistake.range);
-        let diag = Diag::error(mistake.message, span);
-        reader.gather.report(mistake.help.into_iter().fold(diag, Diag::help));
+    for Mistake { range, message, help } in mistakes {
+        reader.gather.mistake(text, range, message, help);
     }
 }
 

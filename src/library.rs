@@ -41,10 +41,14 @@ pub fn find(name: &str, world: &World) -> Result<Source, NotFound> {
     named(name).ok_or_else(|| NotFound::Nowhere(names(world)))
 }
 
+/// The paths of the bundled runbooks, below `runbooks/`.
+fn inside() -> impl Iterator<Item = &'static str> {
+    BUNDLED.iter().map(|(path, _)| *path).filter(|path| is_runbook(Path::new(path)))
+}
+
 /// The bundled runbook of this name.
 fn named(name: &str) -> Option<Source> {
-    let inside = BUNDLED.iter().map(|(path, _)| *path).filter(|path| is_runbook(Path::new(path)));
-    inside.into_iter().find(|path| stem(Path::new(path)) == name).and_then(bundled)
+    inside().find(|path| stem(Path::new(path)) == name).and_then(bundled)
 }
 
 /// Whether a text is, to the letter, a runbook that came with the program.
@@ -75,9 +79,7 @@ pub fn beside(runbook: &Source, world: &World) -> Vec<Source> {
     let path = Path::new(&*runbook.path);
     let folder = path.parent().unwrap_or(Path::new(""));
     if runbook.known {
-        let inside = BUNDLED.iter().map(|(path, _)| *path);
-        let inside = inside.filter(|path| is_runbook(Path::new(path)));
-        let all = inside.filter_map(bundled);
+        let all = inside().filter_map(bundled);
         return all.filter(|source| Path::new(&*source.path).parent() == Some(folder)).collect();
     }
     let entries = std::fs::read_dir(world.cwd.join(folder)).into_iter().flatten();
@@ -215,10 +217,8 @@ pub fn all(world: &World) -> Vec<Source> {
         .into_iter()
         .flat_map(|folder| files(&folder))
         .filter_map(|path| Some((stem(&path).to_owned(), read(&shown(&path, world), &path).ok()?)));
-    let inside = BUNDLED
-        .iter()
-        .filter(|(path, _)| is_runbook(Path::new(path)))
-        .filter_map(|(path, _)| Some((stem(Path::new(path)).to_owned(), bundled(path)?)));
+    let inside =
+        inside().filter_map(|path| Some((stem(Path::new(path)).to_owned(), bundled(path)?)));
     for (name, one) in own.chain(inside) {
         if !found.iter().any(|(known, _)| *known == name) {
             found.push((name, one));
@@ -230,8 +230,7 @@ pub fn all(world: &World) -> Vec<Source> {
 /// The names of all runbooks, sorted.
 pub fn names(world: &World) -> Vec<String> {
     let own = folders(world).into_iter().flat_map(|folder| files(&folder));
-    let inside =
-        BUNDLED.iter().map(|(path, _)| PathBuf::from(path)).filter(|path| is_runbook(path));
+    let inside = inside().map(PathBuf::from);
     let mut names: Vec<String> = own.chain(inside).map(|path| stem(&path).to_owned()).collect();
     names.sort_unstable();
     names.dedup();
@@ -298,8 +297,7 @@ mod tests {
     #[test]
     fn what_came_with_the_program_is_read_as_any_other_file() {
         let other = |source: Source| Source { known: false, ..source };
-        for path in BUNDLED.iter().map(|(path, _)| *path).filter(|path| is_runbook(Path::new(path)))
-        {
+        for path in inside() {
             let source = bundled(path).unwrap();
             let beside = |name: &str, _: &Source| Ok(named(name).unwrap());
             let (known, _) = Runbook::parse(&source, &beside).unwrap();
@@ -315,9 +313,7 @@ mod tests {
 
     #[test]
     fn no_two_bundled_runbooks_have_one_name() {
-        let paths =
-            BUNDLED.iter().map(|(path, _)| *path).filter(|path| is_runbook(Path::new(path)));
-        let mut names: Vec<&str> = paths.map(|path| stem(Path::new(path))).collect();
+        let mut names: Vec<&str> = inside().map(|path| stem(Path::new(path))).collect();
         let all = names.len();
         names.sort_unstable();
         names.dedup();

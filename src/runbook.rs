@@ -416,8 +416,8 @@ impl Runbook {
     }
 
     /// The step that a run's journal calls so, and the runbook it stands in: `login`, an item
-    /// `create[3]`, `clean@17` after a failure, `create@1` that was done anew since, `outer/login` inside a runbook that is used,
-    /// `create/undo/stop` inside one that takes a step back.
+    /// `create[3]`, `clean@17` after a failure, `create@1` that was done anew since, `outer/login`
+    /// inside a runbook that is used, `create/undo/stop` inside one that takes a step back.
     pub fn performed(&self, id: &str) -> Option<(&Self, &StepDef)> {
         let (own, inner) = id.split_once('/').map_or((id, None), |(own, rest)| (own, Some(rest)));
         let (own, item) = own.split_once('[').map_or((own, false), |(own, _)| (own, true));

@@ -89,7 +89,7 @@ pub struct Template {
 enum Form {
     Literal,
     Expression(Expr),
-    Text { often: Often, harmless: bool },
+    Text { often: Often, harmless: OnceLock<bool> },
 }
 
 /// Whether something was wanted often. minijinja sets aside 13 KB for the least expression, and
@@ -138,7 +138,7 @@ impl Template {
             let env: &Environment<'_> = &ENV;
             Ok(env.template_from_str(source)?.undeclared_variables(false))
         })?;
-        let form = Form::Text { often: Often::default(), harmless: harmless(source, &areas) };
+        let form = Form::Text { often: Often::default(), harmless: OnceLock::new() };
         Ok(Self { source: source.to_owned(), form, reads })
     }
 
@@ -195,7 +195,8 @@ impl Template {
             Form::Text { often, harmless } => {
                 let (source, context) = (self.source.clone(), context(&self.reads, values));
                 let again = often.again();
-                let trusted = *harmless && little(&context);
+                let judged = || self::harmless(&self.source, &scan::code_areas(&self.source));
+                let trusted = *harmless.get_or_init(judged) && little(&context);
                 let work = move || {
                     let rendered = if again {
                         ENV.get_template(&source).and_then(|template| template.render(context))
@@ -221,7 +222,7 @@ pub struct Expr {
     source: String,
     often: Often,
     kept: OnceLock<Compiled>,
-    harmless: bool,
+    harmless: OnceLock<bool>,
     reads: Vec<Read>,
 }
 
@@ -245,8 +246,7 @@ impl Expr {
             let env: &Environment<'_> = &ENV;
             Ok(env.compile_expression(source)?.undeclared_variables(false))
         })?;
-        let (often, kept) = (Often::default(), OnceLock::new());
-        let harmless = harmless(source, whole);
+        let (often, kept, harmless) = (Often::default(), OnceLock::new(), OnceLock::new());
         Ok(Self { source: source.to_owned(), often, kept, harmless, reads })
     }
 
@@ -293,7 +293,10 @@ impl Expr {
     ) -> Result<T, RenderError> {
         let (compiled, context) = (self.compiled()?, context(&self.reads, values));
         let undefined = format!("`{}` is undefined", self.source.trim());
-        guarded(self.harmless && little(&context), move || {
+        let whole = 0..self.source.len();
+        let judged = || harmless(&self.source, std::slice::from_ref(&whole));
+        let trusted = *self.harmless.get_or_init(judged) && little(&context);
+        guarded(trusted, move || {
             let value = compiled.eval(context).map_err(|e| render_error(&e))?;
             if value.is_undefined() { Err(RenderError(undefined)) } else { wanted(value) }
         })

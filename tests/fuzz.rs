@@ -375,14 +375,7 @@ fn a_journal_of_any_bytes_is_read_or_refused() {
         let mut store = Store::open(dir.path()).unwrap();
         let event = |seq, event| Entry { run: "r1".into(), seq, at_ms: 1, event };
         let ended = Event::Ended { outcome: Outcome::Done, took_ms: 1 };
-        let began = Event::Resumed {
-            undo: false,
-            text: None,
-            steps: vec![],
-            inputs: BTreeMap::default(),
-            uses: BTreeMap::default(),
-            runbooks: Vec::new(),
-        };
+        let began = Event::resumed(false, BTreeMap::default());
         let _ = store.append(&[event(1, began), event(2, ended)]);
     }
     let files: Vec<_> =

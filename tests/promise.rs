@@ -2,7 +2,6 @@
 //! done is lost, no secret is written in clear. Kills, refusals, then `resume` and `undo`.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -67,8 +66,7 @@ fn failure(doubt: bool) -> Failure {
 }
 
 fn resumed() -> Event {
-    let (uses, inputs) = (BTreeMap::new(), StoredMap::new());
-    Event::Resumed { undo: false, text: None, uses, runbooks: vec![], steps: vec![], inputs }
+    Event::resumed(false, StoredMap::new())
 }
 
 #[test]

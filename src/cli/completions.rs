@@ -6,9 +6,8 @@ use std::ffi::OsStr;
 use clap_complete::engine::{ArgValueCompleter, CompletionCandidate, PathCompleter};
 use clap_complete::env::{Bash, Elvish, EnvCompleter, Fish, Zsh};
 
-use super::out;
+use super::{out, state};
 use crate::exit::Exit;
-use crate::journal::event::Outcome;
 use crate::journal::store::{RunFilter, RunSummary, Store};
 use crate::library;
 use crate::world::World;
@@ -70,22 +69,23 @@ pub(super) fn runbook() -> ArgValueCompleter {
 
 /// Completes the name of a run, the newest first.
 pub(super) fn any_run() -> ArgValueCompleter {
-    ArgValueCompleter::new(|current: &OsStr| beginning(runs(|_| true), current))
+    ArgValueCompleter::new(|current: &OsStr| beginning(runs(Some(RUNS), |_| true), current))
 }
 
 /// Completes the name of a run that is not at its end.
 pub(super) fn unfinished_run() -> ArgValueCompleter {
-    let left = |run: &RunSummary| !matches!(run.outcome, Some(Outcome::Done | Outcome::Undone));
-    ArgValueCompleter::new(move |current: &OsStr| beginning(runs(left), current))
+    let left = |run: &RunSummary| !state::over(run);
+    ArgValueCompleter::new(move |current: &OsStr| beginning(runs(None, left), current))
 }
 
 /// How many runs are offered: more than a person reads.
 const RUNS: usize = 50;
 
-/// Names of runs. Where the journal cannot be read there are none to offer: the command will say why.
-fn runs(fits: impl Fn(&RunSummary) -> bool) -> Vec<String> {
+/// Names of runs, out of so many of the newest. Where the journal cannot be read there are none to offer: the command will say why.
+fn runs(limit: Option<usize>, fits: impl Fn(&RunSummary) -> bool) -> Vec<String> {
+    let filter = RunFilter { limit, ..RunFilter::default() };
     let store = Store::open_existing(&World::real().state_dir()).ok().flatten();
-    let all = store.and_then(|store| store.runs(&RunFilter::default()).ok()).unwrap_or_default();
+    let all = store.and_then(|store| store.runs(&filter).ok()).unwrap_or_default();
     all.into_iter().filter(fits).take(RUNS).map(|run| run.run).collect()
 }
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::out;
 use crate::exit::Exit;
 use crate::journal::event::Failure;
-use crate::reader::to_json;
+use crate::reader::{list, to_json};
 use crate::runbook::settle::{Given, Refused, Settled, found, no_input, settle};
 use crate::runbook::{From, Input, Preset, Runbook};
 use crate::scope::Scope;
@@ -143,16 +143,16 @@ const PRESETS: usize = 5;
 
 /// What the runbook's presets would give of these inputs, the most first.
 fn presets(runbook: &Runbook, missing: &[&str]) -> Vec<String> {
-    let gives = |preset: &Preset| -> Vec<String> {
-        let set = |name: &&&str| preset.values.iter().any(|(key, _)| key.value == ***name);
-        missing.iter().filter(set).map(|name| format!("`{name}`")).collect()
+    let gives = |preset: &Preset| -> Vec<&str> {
+        let set = |name: &&str| preset.values.iter().any(|(key, _)| key.value == **name);
+        missing.iter().copied().filter(set).collect()
     };
-    let mut fitting: Vec<(&str, Vec<String>)> =
+    let mut fitting: Vec<(&str, Vec<&str>)> =
         runbook.presets.iter().map(|preset| (preset.name.as_str(), gives(preset))).collect();
     fitting.retain(|(_, gives)| !gives.is_empty());
     fitting.sort_by_key(|(_, gives)| std::cmp::Reverse(gives.len()));
-    let hint = |(name, gives): &(&str, Vec<String>)| {
-        let what = if gives.len() == missing.len() { "all".to_owned() } else { gives.join(", ") };
+    let hint = |(name, gives): &(&str, Vec<&str>)| {
+        let what = if gives.len() == missing.len() { "all".to_owned() } else { list(gives) };
         format!("`--preset {name}` gives {what} of that")
     };
     let more = fitting.len() > PRESETS;

@@ -42,11 +42,11 @@ fn show(args: &Args, global: &Global, world: &World) -> Result<Exit, Exit> {
     };
     let run = state::find(&store, &args.run)?;
     let entries = store.entries(&run).map_err(|error| state::refused(&error))?;
-    let stands = store.run(&run).map_err(|error| state::refused(&error))?;
     learn(&entries, &run, world);
     let (format, options) = runs::options(global, world);
     report::log(&entries, format, &options, &mut out::redactor().writer(std::io::stdout()));
     if !matches!(entries.last(), Some(Entry { event: Event::Ended { .. }, .. })) {
+        let stands = store.run(&run).map_err(|error| state::refused(&error))?;
         without_end(&entries, &run, stands.outcome);
     }
     Ok(Exit::Done)

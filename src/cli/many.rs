@@ -166,7 +166,7 @@ fn line(
     }
 }
 
-/// Refuses lines with which steps will surely fail: nothing is run. What fails alike is said once.
+/// Refuses lines with which a var cannot be worked out or a step will surely fail: nothing is run. What fails alike is said once.
 fn refuse_foreseen(
     runbook: &Runbook,
     lines: &[Line],

@@ -91,7 +91,8 @@ pub(super) fn find(store: &Store, run: &str) -> Result<String, Exit> {
     })
 }
 
-fn over(run: &RunSummary) -> bool {
+/// Whether a run is done, or taken back.
+pub(super) fn over(run: &RunSummary) -> bool {
     matches!(run.outcome, Some(Outcome::Done | Outcome::Undone))
 }
 

@@ -1,7 +1,5 @@
 //! `undo`: takes back what a run did, newest first.
 
-use std::collections::BTreeMap;
-
 use super::resume::{Taken, inputs, renewed_inputs, sealed_inputs, take};
 use super::run::{Kept, done, holder, lock};
 use super::session::{Direction, Session, broken_exit, walk};
@@ -86,8 +84,7 @@ fn undo(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
 }
 
 fn begin(args: &Args, inputs: StoredMap, recorder: &Recorder, history: &mut History) {
-    let (uses, runbooks, steps) = (BTreeMap::new(), Vec::new(), Vec::new());
-    let resumed = Event::Resumed { undo: true, text: None, uses, runbooks, steps, inputs };
+    let resumed = Event::resumed(true, inputs);
     let redo = args
         .redo
         .iter()

@@ -392,6 +392,12 @@ pub enum Event {
 }
 
 impl Event {
+    /// A run is taken up with the definition that it has: to go on, or to be taken back.
+    pub fn resumed(undo: bool, inputs: StoredMap) -> Self {
+        let (uses, runbooks, steps) = (BTreeMap::new(), Vec::new(), Vec::new());
+        Self::Resumed { undo, text: None, uses, runbooks, steps, inputs }
+    }
+
     /// The step it is about, if it is about one.
     pub fn step(&self) -> Option<&str> {
         match self {

@@ -119,14 +119,7 @@ mod tests {
             done("login", How::Performed, "201 Created", &[]),
             failed("notify", "503 from http://h/notify", &[], &[]),
             ended(Outcome::Failed),
-            Event::Resumed {
-                undo: false,
-                uses: std::collections::BTreeMap::new(),
-                runbooks: Vec::new(),
-                text: None,
-                steps: vec![],
-                inputs: std::collections::BTreeMap::new(),
-            },
+            Event::resumed(false, std::collections::BTreeMap::new()),
             Event::Note { step: "notify".into(), markdown: "one\n\ntwo".into() },
             ended(Outcome::Done),
         ]

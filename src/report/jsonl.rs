@@ -155,14 +155,7 @@ mod tests {
         let failure = failure("503", &["a"], &["b"]);
         let events = vec![
             started(&[("s", "Step")], true),
-            Event::Resumed {
-                undo: false,
-                uses: std::collections::BTreeMap::new(),
-                runbooks: Vec::new(),
-                text: None,
-                steps: vec![],
-                inputs: std::collections::BTreeMap::new(),
-            },
+            Event::resumed(false, std::collections::BTreeMap::new()),
             began("s", "Step"),
             intent("s", "POST https://h/"),
             Event::Retrying {

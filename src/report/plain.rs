@@ -130,14 +130,7 @@ hint: fix the cause, then `runbook resume r7`
         let text = say(
             past,
             vec![
-                Event::Resumed {
-                    undo: false,
-                    uses: std::collections::BTreeMap::new(),
-                    runbooks: Vec::new(),
-                    text: None,
-                    steps: vec![],
-                    inputs: std::collections::BTreeMap::new(),
-                },
+                Event::resumed(false, std::collections::BTreeMap::new()),
                 began("extract", "Read the token"),
                 done("extract", How::Adopted, "found and taken over", &[]),
                 done("notify", How::ByHand, "", &[]),
@@ -264,14 +257,7 @@ hint: if it did not, `runbook resume r7 --redo login`
             Event::Undone { step: "extract".into(), summary: "204 No Content".into(), took_ms: 8 };
         let failed =
             Event::UndoFailed { step: "login".into(), failure: failure("403 Forbidden", &[], &[]) };
-        let resumed = Event::Resumed {
-            undo: false,
-            uses: std::collections::BTreeMap::new(),
-            runbooks: Vec::new(),
-            text: None,
-            steps: vec![],
-            inputs: std::collections::BTreeMap::new(),
-        };
+        let resumed = Event::resumed(false, std::collections::BTreeMap::new());
         let events =
             vec![resumed, undo("extract"), undone, undo("login"), failed, ended(Outcome::Failed)];
         let want = "\

@@ -106,6 +106,11 @@ fn words(source: &str, areas: &[Range<usize>]) -> Vec<Range<usize>> {
     words
 }
 
+/// One of the words of a text, or nothing where there is none.
+fn word<'s>(source: &'s str, words: &[Range<usize>], index: usize) -> &'s str {
+    words.get(index).and_then(|word| source.get(word.clone())).unwrap_or_default()
+}
+
 fn is_word(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'_' || byte >= 0x80
 }
@@ -143,8 +148,7 @@ pub(super) fn plain_names(source: &str, areas: &[Range<usize>]) -> Option<Vec<Ra
         return None;
     }
     let words = words(source, areas);
-    let text =
-        |index: usize| words.get(index).map_or("", |word| source.get(word.clone()).unwrap_or(""));
+    let text = |index: usize| word(source, &words, index);
     let mut found: Vec<Range<usize>> = Vec::new();
     for (index, word) in words.iter().enumerate() {
         let name = text(index);
@@ -165,10 +169,10 @@ pub(super) fn plain_names(source: &str, areas: &[Range<usize>]) -> Option<Vec<Ra
 /// Whether a function is called in it: a name before a bracket that is no filter and no test.
 pub(super) fn calls_functions(source: &str, areas: &[Range<usize>]) -> bool {
     let words = words(source, areas);
-    let text = |index: usize| words.get(index).and_then(|word| source.get(word.clone()));
-    (1..words.len()).filter(|index| text(*index) == Some("(")).any(|index| {
-        let name = text(index - 1).unwrap_or_default();
-        let before = index.checked_sub(2).and_then(text).unwrap_or_default();
+    let text = |index: usize| word(source, &words, index);
+    (1..words.len()).filter(|index| text(*index) == "(").any(|index| {
+        let name = text(index - 1);
+        let before = index.checked_sub(2).map_or("", text);
         let is_name = name.starts_with(|c: char| c.is_alphabetic() || c == '_');
         is_name && !KEYWORDS.contains(&name) && !matches!(before, "|" | "is" | "not")
     })
@@ -199,8 +203,7 @@ pub(super) fn decides(code: &str) -> bool {
 /// The filters and tests named, with their places.
 pub(super) fn callables(source: &str, areas: &[Range<usize>]) -> Vec<(Callable, Range<usize>)> {
     let words = words(source, areas);
-    let text =
-        |index: usize| words.get(index).map_or("", |word| source.get(word.clone()).unwrap_or(""));
+    let text = |index: usize| word(source, &words, index);
     let mut found = Vec::new();
     for index in 0..words.len() {
         let next = match text(index) {

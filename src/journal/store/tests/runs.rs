@@ -3,14 +3,7 @@
 use super::*;
 
 fn resumed() -> Event {
-    Event::Resumed {
-        undo: false,
-        uses: std::collections::BTreeMap::new(),
-        runbooks: Vec::new(),
-        text: None,
-        steps: vec![],
-        inputs: std::collections::BTreeMap::new(),
-    }
+    Event::resumed(false, std::collections::BTreeMap::new())
 }
 
 #[test]
@@ -173,26 +166,9 @@ fn what_an_older_run_uses_is_known_by_its_events_alone() {
     let dir = TempDir::new().unwrap();
     let mut store = Store::open(dir.path()).unwrap();
     let inner = digest_of("inner");
-    let Entry { event: Event::Started { title, path, folder, text, steps, inputs, .. }, .. } =
-        started("r1", 100, "a", TEXT)
-    else {
-        panic!("it begins with its start")
-    };
-    let uses = [("x".to_owned(), inner.clone())].into();
-    let (runbook, runbooks, rehearsal) = ("a".to_owned(), Vec::new(), false);
-    let event = Event::Started {
-        runbook,
-        title,
-        path,
-        folder,
-        text,
-        uses,
-        runbooks,
-        steps,
-        inputs,
-        rehearsal,
-    };
-    let entry = Entry { run: "r1".into(), seq: 1, at_ms: 100, event };
+    let mut entry = started("r1", 100, "a", TEXT);
+    let Event::Started { uses, .. } = &mut entry.event else { panic!("it begins with its start") };
+    uses.insert("x".to_owned(), inner.clone());
     let texts = [(&*digest_of(TEXT), TEXT), (&*inner, "inner")];
     store.append_with_text(&[entry], texts).unwrap();
     store.append_with_text(&whole("r2", 3), [(&*digest_of("none's"), "none's")]).unwrap();

@@ -26,7 +26,7 @@ pub use check::Mistake;
 pub use convert::{from_json, parse_body, to_json};
 pub use lacking::{Lacking, lacking, seeks};
 
-use crate::patience::within;
+use crate::patience::{ahead, within};
 use crate::source::Span;
 use bounds::{Jq, Limits, World};
 use trust::{FEW_STEPS, SMALL, Trust, little};
@@ -181,6 +181,19 @@ impl Programs {
         self.all.get(id.0).map(Program::names).unwrap_or_default()
     }
 
+    /// Begins to compile what most runs need, beside what is done meanwhile.
+    pub fn ahead(self: &Arc<Self>) {
+        if self.all.iter().any(|program| !program.seldom) {
+            let programs = Arc::clone(self);
+            ahead(move || drop(programs.compiled(false)));
+        }
+    }
+
+    fn compiled(&self, seldom: bool) -> Arc<Result<Filter<Jq>, String>> {
+        let compiled = if seldom { &self.seldom } else { &self.usual };
+        Arc::clone(compiled.get_or_init(|| Arc::new(self.compile(seldom))))
+    }
+
     /// Runs a program on an input. Only the variables it reads are looked up, by their names
     /// without `$`; one that is not found is null.
     pub fn run(
@@ -190,9 +203,7 @@ impl Programs {
         input: Val,
     ) -> Result<Vec<Val>, RunError> {
         let program = self.all.get(id.0).ok_or_else(|| RunError::bug("no such program"))?;
-        let compiled = if program.seldom { &self.seldom } else { &self.usual };
-        let compile = || Arc::new(self.compile(program.seldom));
-        let compiled = Arc::clone(compiled.get_or_init(compile));
+        let compiled = self.compiled(program.seldom);
         let values = program.names().into_iter().map(|name| vars(name).unwrap_or_default());
         let vars = [Val::from(id.0), values.collect::<Val>()];
         let run = move |vars, input, limits| {

@@ -4,6 +4,7 @@
 //! and on every resume. Nothing here does I/O.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
 
 use crate::journal::event::{
     Decision, Effect, Entry, Event, How, Outcome, Skip, StepRef, Stored, StoredMap, UsedRef,
@@ -87,7 +88,7 @@ pub struct History {
     /// The runbooks that definition uses.
     pub runbooks: Vec<UsedRef>,
     /// The steps of that definition.
-    pub steps: Vec<StepRef>,
+    pub steps: Arc<[StepRef]>,
     /// Where each of them stands.
     places: HashMap<String, usize>,
     /// All inputs.
@@ -287,8 +288,8 @@ impl History {
         known.map(|known| known.digest.clone()).unwrap_or_default()
     }
 
-    fn define(&mut self, steps: &[StepRef]) {
-        self.steps = steps.to_vec();
+    fn define(&mut self, steps: &Arc<[StepRef]>) {
+        self.steps = Arc::clone(steps);
         self.places =
             steps.iter().enumerate().map(|(place, step)| (step.id.clone(), place)).collect();
     }

@@ -55,7 +55,7 @@ pub struct Runbook {
     /// The steps, in order.
     pub steps: Vec<StepDef>,
     /// All jq programs.
-    pub programs: Rc<Programs>,
+    pub programs: Arc<Programs>,
     /// The files it uses, and those they use.
     pub used: Vec<Used>,
     /// The plug-ins it and those it uses need.
@@ -396,7 +396,7 @@ impl Runbook {
     }
 
     /// The steps as the journal names them.
-    pub fn step_refs(&self) -> Vec<StepRef> {
+    pub fn step_refs(&self) -> Arc<[StepRef]> {
         self.steps
             .iter()
             .map(|step| StepRef {

@@ -171,7 +171,7 @@ fn started() -> Event {
         text: "0".repeat(64),
         uses: std::collections::BTreeMap::new(),
         runbooks: Vec::new(),
-        steps: vec![StepRef { id: "one".into(), title: "One".into(), digest: "d".into() }],
+        steps: [StepRef { id: "one".into(), title: "One".into(), digest: "d".into() }].into(),
         inputs: std::collections::BTreeMap::new(),
         rehearsal: false,
     }

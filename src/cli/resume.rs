@@ -4,6 +4,7 @@ mod updated;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use super::run::{Kept, WalkFlags, done, holder, known, lock};
 use super::session::{Direction, Session, broken_exit, walk};
@@ -268,7 +269,7 @@ fn resumed(
 ) -> Result<Event, Exit> {
     let inputs = sealed_inputs(run, key, values)?;
     let text = updated.then(|| runbook.digest().to_owned());
-    let steps = if updated { runbook.step_refs() } else { Vec::new() };
+    let steps = if updated { runbook.step_refs() } else { Arc::default() };
     let uses = if updated { super::run::uses(runbook) } else { BTreeMap::new() };
     let runbooks = if updated { super::run::used(runbook) } else { Vec::new() };
     Ok(Event::Resumed { undo: false, text, uses, runbooks, steps, inputs })

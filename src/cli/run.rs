@@ -143,6 +143,7 @@ pub(super) fn done(result: Result<Exit, Exit>) -> Exit {
 
 fn start(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
     let runbook = load::load_trusting(&args.name, &world, args.flags.trust)?;
+    runbook.programs.ahead();
     args.walk.check(&runbook)?;
     let session = Session::new(global, world);
     if !args.explain {

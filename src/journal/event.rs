@@ -3,6 +3,7 @@
 //! Each variant says what it means on resume. A secret is in an event only sealed.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -193,7 +194,7 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         runbooks: Vec<UsedRef>,
         /// The steps, in the order of the file.
-        steps: Vec<StepRef>,
+        steps: Arc<[StepRef]>,
         /// All inputs, settled.
         inputs: StoredMap,
         /// Whether the run talks to a fake: nothing real is changed.
@@ -213,7 +214,7 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         runbooks: Vec<UsedRef>,
         /// That definition's steps; empty when the definition is the run's own.
-        steps: Vec<StepRef>,
+        steps: Arc<[StepRef]>,
         /// Secret inputs whose sources give another value by now, a new token, say; and inputs that
         /// the new definition added.
         #[serde(default, skip_serializing_if = "StoredMap::is_empty")]
@@ -394,7 +395,7 @@ pub enum Event {
 impl Event {
     /// A run is taken up with the definition that it has: to go on, or to be taken back.
     pub fn resumed(undo: bool, inputs: StoredMap) -> Self {
-        let (uses, runbooks, steps) = (BTreeMap::new(), Vec::new(), Vec::new());
+        let (uses, runbooks, steps) = (BTreeMap::new(), Vec::new(), Arc::default());
         Self::Resumed { undo, text: None, uses, runbooks, steps, inputs }
     }
 

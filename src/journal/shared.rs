@@ -149,7 +149,7 @@ mod tests {
             text: "0".repeat(64),
             uses: BTreeMap::new(),
             runbooks: Vec::new(),
-            steps: Vec::new(),
+            steps: Arc::default(),
             inputs: BTreeMap::new(),
             rehearsal: false,
         }

@@ -57,6 +57,12 @@ const LONG_LOG: u32 = 1000;
 /// (well under a millisecond). It happens to every third run or so.
 const LOG_AT_CLOSE: u64 = 1 << 19;
 
+/// From how many bytes on an event is long, as only the first one of a run with many steps is.
+const LONG_EVENT: usize = 1 << 16;
+
+const INSERT_EVENT: &str =
+    "INSERT INTO events(run, seq, at_ms, kind, body, chain) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+
 /// The journal on disk.
 #[derive(Debug)]
 pub struct Store {
@@ -362,8 +368,7 @@ fn put_text(tx: &Transaction<'_>, digest: &str, text: &str) -> Result<(), StoreE
     if digest_of(text) != digest {
         return Err(StoreError::misuse(format!("`{digest}` is not the digest of its text")));
     }
-    tx.prepare_cached("INSERT INTO texts(digest, text) VALUES (?1, ?2)")?
-        .execute([digest, text])?;
+    tx.execute("INSERT INTO texts(digest, text) VALUES (?1, ?2)", [digest, text])?;
     Ok(())
 }
 
@@ -405,17 +410,13 @@ fn append_one(tx: &Transaction<'_>, head: &mut Head, entry: &Entry) -> Result<()
     let body = serde_json::to_string(&entry.event)
         .map_err(|error| StoreError::misuse(format!("an event cannot be written: {error}")))?;
     head.advance(entry, &body);
-    tx.prepare_cached(
-        "INSERT INTO events(run, seq, at_ms, kind, body, chain) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-    )?
-    .execute((
-        head.no,
-        head.seq.cast_signed(),
-        entry.at_ms,
-        kind(&body),
-        &body,
-        head.chain,
-    ))?;
+    let row = (head.no, head.seq.cast_signed(), entry.at_ms, kind(&body), &body, head.chain);
+    // a statement that is kept keeps room for the longest text it was given
+    if body.len() > LONG_EVENT {
+        tx.prepare(INSERT_EVENT)?.execute(row)?;
+    } else {
+        tx.prepare_cached(INSERT_EVENT)?.execute(row)?;
+    }
     for digest in texts_of(&entry.event) {
         tx.prepare_cached("INSERT OR IGNORE INTO uses(run, digest) VALUES (?1, ?2)")?
             .execute((head.no, digest))?;

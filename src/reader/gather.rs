@@ -61,7 +61,10 @@ impl<'a> Gather<'a> {
 
     /// The names read since the last call.
     pub fn take_uses(&self) -> Vec<Use> {
-        self.uses.take()
+        let mut uses = self.uses.take();
+        // in a file of many steps these are what there is most of
+        uses.shrink_to_fit();
+        uses
     }
 
     /// Everything: the mistakes, and the jq programs of the file.

@@ -158,7 +158,7 @@ done  3 steps, 1 of them taken over, 1 of them done by hand, 3.2 s
             uses: std::collections::BTreeMap::new(),
             runbooks: Vec::new(),
             text: Some("d2".into()),
-            steps,
+            steps: steps.into(),
             inputs: std::collections::BTreeMap::new(),
         };
         let text = say(past, vec![resumed, decided, ended(Outcome::Stopped)]);

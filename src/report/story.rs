@@ -3,6 +3,7 @@
 //! Knows no layout and writes nothing; the same events always give the same story.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
 use super::words::count;
 use crate::journal::event::{
@@ -44,7 +45,7 @@ pub(super) struct Story {
     pub(super) runbook: String,
     pub(super) rehearsal: bool,
     /// Steps in the order of the file.
-    pub(super) steps: Vec<StepRef>,
+    pub(super) steps: Arc<[StepRef]>,
     /// Titles as rendered, by step.
     pub(super) titles: BTreeMap<String, String>,
     pub(super) settled: BTreeMap<String, Settled>,
@@ -202,10 +203,10 @@ impl Story {
         self.doubts.iter().cloned().chain(failed).collect()
     }
 
-    fn new_walk(&mut self, updated: &[StepRef]) {
+    fn new_walk(&mut self, updated: &Arc<[StepRef]>) {
         let digests: BTreeMap<&str, &str> =
             self.steps.iter().map(|step| (step.id.as_str(), step.digest.as_str())).collect();
-        let current = if updated.is_empty() { &self.steps } else { updated };
+        let current = Arc::clone(if updated.is_empty() { &self.steps } else { updated });
         // a step whose definition changed is for the engine to speak about
         let unchanged = current.iter().filter(|step| {
             self.settled.contains_key(&step.id)
@@ -217,7 +218,7 @@ impl Story {
             let ids: BTreeSet<&str> = updated.iter().map(|step| step.id.as_str()).collect();
             self.settled.retain(|step, _| ids.contains(step.as_str()));
         }
-        self.steps = current.to_vec();
+        self.steps = current;
         let over = [Outcome::Failed, Outcome::InDoubt, Outcome::Stopped];
         self.told = self.ended.take().is_some_and(|outcome| over.contains(&outcome));
         self.noted.clear();

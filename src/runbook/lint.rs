@@ -5,6 +5,8 @@
 
 mod pages;
 
+use std::collections::{HashMap, HashSet};
+
 use super::{Runbook, Save, StepDef};
 use crate::diag::Diag;
 use crate::journal::event::Effect;
@@ -15,22 +17,37 @@ pub use pages::{PAGES, Page, page};
 /// Everything that looks wrong, in the order of the file.
 pub fn lint(runbook: &Runbook) -> Vec<Diag> {
     let mut found = unused(runbook);
+    let savers = savers(runbook);
     for (at, step) in runbook.steps.iter().enumerate() {
         found.extend(once_without_already(step));
-        found.extend(gates(step).filter_map(|gate| cannot_fail(runbook, step, gate)));
-        let earlier = &runbook.steps[..at];
-        found.extend(may_miss(runbook, step, earlier, &step.uses.undo, "undo-may-miss"));
+        found.extend(gates(step).filter_map(|gate| cannot_fail(runbook, &savers, step, gate)));
+        let earlier =
+            |name: &str| savers.get(name).filter(|(place, _)| *place < at).map(|(_, one)| *one);
+        found.extend(may_miss(runbook, step, &earlier, &step.uses.undo, "undo-may-miss"));
         let forwards =
             step.uses.list.iter().chain(&step.uses.before).chain(step.uses.saves.iter().flatten());
         let forwards: Vec<Use> = forwards.chain(&step.uses.after).cloned().collect();
-        found.extend(may_miss(runbook, step, earlier, &forwards, "may-be-skipped"));
+        found.extend(may_miss(runbook, step, &earlier, &forwards, "may-be-skipped"));
     }
     found.sort_by_key(|diag| diag.span.as_ref().map_or(0, |span| span.start));
     found
 }
 
+/// The first step that saves each name, and which one it is.
+type Savers<'a> = HashMap<&'a str, (usize, &'a StepDef)>;
+
+fn savers(runbook: &Runbook) -> Savers<'_> {
+    let mut savers = Savers::new();
+    for (place, step) in runbook.steps.iter().enumerate() {
+        for save in &step.saves {
+            savers.entry(&save.name).or_insert((place, step));
+        }
+    }
+    savers
+}
+
 /// Every name that something reads.
-fn reads(runbook: &Runbook) -> Vec<&str> {
+fn reads(runbook: &Runbook) -> HashSet<&str> {
     let inputs = runbook.inputs.iter().flat_map(|input| &input.uses);
     let vars = runbook.vars.iter().flat_map(|var| &var.uses);
     let steps = runbook.steps.iter().flat_map(|step| &step.reads).map(String::as_str);
@@ -40,7 +57,7 @@ fn reads(runbook: &Runbook) -> Vec<&str> {
 
 fn unused(runbook: &Runbook) -> Vec<Diag> {
     let read = reads(runbook);
-    let unread = |name: &str| !read.contains(&name);
+    let unread = |name: &str| !read.contains(name);
     let mut found = Vec::new();
     for input in runbook.inputs.iter().filter(|input| unread(&input.name)) {
         found.push(
@@ -92,11 +109,16 @@ fn gates(step: &StepDef) -> impl Iterator<Item = &Gate> {
 
 /// A gate that reads nothing judges nothing, and neither does one that asks only whether a name
 /// is there that always is: an undefined one would be an error.
-fn cannot_fail(runbook: &Runbook, step: &StepDef, gate: &Gate) -> Option<Diag> {
+fn cannot_fail(
+    runbook: &Runbook,
+    savers: &Savers<'_>,
+    step: &StepDef,
+    gate: &Gate,
+) -> Option<Diag> {
     let that = gate.that().source().trim();
     let label = match that.strip_suffix("is defined").map(str::trim_end) {
         _ if gate.that().reads().is_empty() => "reads no value",
-        Some(name) if always_there(runbook, name) => "this name is always there",
+        Some(name) if always_there(runbook, savers, name) => "this name is always there",
         _ => return None,
     };
     let title = format!("the gate `{that}` always says the same");
@@ -104,26 +126,25 @@ fn cannot_fail(runbook: &Runbook, step: &StepDef, gate: &Gate) -> Option<Diag> {
     Some(diag.help(format!("judge something that step `{}` saves", step.id)))
 }
 
-fn always_there(runbook: &Runbook, name: &str) -> bool {
+fn always_there(runbook: &Runbook, savers: &Savers<'_>, name: &str) -> bool {
     let input = runbook.inputs.iter().any(|input| input.name == name);
-    let saver = |step: &&StepDef| step.saves.iter().any(|save| save.name == name);
     input
         || runbook.vars.iter().any(|var| var.name == name)
-        || runbook.steps.iter().find(saver).is_some_and(|step| step.when.is_none())
+        || savers.get(name).is_some_and(|(_, step)| step.when.is_none())
 }
 
 /// Names read that a step before, left out or failed, would not have saved.
-fn may_miss(
+fn may_miss<'a>(
     runbook: &Runbook,
     step: &StepDef,
-    earlier: &[StepDef],
+    earlier: &dyn Fn(&str) -> Option<&'a StepDef>,
     uses: &[Use],
     code: &'static str,
 ) -> Vec<Diag> {
     let mut seen: Vec<&str> = Vec::new();
     let mut found = Vec::new();
     for name in uses {
-        let owner = earlier.iter().find(|one| one.saves.iter().any(|save| save.name == name.name));
+        let owner = earlier(&name.name);
         let Some(saver) = owner.filter(|saver| saver.when.is_some()) else { continue };
         if seen.contains(&name.name.as_str()) || guarded(runbook, step, saver, name) {
             continue;

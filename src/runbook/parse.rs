@@ -1,6 +1,7 @@
 //! A file's tables into a draft: everything with its place, mistakes gathered.
 
 use std::rc::Rc;
+use std::sync::Arc;
 
 use toml::Spanned;
 use toml::de::DeTable;
@@ -60,7 +61,7 @@ impl Draft {
             vars: self.vars,
             connections,
             steps: self.steps,
-            programs: Rc::new(programs),
+            programs: Arc::new(programs),
             used: used.runbooks.into_inner(),
             plugins: used.plugins.into_inner(),
             digest: std::cell::OnceCell::new(),

@@ -26,8 +26,11 @@ pub(super) fn parse(index: usize, reader: &Reader<'_>, kinds: Lookup<'_>) -> Ste
     let already = reader.table("already").and_then(|table| parse_already(&table, kinds));
     let before = kind_uses.into_iter().chain(gather.take_uses()).collect();
     let locals = action.as_ref().map_or(&["response"][..], |action| action.locals());
-    let (saves, save_uses) = saves(reader, &id, action.as_deref(), locals);
-    let gates = reader.tables("gates").iter().filter_map(Gate::parse).collect();
+    let (mut saves, save_uses) = saves(reader, &id, action.as_deref(), locals);
+    let mut gates: Vec<Gate> = reader.tables("gates").iter().filter_map(Gate::parse).collect();
+    // most steps have one of each, and room for four
+    saves.shrink_to_fit();
+    gates.shrink_to_fit();
     let until = reader.table("until").and_then(|table| parse_until(&table));
     let retry = Retry::parse(reader, "retry");
     let after = gather.take_uses();

@@ -37,7 +37,7 @@ fn started(run: &str, at_ms: i64, runbook: &str, text: &str) -> Entry {
         path: "book.toml".into(),
         folder: String::new(),
         text: digest_of(text),
-        steps,
+        steps: steps.into(),
         inputs: [("host".to_owned(), Stored::Plain(Json::from("db1")))].into(),
         rehearsal: false,
     };

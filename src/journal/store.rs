@@ -303,9 +303,11 @@ fn connect(file: &Path) -> Result<Connection, StoreError> {
     // one sync an append: a plain close would fold the log in, with two syncs more. What
     // remains is `SQLite`'s: the first after the log was emptied syncs its header by itself
     db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    // half a megabyte of pages: nearly every row is looked at once
     db.execute_batch(&format!(
         "PRAGMA synchronous = FULL; PRAGMA cell_size_check = ON; PRAGMA trusted_schema = OFF;
-         PRAGMA wal_autocheckpoint = {LONG_LOG}; PRAGMA journal_size_limit = {LOG_AT_CLOSE};"
+         PRAGMA wal_autocheckpoint = {LONG_LOG}; PRAGMA journal_size_limit = {LOG_AT_CLOSE};
+         PRAGMA cache_size = -512;"
     ))?;
     Ok(db)
 }

@@ -28,10 +28,7 @@ impl Line {
     /// Adds text in a style; a line break in it becomes visible.
     #[must_use]
     pub(super) fn and(mut self, style: Style, text: &str) -> Self {
-        let shown = line(text);
-        if !shown.is_empty() {
-            self.0.push((style, shown));
-        }
+        self.push(style, line(text));
         self
     }
 
@@ -44,8 +41,19 @@ impl Line {
     /// Adds another line's text.
     #[must_use]
     pub(super) fn join(mut self, other: Line) -> Self {
-        self.0.extend(other.0);
+        for (style, shown) in other.0 {
+            self.push(style, shown);
+        }
         self
+    }
+
+    /// Adds what is fit to be shown; one text for what has one style.
+    fn push(&mut self, style: Style, shown: String) {
+        match self.0.last_mut() {
+            _ if shown.is_empty() => {}
+            Some((last, text)) if *last == style => text.push_str(&shown),
+            _ => self.0.push((style, shown)),
+        }
     }
 
     /// Spaces in front, but not for an empty line.

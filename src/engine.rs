@@ -14,6 +14,7 @@ mod nested;
 pub mod preview;
 mod recorder;
 mod renew;
+pub mod titles;
 pub mod undo;
 
 use std::cell::RefCell;

@@ -95,6 +95,7 @@ cases! {
     step_in_doubt
     test_differences
     test_faults
+    titles_told
     transcript_itself
     undo
     undo_append

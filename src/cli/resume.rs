@@ -129,7 +129,7 @@ fn resume(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
     };
     let _lock = lock(&world, &run, &holder(&world))?;
     let taken = take(store, &run, world)?;
-    let Taken { store, entries, mut history, mut runbook, key, world } = taken;
+    let Taken { store, entries, history, mut runbook, key, world } = taken;
     if let Some(exit) = over(&run, &history) {
         return Ok(exit);
     }
@@ -168,18 +168,15 @@ fn resume(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
         let engine = Engine::new(&runbook, &services, &recorder, &key, history.clone(), options);
         decisions(args, &engine, &run)?
     };
-    for event in std::iter::once(resumed).chain(first).chain(decided) {
-        history.take(&event);
-        recorder.keep(event);
-    }
+    let before = std::iter::once(resumed).chain(first).chain(decided).collect();
     Ok(walk(
         &runbook,
         &services,
         &recorder,
         &key,
         history,
-        args.walk.options(),
-        Direction::Forwards,
+        before,
+        &Direction::Forwards(args.walk.options()),
     ))
 }
 

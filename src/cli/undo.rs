@@ -5,11 +5,11 @@ use super::run::{Kept, done, holder, lock};
 use super::session::{Direction, Session, broken_exit, walk};
 use super::{Global, out, state};
 use crate::engine::undo::{Back, Way};
-use crate::engine::{Engine, Options, Recorder};
+use crate::engine::{Engine, Options};
 use crate::exit::Exit;
 use crate::journal::Memory;
 use crate::journal::event::{Decision, Event, StoredMap};
-use crate::plan::{History, Status};
+use crate::plan::Status;
 use crate::runbook::BELOW;
 use crate::terminal::Question;
 use crate::world::World;
@@ -45,7 +45,7 @@ fn undo(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
     };
     let run = state::find(&store, &args.run)?;
     let _lock = lock(&world, &run, &holder(&world))?;
-    let Taken { store, entries, mut history, runbook, key, world } = take(store, &run, world)?;
+    let Taken { store, entries, history, runbook, key, world } = take(store, &run, world)?;
     let session = Session::new(global, world);
     let mut services = session.services();
     services.yes = args.yes;
@@ -71,19 +71,19 @@ fn undo(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
     session.report.borrow_mut().past(&entries);
     let recorder =
         session.recorder(&run, history.last_seq, Box::new(Kept { store, texts: Vec::new() }));
-    begin(args, renewed, &recorder, &mut history);
     Ok(walk(
         &runbook,
         &services,
         &recorder,
         &key,
         history,
-        Options::default(),
-        Direction::Backwards,
+        before(args, renewed),
+        &Direction::Backwards,
     ))
 }
 
-fn begin(args: &Args, inputs: StoredMap, recorder: &Recorder, history: &mut History) {
+/// What is said before anything is taken back: the inputs, and what was decided.
+fn before(args: &Args, inputs: StoredMap) -> Vec<Event> {
     let resumed = Event::resumed(true, inputs);
     let redo = args
         .redo
@@ -94,10 +94,7 @@ fn begin(args: &Args, inputs: StoredMap, recorder: &Recorder, history: &mut Hist
         summary: "taken back by hand".to_owned(),
         took_ms: 0,
     });
-    for event in std::iter::once(resumed).chain(redo).chain(by_hand) {
-        history.take(&event);
-        recorder.keep(event);
-    }
+    std::iter::once(resumed).chain(redo).chain(by_hand).collect()
 }
 
 /// Refuses the name of a step that there is nothing to take back of.

@@ -74,6 +74,7 @@ cases! {
     plugin_check
     prompt_rules
     prompt_waits
+    redo_when_done
     rehearse
     rehearse_elsewhere
     rehearse_writes

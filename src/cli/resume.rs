@@ -57,6 +57,13 @@ pub(super) struct Args {
     keep: Vec<String>,
 }
 
+impl Args {
+    /// Whether they say something about single steps.
+    fn decides(&self) -> bool {
+        [&self.redo, &self.done, &self.rerun, &self.keep].iter().any(|steps| !steps.is_empty())
+    }
+}
+
 pub(super) fn run(args: &Args, global: &Global, world: World) -> Exit {
     done(resume(args, global, world))
 }
@@ -125,12 +132,14 @@ fn resume(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
     };
     let run = match &args.run {
         Some(run) => state::find(&store, run)?,
-        None => state::newest_unfinished(&store)?,
+        None => state::newest_unfinished(&store).map_err(|exit| unnamed(args, exit))?,
     };
     let _lock = lock(&world, &run, &holder(&world))?;
     let taken = take(store, &run, world)?;
     let Taken { store, entries, history, mut runbook, key, world } = taken;
-    if let Some(exit) = over(&run, &history) {
+    contradiction(("redo", &args.redo), ("done", &args.done))?;
+    contradiction(("rerun", &args.rerun), ("keep", &args.keep))?;
+    if let Some(exit) = over(&run, &history, args.decides()) {
         return Ok(exit);
     }
     let mut texts = Vec::new();
@@ -189,8 +198,17 @@ fn edited(history: &History, run: &str, world: &World) {
     }
 }
 
-/// Runs that cannot go on.
-fn over(run: &str, history: &History) -> Option<Exit> {
+/// What is decided about a step of a run that is over is not dropped: the run must be named.
+fn unnamed(args: &Args, exit: Exit) -> Exit {
+    if exit != Exit::Done || !args.decides() {
+        return exit;
+    }
+    out::hint("to have a step of it done again, name the run: `runbook resume RUN --redo STEP`");
+    Exit::Usage
+}
+
+/// Runs that cannot go on. One that is done can if something is decided about a step of it.
+fn over(run: &str, history: &History, decided: bool) -> Option<Exit> {
     if history.undoing() {
         out::error(&format!("run `{run}` was taken back, wholly or in part"));
         out::hint(&format!(
@@ -199,11 +217,20 @@ fn over(run: &str, history: &History) -> Option<Exit> {
         ));
         return Some(Exit::Usage);
     }
-    if history.outcome == Some(Outcome::Done) {
+    if history.outcome == Some(Outcome::Done) && !decided {
         out::say(&format!("run `{run}` is done already: nothing is left to do"));
         return Some(Exit::Done);
     }
     None
+}
+
+/// Refuses two flags that say the opposite of one step.
+pub(super) fn contradiction(one: (&str, &[String]), other: (&str, &[String])) -> Result<(), Exit> {
+    let Some(step) = one.1.iter().find(|step| other.1.contains(step)) else { return Ok(()) };
+    let step = argument(step);
+    out::error(&format!("`--{} {step}` and `--{} {step}` contradict each other", one.0, other.0));
+    out::hint("leave one of them out; nothing was done");
+    Err(Exit::Usage)
 }
 
 /// The inputs a run was given, opened.

@@ -1,6 +1,6 @@
 //! `undo`: takes back what a run did, newest first.
 
-use super::resume::{Taken, inputs, renewed_inputs, sealed_inputs, take};
+use super::resume::{Taken, contradiction, inputs, renewed_inputs, sealed_inputs, take};
 use super::run::{Kept, done, holder, lock};
 use super::session::{Direction, Session, broken_exit, walk};
 use super::{Global, out, state};
@@ -44,6 +44,7 @@ fn undo(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
         return Err(Exit::Usage);
     };
     let run = state::find(&store, &args.run)?;
+    contradiction(("redo", &args.redo), ("done", &args.done))?;
     let _lock = lock(&world, &run, &holder(&world))?;
     let Taken { store, entries, history, runbook, key, world } = take(store, &run, world)?;
     let session = Session::new(global, world);

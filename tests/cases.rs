@@ -48,6 +48,7 @@ cases! {
     doubt_refused
     each
     each_moved
+    each_resumed
     eight_mistakes
     fake_command
     flags_that_change_nothing

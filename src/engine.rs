@@ -385,9 +385,7 @@ impl<'a> Engine<'a> {
         if !asks {
             return Outcome::Failed;
         }
-        let (step, what) = (unit.id.clone(), self.what(unit));
-        self.tell(Event::Doubt { step, what, differs: Vec::new() });
-        Outcome::InDoubt
+        self.doubt(unit, self.what(unit), Vec::new())
     }
 
     /// A failure that the author allows: the run goes on, with nulls. What a step has done already

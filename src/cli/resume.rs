@@ -381,13 +381,12 @@ fn decisions(args: &Args, engine: &Engine<'_>, run: &str) -> Result<Vec<Event>, 
     let names = args.save.iter().map(|(name, _)| name.as_str());
     inputs::warn_shown("save", names.filter(secret), "`--redo` has the step read it by itself");
     for id in &args.done {
-        let Some((runbook, step)) = whole.performed(id) else { continue };
+        let Some((_, step)) = whole.performed(id) else { continue };
         if matches!(history.status(id), Status::Done(done) if !done.gates_failed) {
             out::warning(&format!("step `{id}` is done already: `--done` changes nothing"));
             continue;
         }
-        let outside = id.rsplit_once('/').and_then(|(outer, _)| whole.performed(outer));
-        let saved = by_hand((id, step), &args.save, (runbook, outside), engine, run)?;
+        let saved = by_hand((id, step), &args.save, engine, run)?;
         let (how, private, summary) = match history.status(id) {
             // The run did it; only its gates did not hold. It can still be taken back.
             Status::Done(done) => (done.how, done.private.clone(), "left as it is, as decided"),
@@ -426,16 +425,10 @@ fn unsaved(args: &Args, runbook: &Runbook) -> Result<(), Exit> {
 fn by_hand(
     (id, step): (&str, &StepDef),
     given: &[(String, String)],
-    (runbook, outside): (&Runbook, Option<(&Runbook, &StepDef)>),
     engine: &Engine<'_>,
     run: &str,
 ) -> Result<StoredMap, Exit> {
-    // What is done after a failure gives nothing to other steps.
-    let again = id.split('/').next().is_some_and(|own| own.contains('@'));
-    let needed = |name: &str| {
-        !again && read_later(name, step, runbook)
-            || outside.is_some_and(|(runbook, using)| read_by(name, using, runbook))
-    };
+    let needed = engine.runbook.needs(id);
     // A step that is done but for its gates has saved its values already.
     let mut saved = match engine.history.borrow().status(id) {
         Status::Done(done) => done.saved.iter().cloned().collect(),
@@ -453,7 +446,7 @@ fn by_hand(
                 saved.insert(save.name.clone(), sealed);
             }
             None if saved.contains_key(&save.name) => {}
-            None if needed(&save.name) => missing.push(save.name.as_str()),
+            None if needed.contains(&save.name.as_str()) => missing.push(save.name.as_str()),
             None => {}
         }
     }
@@ -467,20 +460,4 @@ fn by_hand(
     let flags: Vec<String> = missing.iter().map(|name| format!("--save {name}=VALUE")).collect();
     out::hint(&format!("`runbook resume {run} --done {} {}`", argument(id), flags.join(" ")));
     Err(Exit::Usage)
-}
-
-/// Whether the step that uses this runbook reads the value out of it, by the look of its programs.
-fn read_by(name: &str, using: &StepDef, runbook: &Runbook) -> bool {
-    let programs = using.saves.iter().filter_map(|save| save.program);
-    let mut words = programs.flat_map(|program| {
-        let code = runbook.programs.code(program);
-        code.split(|c: char| !c.is_ascii_alphanumeric() && c != '_')
-    });
-    words.any(|word| word == name)
-}
-
-fn read_later(name: &str, step: &StepDef, runbook: &Runbook) -> bool {
-    let later = runbook.steps.iter().skip_while(|known| known.id != step.id).skip(1);
-    step.gates.iter().any(|gate| gate.that().reads().iter().any(|read| read.name == name))
-        || later.into_iter().any(|step| step.reads.iter().any(|read| read == name))
 }

@@ -88,7 +88,8 @@ impl Engine<'_> {
         what: String,
         differs: Vec<(String, String, String)>,
     ) -> Outcome {
-        self.tell(Event::Doubt { step: unit.id.clone(), what, differs });
+        let saves = self.runbook.needs(&unit.id).into_iter().map(str::to_owned).collect();
+        self.tell(Event::Doubt { step: unit.id.clone(), what, differs, saves });
         Outcome::InDoubt
     }
 

@@ -42,6 +42,7 @@ cases! {
     doubt_differing
     doubt_deeper
     doubt_done
+    doubt_done_gates
     doubt_inside
     doubt_killed
     doubt_redo

@@ -10,7 +10,9 @@ use super::session::{Direction, Session, broken_exit, walk};
 use super::{Global, inputs, load, out, plugins, state, trust};
 use crate::engine::Engine;
 use crate::exit::Exit;
-use crate::journal::event::{Decision, Effect, Entry, Event, How, Outcome, Stored, StoredMap};
+use crate::journal::event::{
+    Decision, Effect, Entry, Event, Failure, How, Outcome, Stored, StoredMap,
+};
 use crate::journal::seal::Key;
 use crate::journal::store::Store;
 use crate::plan::{History, ITEM, Status};
@@ -40,7 +42,7 @@ pub(super) struct Args {
     /// Count a step as done: it happened, or you did it by hand
     #[arg(long, value_name = "STEP")]
     done: Vec<String>,
-    /// With `--done`: a value the step would have saved
+    /// With `--done`: a value the step would have saved; it must satisfy the step's gates
     #[arg(long, value_name = "NAME=VALUE", value_parser = inputs::pair, requires = "done")]
     save: Vec<(String, String)>,
     /// Use the file as it is now; finished steps that changed need `--rerun` or `--keep`
@@ -434,7 +436,7 @@ fn by_hand(
         Status::Done(done) => done.saved.iter().cloned().collect(),
         _ => StoredMap::new(),
     };
-    let mut missing = Vec::new();
+    let (mut missing, mut by_person) = (Vec::new(), Vec::new());
     for save in &step.saves {
         match given.iter().find(|(name, _)| *name == save.name) {
             Some((_, text)) => {
@@ -442,8 +444,9 @@ fn by_hand(
                 let secret = engine.given_secret(id, save, &json);
                 let secret = secret.map_err(|broken| broken_exit(&broken))?;
                 let label = format!("{run}/{id}/{}", save.name);
-                let sealed = seal(engine.key, &label, &Labeled { json, secret })?;
-                saved.insert(save.name.clone(), sealed);
+                let value = Labeled { json, secret };
+                saved.insert(save.name.clone(), seal(engine.key, &label, &value)?);
+                by_person.push((save.name.as_str(), value));
             }
             None if saved.contains_key(&save.name) => {}
             None if needed.contains(&save.name.as_str()) => missing.push(save.name.as_str()),
@@ -451,7 +454,8 @@ fn by_hand(
         }
     }
     if missing.is_empty() {
-        return Ok(saved);
+        let judged = engine.judge_given(id, &by_person).map_err(|broken| broken_exit(&broken))?;
+        return judged.map(|()| saved).map_err(|failure| wrong_value(id, &failure));
     }
     out::error(&format!(
         "step `{id}` would have saved what later steps need: {}",
@@ -460,4 +464,20 @@ fn by_hand(
     let flags: Vec<String> = missing.iter().map(|name| format!("--save {name}=VALUE")).collect();
     out::hint(&format!("`runbook resume {run} --done {} {}`", argument(id), flags.join(" ")));
     Err(Exit::Usage)
+}
+
+/// Says that what a person gave for a step does not satisfy its gates.
+fn wrong_value(id: &str, failure: &Failure) -> Exit {
+    out::error(&format!("what is given for step `{id}` cannot be: {}", failure.message));
+    for detail in &failure.details {
+        out::say(&format!("  {detail}"));
+    }
+    for hint in &failure.hints {
+        out::hint(hint);
+    }
+    out::hint(&format!(
+        "give what is really there, or have the step done again with `--redo {}`; nothing was done",
+        argument(id)
+    ));
+    Exit::Usage
 }

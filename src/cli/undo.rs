@@ -61,11 +61,15 @@ fn undo(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
     if !left {
         return Ok(nothing(&run));
     }
+    // of an undo that was cut off something is taken back already
+    let nothing = if history.undoing() { "nothing more" } else { "nothing" };
     if args.plan {
-        out::hint(&format!("nothing was taken back; `runbook undo {run}` does it, in this order"));
+        out::hint(&format!(
+            "{nothing} was taken back; `runbook undo {run}` does it, in this order"
+        ));
         return Ok(Exit::Done);
     }
-    confirm(args, &run, &session)?;
+    confirm(args, &run, &session, nothing)?;
     let given = inputs(&history, &run, &key)?;
     let renewed = renewed_inputs(&runbook, (&history, &run, &key), &given, &session.world)?;
     let renewed = sealed_inputs(&run, &key, renewed)?;
@@ -113,7 +117,8 @@ fn touched(backs: &[Back], run: &str, step: &str) -> Result<(), Exit> {
     Err(Exit::Usage)
 }
 
-/// Shows what will be taken back, and first of all what cannot be; whether anything can.
+/// Shows what will be taken back, and first of all what cannot be, or is already; whether anything
+/// can.
 fn left(backs: &[Back], gone: &[String]) -> bool {
     let width = backs.iter().map(|back| back.id.len()).max().unwrap_or(0);
     for back in backs {
@@ -122,7 +127,11 @@ fn left(backs: &[Back], gone: &[String]) -> bool {
             Way::NotOurs => "was not done by this run: it stays",
             Way::ByHand => "was said to be done (`--done`): it stays, take it back by hand",
             Way::Lost => "was done with values that are not known any more: what it did stays",
-            Way::Author | Way::Kind | Way::Done => continue,
+            Way::Done => {
+                out::say(&format!("done  {:width$}  is taken back already", back.id));
+                continue;
+            }
+            Way::Author | Way::Kind => continue,
         };
         out::say(&format!("stays {:width$}  {why}", back.id));
     }
@@ -159,13 +168,13 @@ fn nothing(run: &str) -> Exit {
 }
 
 /// Asks before anything is taken back; where nobody can answer, only `--yes` does.
-fn confirm(args: &Args, run: &str, session: &Session) -> Result<(), Exit> {
+fn confirm(args: &Args, run: &str, session: &Session, nothing: &str) -> Result<(), Exit> {
     if args.yes {
         return Ok(());
     }
     let terminal = session.terminal();
     if !terminal.present() {
-        out::error("nobody is there to confirm this: nothing was taken back");
+        out::error(&format!("nobody is there to confirm this: {nothing} was taken back"));
         out::hint(&format!("`runbook undo {run} --yes` takes these back without asking"));
         return Err(Exit::Waiting);
     }
@@ -178,7 +187,7 @@ fn confirm(args: &Args, run: &str, session: &Session) -> Result<(), Exit> {
     if let Ok("yes") = terminal.ask(&question, std::rc::Rc::new(|_| Ok(()))).as_deref() {
         Ok(())
     } else {
-        out::say("nothing was taken back");
+        out::say(&format!("{nothing} was taken back"));
         Err(Exit::Interrupted)
     }
 }

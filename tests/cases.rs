@@ -37,6 +37,7 @@ cases! {
     append_refused
     append_secret
     check_beside
+    check_meant
     command
     doubt_adopted
     doubt_differing

@@ -215,7 +215,7 @@ fn over(run: &str, history: &History, decided: bool) -> Option<Exit> {
         out::error(&format!("run `{run}` was taken back, wholly or in part"));
         out::hint(&format!(
             "`runbook undo {run}` goes on with that; `runbook run {}` begins anew",
-            history.runbook
+            argument(history.command_name())
         ));
         return Some(Exit::Usage);
     }

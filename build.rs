@@ -1,4 +1,9 @@
-//! Embeds everything below `runbooks/` into the binary, as a list of paths and texts.
+//! Embeds everything below `runbooks/` into the binary, as a list of paths, texts, and their
+//! tables in a form that is quick to read.
+
+#[path = "src/source/packed.rs"]
+#[expect(dead_code, unreachable_pub, reason = "it is a module of the program, which unpacks")]
+mod packed;
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -6,6 +11,7 @@ use std::{env, fs, io};
 
 fn main() -> io::Result<()> {
     println!("cargo::rerun-if-changed=runbooks");
+    println!("cargo::rerun-if-changed=src/source/packed.rs");
     fixed_place();
     let mut files = Vec::new();
     collect(Path::new("runbooks"), &mut files)?;
@@ -15,12 +21,21 @@ fn main() -> io::Result<()> {
     for file in &files {
         let name = file.strip_prefix("runbooks").unwrap_or(file).display().to_string();
         let path = root.join(file).display().to_string();
-        writeln!(list, "    ({name:?}, include_str!({path:?})),").map_err(io::Error::other)?;
+        let tables = tables(&fs::read_to_string(file)?, &name)?;
+        writeln!(list, "    ({name:?}, include_str!({path:?}), &{tables:?}),")
+            .map_err(io::Error::other)?;
     }
     list.push_str("]\n");
     #[expect(clippy::disallowed_methods, reason = "cargo tells a build script its folder this way")]
     let out = env::var_os("OUT_DIR").map(PathBuf::from).ok_or(io::ErrorKind::NotFound)?;
     fs::write(out.join("bundled.rs"), list)
+}
+
+/// The tables of a file that comes with the program, packed.
+fn tables(text: &str, name: &str) -> io::Result<Vec<u8>> {
+    let tables = toml::de::DeTable::parse(text)
+        .map_err(|error| io::Error::other(format!("runbooks/{name}: {error}")))?;
+    Ok(packed::pack(&tables, text))
 }
 
 /// Links the program to be loaded at one place. As much of it is read at each start as must be

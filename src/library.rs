@@ -7,11 +7,11 @@
 use std::path::{Component, Path, PathBuf};
 
 use crate::runbook::Runbook;
-use crate::source::{EMBEDDED, Source};
+use crate::source::{EMBEDDED, Known, Source};
 use crate::world::World;
 
-/// What is embedded in the binary: paths below `runbooks/`, and texts.
-const BUNDLED: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/bundled.rs"));
+/// What is embedded in the binary: paths below `runbooks/`, texts, and their tables, packed.
+const BUNDLED: &[(&str, &str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/bundled.rs"));
 
 /// Why a runbook was not found.
 #[derive(Debug)]
@@ -40,7 +40,7 @@ pub fn find(name: &str, world: &World) -> Result<Source, NotFound> {
 
 /// The paths of the bundled runbooks, below `runbooks/`.
 fn inside() -> impl Iterator<Item = &'static str> {
-    BUNDLED.iter().map(|(path, _)| *path).filter(|path| is_runbook(Path::new(path)))
+    BUNDLED.iter().map(|(path, ..)| *path).filter(|path| is_runbook(Path::new(path)))
 }
 
 /// The bundled runbook of this name.
@@ -50,7 +50,7 @@ fn named(name: &str) -> Option<Source> {
 
 /// Whether a text is, to the letter, a runbook that came with the program.
 pub fn came_with(text: &str) -> bool {
-    BUNDLED.iter().any(|(path, known)| is_runbook(Path::new(path)) && *known == text)
+    BUNDLED.iter().any(|(path, known, _)| is_runbook(Path::new(path)) && *known == text)
 }
 
 /// The fake of a runbook's service, if there is one beside it.
@@ -75,7 +75,7 @@ fn file_beside(runbook: &Source, name: &str, world: &World) -> Option<Source> {
 pub fn beside(runbook: &Source, world: &World) -> Vec<Source> {
     let path = Path::new(&*runbook.path);
     let folder = path.parent().unwrap_or(Path::new(""));
-    if runbook.known {
+    if runbook.known.is_so() {
         let all = inside().filter_map(bundled);
         return all.filter(|source| Path::new(&*source.path).parent() == Some(folder)).collect();
     }
@@ -282,8 +282,8 @@ fn read(shown: &Path, path: &Path) -> Result<Source, NotFound> {
 
 /// What is embedded under a path below `runbooks/`.
 fn bundled(path: &str) -> Option<Source> {
-    let (path, text) = BUNDLED.iter().find(|(known, _)| *known == path)?;
-    Some(Source::new(format!("{EMBEDDED}{path}"), *text).known())
+    let (path, text, tables) = BUNDLED.iter().find(|(known, ..)| *known == path)?;
+    Some(Source { known: Known::by(tables), ..Source::new(format!("{EMBEDDED}{path}"), *text) })
 }
 
 #[cfg(test)]
@@ -293,7 +293,7 @@ mod tests {
     /// What is known is looked at less closely, and must be understood the same.
     #[test]
     fn what_came_with_the_program_is_read_as_any_other_file() {
-        let other = |source: Source| Source { known: false, ..source };
+        let other = |source: Source| Source { known: Known::default(), ..source };
         for path in inside() {
             let source = bundled(path).unwrap();
             let beside = |name: &str, _: &Source| Ok(named(name).unwrap());

@@ -365,7 +365,7 @@ impl Runbook {
         around: Around<'_>,
         outer: &[Rc<str>],
     ) -> Result<(Self, Vec<Diag>), Vec<Diag>> {
-        let table = match toml::de::DeTable::parse(&source.text) {
+        let table = match source.tables() {
             Ok(table) => table,
             Err(error) => return Err(parse::syntax(source, &error)),
         };

@@ -2,8 +2,14 @@
 //!
 //! Everything an author wrote is pointed at by a [`Span`] into a [`Source`].
 
+pub mod packed;
+
+use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
+
+use toml::Spanned;
+use toml::de::DeTable;
 
 /// A range of bytes in a [`Source`]'s text.
 pub type Span = Range<usize>;
@@ -19,19 +25,43 @@ pub struct Source {
     /// The whole text.
     pub text: Arc<str>,
     /// Whether it came with the program: then it was checked when that was built.
-    pub known: bool,
+    pub known: Known,
+}
+
+/// Whether a file came with the program, and what its tables were packed into when that was built.
+#[derive(Clone, Copy, Default)]
+pub struct Known(Option<&'static [u8]>);
+
+impl Known {
+    /// A file that came with the program.
+    pub const fn by(tables: &'static [u8]) -> Self {
+        Self(Some(tables))
+    }
+
+    /// Whether it came with the program.
+    pub fn is_so(self) -> bool {
+        self.0.is_some()
+    }
+}
+
+impl fmt::Debug for Known {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.is_so().fmt(f)
+    }
 }
 
 impl Source {
     /// A source from its shown path and its text.
     pub fn new(path: impl Into<Arc<str>>, text: impl Into<Arc<str>>) -> Self {
-        Self { path: path.into(), text: text.into(), known: false }
+        Self { path: path.into(), text: text.into(), known: Known::default() }
     }
 
-    /// The same, of a file that came with the program.
-    #[must_use]
-    pub fn known(self) -> Self {
-        Self { known: true, ..self }
+    /// Its tables, with the place of every key and value.
+    pub fn tables(&self) -> Result<Spanned<DeTable<'_>>, toml::de::Error> {
+        match self.known.0.and_then(|tables| packed::unpack(tables, &self.text)) {
+            Some(tables) => Ok(tables),
+            None => DeTable::parse(&self.text),
+        }
     }
 
     /// The line and the column (both from 1, the column in characters) of a byte offset.

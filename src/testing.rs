@@ -215,7 +215,8 @@ pub struct Expect {
 
 /// Parses a test file, or tells all that is wrong with it.
 pub fn parse(source: &Source) -> Result<Vec<Case>, Vec<Diag>> {
-    let table = toml::de::DeTable::parse(&source.text)
+    let table = source
+        .tables()
         .map_err(|error| vec![Diag::error(error.message(), error.span().unwrap_or(0..0))])?;
     let none = |name: &str| Err::<Loaded, _>(format!("a test uses no runbook: `{name}`"));
     let gather = Gather::new(source, &none);

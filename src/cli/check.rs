@@ -102,7 +102,7 @@ fn check(file: &str, world: &World, trust: bool) -> Result<Vec<Checked>, Exit> {
     };
     // what lies beside a runbook that came with the program was checked when that was built
     let beside = |find: fn(&Source, &World) -> Option<Source>| {
-        if source.known { None } else { find(&source, world) }
+        if source.known.is_so() { None } else { find(&source, world) }
     };
     let fake = beside(library::fake).as_ref().map(fake);
     let tests = beside(library::tests).as_ref().map(tests);
@@ -110,7 +110,7 @@ fn check(file: &str, world: &World, trust: bool) -> Result<Vec<Checked>, Exit> {
     let (cases, tests) = tests.map_or((None, None), |(cases, checked)| (cases, Some(checked)));
     let (mut fake, mut tests) = (fake, tests);
     // … and so was what they say of each other
-    if let (Some(runbook), false) = (&runbook, source.known) {
+    if let (Some(runbook), false) = (&runbook, source.known.is_so()) {
         let fakes = library::fakes(runbook, world);
         let service = service.map(Arc::new);
         let all = match &service {

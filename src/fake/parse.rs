@@ -1,7 +1,5 @@
 //! `fake.toml` → [`Fake`], with every mistake at its place.
 
-use toml::de::DeTable;
-
 use super::{Command, Fake, Route, Segment, Word};
 use crate::diag::Diag;
 use crate::jq::{Defs, Mistake, Program, ProgramId, Programs};
@@ -86,7 +84,8 @@ const ANSWER: Rules = Rules::needs(&["on", "jq"]);
 impl Fake {
     /// Parses and checks a fake, or tells all that is wrong with it.
     pub fn parse(source: &Source) -> Result<Self, Vec<Diag>> {
-        let table = DeTable::parse(&source.text)
+        let table = source
+            .tables()
             .map_err(|error| vec![Diag::error(error.message(), error.span().unwrap_or(0..0))])?;
         let none = |_: &str| Err::<Loaded, _>("a fake uses no runbook".to_owned());
         let gather = Gather::new(source, &none);

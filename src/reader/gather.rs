@@ -71,7 +71,7 @@ impl<'a> Gather<'a> {
 
     /// Checks a template.
     pub fn template(&self, text: &Text, sink: Sink) -> Option<Template> {
-        let parse = if self.source.known { Template::known } else { Template::parse };
+        let parse = if self.source.known.is_so() { Template::known } else { Template::parse };
         let template = self.accept(text, parse(&text.value))?;
         self.note(text, template.reads(), sink);
         Some(template)
@@ -79,7 +79,7 @@ impl<'a> Gather<'a> {
 
     /// Checks a bare expression.
     pub fn expression(&self, text: &Text) -> Option<Expr> {
-        let parse = if self.source.known { Expr::known } else { Expr::parse };
+        let parse = if self.source.known.is_so() { Expr::known } else { Expr::parse };
         let expr = self.accept(text, parse(&text.value))?;
         self.note(text, expr.reads(), Sink::Closed);
         Some(expr)
@@ -87,7 +87,7 @@ impl<'a> Gather<'a> {
 
     /// Checks a jq program; `locals` are names given to it besides the file's own.
     pub fn jq(&self, text: &Text, locals: &[&str]) -> Option<ProgramId> {
-        let parse = if self.source.known { Program::known } else { Program::parse };
+        let parse = if self.source.known.is_so() { Program::known } else { Program::parse };
         match parse(&text.value) {
             Ok(program) => {
                 for (name, range) in program.reads() {

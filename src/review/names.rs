@@ -13,7 +13,7 @@ use crate::source::{Source, Span};
 
 /// What a test file names that neither the runbook nor its fake has.
 pub fn names(tests: &Source, runbook: &Runbook, fake: Option<&Fake>) -> Vec<Diag> {
-    let Ok(table) = DeTable::parse(&tests.text) else { return Vec::new() };
+    let Ok(table) = tests.tables() else { return Vec::new() };
     let none = |_: &str| Err::<Loaded, _>(String::new());
     let gather = Gather::new(tests, &none);
     let reader = Reader::new(&gather, table.get_ref(), &(0..0));

@@ -7,7 +7,7 @@ use super::fields::{ALREADY, COMPARE, EFFECTS, HINT, SAVE, STEP, UNDO, UNTIL};
 use super::{Already, Compare, ForEach, Hint, Save, StepDef, Until, Uses, digest};
 use crate::diag::Diag;
 use crate::journal::event::Effect;
-use crate::reader::{Field, REVEAL, Reader, Text, list};
+use crate::reader::{Field, REVEAL, Reader, Text, list, to_json};
 use crate::step::plugin::{self, Lookup, Plugin, Refused, Sought};
 use crate::step::retry::Retry;
 use crate::step::{Answer, Cx, Gate, KINDS, Kind, Local, Step, Trouble};
@@ -441,10 +441,15 @@ fn compare(name: &Text, reader: &Reader<'_>) -> Option<Compare> {
 
 /// A digest of what the step says: its values, not its layout or comments.
 fn digest_of(reader: &Reader<'_>) -> String {
-    let told = reader
-        .keys()
-        .filter(|(key, _)| !matches!(*key, "id" | "title" | "about" | "hints"))
-        .filter_map(|(key, _)| Some(format!("{key}={}", crate::reader::to_json(reader.get(key)?))))
-        .collect::<Vec<_>>();
-    digest(&told.join("\n"))[..16].to_owned()
+    let mut told = String::new();
+    for (key, _) in reader.keys() {
+        if matches!(key, "id" | "title" | "about" | "hints") {
+            continue;
+        }
+        let Some(value) = reader.get(key) else { continue };
+        let value = serde_json::to_string(&to_json(value)).unwrap_or_default();
+        let between = if told.is_empty() { "" } else { "\n" };
+        told.extend([between, key, "=", &value]);
+    }
+    digest(&told)[..16].to_owned()
 }

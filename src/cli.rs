@@ -32,6 +32,7 @@ use clap::{CommandFactory as _, Parser, Subcommand, ValueEnum};
 
 use crate::crash::How;
 use crate::exit::Exit;
+use crate::terminal::echo;
 use crate::world::World;
 
 /// Run procedures written as TOML runbooks, step by step, with durable state
@@ -169,6 +170,7 @@ fn crash_how(world: &World) -> Option<How> {
 /// A panic is a bug of ours: it says so, without values that might be secret.
 fn install_panic_hook() {
     std::panic::set_hook(Box::new(|panic| {
+        echo::on();
         let place = panic
             .location()
             .map_or_else(String::new, |at| format!(" at {}:{}", at.file(), at.line()));

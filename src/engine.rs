@@ -6,6 +6,7 @@
 
 mod adopt;
 mod attempt;
+mod blame;
 mod each;
 mod effect;
 pub mod foresee;
@@ -14,6 +15,7 @@ mod nested;
 pub mod preview;
 mod recorder;
 mod renew;
+pub mod titles;
 pub mod undo;
 
 use std::cell::RefCell;
@@ -337,7 +339,7 @@ impl<'a> Engine<'a> {
             Err(trouble) => return self.fail(&unit, began, trouble),
         };
         if let Err(failure) = judge(&unit.step.gates, &unit.scope) {
-            return self.fail(&unit, began, Trouble::Failed(failure, crate::step::Again::No));
+            return self.fail(&unit, began, self.gate_failed(&unit, failure));
         }
         // What a person said is not asked twice, so it must not be lost.
         let asked = unit.step.action.asks() && !self.services.yes;
@@ -370,23 +372,24 @@ impl<'a> Engine<'a> {
             Trouble::Failed(failure, _) if unit.step.optional && !failure.doubt => {
                 self.tolerate(unit, began, &failure)
             }
-            Trouble::Failed(failure, _) => Ok(Some(self.failed(unit, failure, took_ms))),
+            Trouble::Failed(mut failure, again) => {
+                let fitting = unit.step.hints.iter().filter(|hint| hint.fits(&failure));
+                let texts: Vec<String> = fitting.map(|hint| hint.text.clone()).collect();
+                failure.hints.extend(texts);
+                failure.hints.extend(self.blamed(unit, &failure, &again));
+                Ok(Some(self.failed(unit, failure, took_ms)))
+            }
         }
     }
 
-    fn failed(&self, unit: &Unit<'_>, mut failure: Failure, took_ms: u64) -> Outcome {
+    fn failed(&self, unit: &Unit<'_>, failure: Failure, took_ms: u64) -> Outcome {
         let step = unit.step;
-        let fitting = step.hints.iter().filter(|hint| hint.fits(&failure));
-        let texts: Vec<String> = fitting.map(|hint| hint.text.clone()).collect();
-        failure.hints.extend(texts);
         let asks = failure.doubt && step.already.is_none() && step.effect == Effect::Once;
         self.tell(Event::Failed { step: unit.id.clone(), failure, took_ms });
         if !asks {
             return Outcome::Failed;
         }
-        let (step, what) = (unit.id.clone(), self.what(unit));
-        self.tell(Event::Doubt { step, what, differs: Vec::new() });
-        Outcome::InDoubt
+        self.doubt(unit, self.what(unit), Vec::new())
     }
 
     /// A failure that the author allows: the run goes on, with nulls. What a step has done already

@@ -7,14 +7,11 @@
 use std::path::{Component, Path, PathBuf};
 
 use crate::runbook::Runbook;
-use crate::source::{Known, Source};
+use crate::source::{EMBEDDED, Known, Source};
 use crate::world::World;
 
 /// What is embedded in the binary: paths below `runbooks/`, texts, and their tables, packed.
 const BUNDLED: &[(&str, &str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/bundled.rs"));
-
-/// What a bundled file's path begins with, as people see it.
-const PREFIX: &str = "bundled:";
 
 /// Why a runbook was not found.
 #[derive(Debug)]
@@ -28,7 +25,7 @@ pub enum NotFound {
 /// Finds a runbook by its name or path.
 pub fn find(name: &str, world: &World) -> Result<Source, NotFound> {
     if name.contains('/') || has_ending(name) {
-        return match name.strip_prefix(PREFIX) {
+        return match name.strip_prefix(EMBEDDED) {
             Some(inside) => bundled(inside).ok_or_else(|| NotFound::Nowhere(names(world))),
             None => read(Path::new(name), &world.cwd.join(name)),
         };
@@ -68,7 +65,7 @@ pub fn tests(runbook: &Source, world: &World) -> Option<Source> {
 
 fn file_beside(runbook: &Source, name: &str, world: &World) -> Option<Source> {
     let path = Path::new(&*runbook.path).with_file_name(name);
-    match path.to_str().and_then(|path| path.strip_prefix(PREFIX)) {
+    match path.to_str().and_then(|path| path.strip_prefix(EMBEDDED)) {
         Some(inside) => bundled(inside),
         None => read(&path, &world.cwd.join(&path)).ok(),
     }
@@ -92,7 +89,7 @@ pub fn beside(runbook: &Source, world: &World) -> Vec<Source> {
 /// The text of a runbook that another one uses: beside it, or anywhere by its name.
 pub fn used(name: &str, from: &Source, world: &World) -> Result<Source, String> {
     // What came with the program goes with what came with it, whatever else has that name.
-    if from.path.starts_with(PREFIX)
+    if from.path.starts_with(EMBEDDED)
         && let Some(with) = named(name)
     {
         return Ok(with);
@@ -143,7 +140,7 @@ pub enum Place {
 /// A plug-in's program by its file's name: beside the runbook that names it, else installed.
 /// What came with this program uses none.
 pub fn program(name: &str, from: &Source, world: &World) -> Option<Place> {
-    if came_with(&from.text) || from.path.starts_with(PREFIX) {
+    if came_with(&from.text) || from.path.starts_with(EMBEDDED) {
         return None;
     }
     let beside = world.cwd.join(Path::new(&*from.path).with_file_name(name));
@@ -158,7 +155,7 @@ pub fn program(name: &str, from: &Source, world: &World) -> Option<Place> {
 
 /// The names of all programs that begin so, beside a file and installed, sorted.
 pub fn programs(prefix: &str, from: &Source, world: &World) -> Vec<String> {
-    if came_with(&from.text) || from.path.starts_with(PREFIX) {
+    if came_with(&from.text) || from.path.starts_with(EMBEDDED) {
         return Vec::new();
     }
     let beside = world.cwd.join(Path::new(&*from.path).with_file_name(""));
@@ -286,7 +283,7 @@ fn read(shown: &Path, path: &Path) -> Result<Source, NotFound> {
 /// What is embedded under a path below `runbooks/`.
 fn bundled(path: &str) -> Option<Source> {
     let (path, text, tables) = BUNDLED.iter().find(|(known, ..)| *known == path)?;
-    Some(Source { known: Known::by(tables), ..Source::new(format!("{PREFIX}{path}"), *text) })
+    Some(Source { known: Known::by(tables), ..Source::new(format!("{EMBEDDED}{path}"), *text) })
 }
 
 #[cfg(test)]

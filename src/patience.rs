@@ -138,6 +138,7 @@ fn watch(before: u64) {
         let _open = stay;
         while never.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) {
             if resident() > before + GROWTH.1 - GROWTH.0 {
+                crate::terminal::echo::on();
                 #[expect(clippy::exit, reason = "nothing else stops a thread")]
                 std::process::exit(i32::from(Exit::Failed.code()));
             }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use crate::journal::event::{
     Decision, Effect, Entry, Event, How, Outcome, Skip, StepRef, Stored, StoredMap, UsedRef,
 };
+use crate::source::EMBEDDED;
 
 /// Where one step of a run stands.
 #[derive(Debug, Clone, PartialEq)]
@@ -194,6 +195,18 @@ impl History {
     /// Whether a person allowed this step to take over what it finds.
     pub fn adopts(&self, step: &str) -> bool {
         self.adopts.iter().any(|adopted| adopted == step)
+    }
+
+    /// Whether it has changed anything that is not taken back.
+    pub fn changed(&self) -> bool {
+        let made =
+            |id: &String| matches!(self.status(id), Status::Done(done) if done.effect.is_some());
+        self.order.iter().any(|id| made(id) && self.undo(id) != Some(Undo::Undone))
+    }
+
+    /// What its runbook is called in a command that runs it again.
+    pub fn command_name(&self) -> &str {
+        if self.path.starts_with(EMBEDDED) { &self.runbook } else { &self.path }
     }
 
     /// Whether taking back has begun.

@@ -6,6 +6,7 @@ mod check;
 pub mod effects;
 pub mod fields;
 pub mod lint;
+mod needs;
 mod nested;
 mod parse;
 pub mod settle;

@@ -14,6 +14,9 @@ use toml::de::DeTable;
 /// A range of bytes in a [`Source`]'s text.
 pub type Span = Range<usize>;
 
+/// What the path of an embedded file begins with.
+pub const EMBEDDED: &str = "bundled:";
+
 /// One file an author wrote: where it came from and what it says.
 #[derive(Debug, Clone)]
 pub struct Source {

@@ -6,6 +6,7 @@
 
 mod filters;
 mod harmless;
+mod meant;
 mod scan;
 
 use std::collections::HashSet;
@@ -467,8 +468,12 @@ fn unknown_callables(source: &str, areas: &[Range<usize>]) -> Result<(), Mistake
         };
         if !known {
             let word = if matches!(kind, scan::Callable::Filter) { "filter" } else { "test" };
-            let help = crate::diag::closest(name, filters::names(kind).iter().copied())
-                .map(|near| format!("did you mean `{near}`?"));
+            let meant = match kind {
+                scan::Callable::Filter => None,
+                scan::Callable::Test => meant::test(source, &range),
+            };
+            let near = || crate::diag::closest(name, filters::names(kind).iter().copied());
+            let help = meant.or_else(|| near().map(|near| format!("did you mean `{near}`?")));
             return Err(Mistake { range, message: format!("unknown {word} `{name}`"), help });
         }
     }
@@ -480,13 +485,14 @@ fn mistake(source: &str, error: &Error) -> Mistake {
     let range = range.unwrap_or(0..source.len());
     // an unexpected character is one byte long to minijinja
     let range = source.floor_char_boundary(range.start)..source.ceil_char_boundary(range.end);
+    let help = meant::syntax(source, range.start);
     Mistake {
         range,
         message: match error.detail() {
             Some(detail) => detail.to_owned(),
             None => error.kind().to_string(),
         },
-        help: None,
+        help,
     }
 }
 

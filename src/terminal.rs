@@ -1,5 +1,6 @@
 //! Asking a person: a seam, so that what is asked can be tested without one.
 
+pub mod echo;
 mod prompt;
 
 use unicode_width::UnicodeWidthStr as _;

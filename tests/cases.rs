@@ -37,17 +37,20 @@ cases! {
     append_refused
     append_secret
     check_beside
+    check_meant
     command
     doubt_adopted
     doubt_differing
     doubt_deeper
     doubt_done
+    doubt_done_gates
     doubt_inside
     doubt_killed
     doubt_redo
     doubt_refused
     each
     each_moved
+    each_resumed
     eight_mistakes
     fake_command
     flags_that_change_nothing
@@ -74,6 +77,7 @@ cases! {
     plugin_check
     prompt_rules
     prompt_waits
+    redo_when_done
     rehearse
     rehearse_elsewhere
     rehearse_writes
@@ -95,6 +99,7 @@ cases! {
     step_in_doubt
     test_differences
     test_faults
+    titles_told
     transcript_itself
     undo
     undo_append

@@ -28,6 +28,7 @@ mod many;
 mod plugin;
 mod promise;
 mod prompt;
+mod screen;
 mod secrets;
 mod ssh;
 mod supply;

@@ -160,7 +160,7 @@ fn what_is_too_open_is_warned_of_with_the_command() {
     std::fs::set_permissions(env.path("cred"), PermissionsExt::from_mode(0o644)).unwrap();
     let rest = "[inputs.t]\nsecret = true\nfrom = [{ dotenv = \"cred\", key = \"T\" }]\n[[steps]]\nid = \"c\"\njq = \"1\"";
     let out = run(&env, rest, &[]);
-    assert!(out.stderr.contains("chmod 600 'cred'"), "{}", out.stderr);
+    assert!(out.stderr.contains("chmod 600 cred"), "{}", out.stderr);
     let state = env.path(".state/runbook");
     std::fs::set_permissions(&state, PermissionsExt::from_mode(0o755)).unwrap();
     assert!(run(&env, rest, &[]).stderr.contains("chmod 700"));

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use super::out;
 use crate::exit::Exit;
 use crate::journal::event::Failure;
+use crate::printable::argument;
 use crate::reader::{list, to_json};
 use crate::runbook::settle::{Given, Refused, Settled, found, no_input, settle};
 use crate::runbook::{From, Input, Preset, Runbook};
@@ -153,7 +154,7 @@ fn presets(runbook: &Runbook, missing: &[&str]) -> Vec<String> {
     fitting.sort_by_key(|(_, gives)| std::cmp::Reverse(gives.len()));
     let hint = |(name, gives): &(&str, Vec<&str>)| {
         let what = if gives.len() == missing.len() { "all".to_owned() } else { list(gives) };
-        format!("`--preset {name}` gives {what} of that")
+        format!("`--preset {}` gives {what} of that", argument(name))
     };
     let more = fitting.len() > PRESETS;
     let rest = format!("`runbook show {}` lists all its presets", runbook.name);
@@ -206,7 +207,8 @@ fn open_files(runbook: &Runbook, settled: &[Settled], world: &World) {
         let mode = std::fs::metadata(full).map(|meta| meta.permissions().mode());
         if mode.is_ok_and(|mode| mode & 0o077 != 0) && !seen.contains(&path) {
             out::warning(&format!("others may read `{path}`, and secrets are in it"));
-            out::hint(&format!("`chmod 600 '{path}'` mends it"));
+            let file = world.expand_home(&path).display().to_string();
+            out::hint(&format!("`chmod 600 {}` mends it", argument(&file)));
             seen.push(path);
         }
     }

@@ -243,10 +243,12 @@ fn begin(runbook: &Runbook, lines: Vec<Line>, world: &World) -> Result<Start, Ex
     let key = state::key(world)?;
     let (mut entries, mut redactors) = (Vec::with_capacity(runs.len()), Vec::new());
     let mut places = BTreeMap::new();
+    // none of them began after another
+    let at_ms = world.clock.now_ms();
     for (line, run) in lines.into_iter().zip(runs) {
         let event = started(runbook, &line.settled, &run, &key, false, world)?;
         places.insert(run.clone(), line.place);
-        entries.push(Entry { run, seq: 1, at_ms: world.clock.now_ms(), event });
+        entries.push(Entry { run, seq: 1, at_ms, event });
         redactors.push(line.redactor);
     }
     let texts = texts(runbook);

@@ -1,14 +1,14 @@
 //! `plan`: what a run would do, without doing it.
 
 use super::inputs::{self, Flags};
-use super::run::{begin, done, scope, started};
+use super::run::{done, scope, started};
 use super::session::{Direction, Session, walk};
 use super::{Global, load, out, state, trust};
-use crate::engine::Options;
 use crate::engine::foresee::foresee;
 use crate::exit::Exit;
 use crate::journal::Memory;
 use crate::journal::event::PLAN;
+use crate::plan::History;
 use crate::world::World;
 
 /// Show what a run would do: reads are done, changes only shown
@@ -47,7 +47,6 @@ fn plan(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
     let key = state::passing_key()?;
     let recorder = session.recorder(PLAN, 0, Box::new(Memory));
     let started = started(&runbook, &settled, PLAN, &key, false, &session.world)?;
-    let history = begin(&recorder, started);
-    let options = Options::default();
-    Ok(walk(&runbook, &services, &recorder, &key, history, options, Direction::Nowhere))
+    let new = History::default();
+    Ok(walk(&runbook, &services, &recorder, &key, new, vec![started], &Direction::Nowhere))
 }

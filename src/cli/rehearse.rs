@@ -1,12 +1,13 @@
 //! `rehearse`: a run against the fake of its service: no server, no risk.
 
 use super::inputs::{self, Flags};
-use super::run::{WalkFlags, begin, done, scope, started};
+use super::run::{WalkFlags, done, scope, started};
 use super::session::{Direction, Session, walk};
 use super::{Global, fake, load, out, state};
 use crate::exit::Exit;
 use crate::journal::Memory;
 use crate::journal::event::REHEARSAL;
+use crate::plan::History;
 use crate::world::World;
 
 /// Run a runbook against a fake of its service; nothing real is changed
@@ -52,15 +53,14 @@ fn rehearse(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
     let key = state::passing_key()?;
     let recorder = session.recorder(REHEARSAL, 0, Box::new(Memory));
     let started = started(&runbook, &settled, REHEARSAL, &key, true, &session.world)?;
-    let history = begin(&recorder, started);
     let exit = walk(
         &runbook,
         &services,
         &recorder,
         &key,
-        history,
-        args.walk.options(),
-        Direction::Forwards,
+        History::default(),
+        vec![started],
+        &Direction::Forwards(args.walk.options()),
     );
     served.stop();
     Ok(exit)

@@ -11,7 +11,9 @@ use super::session::{Direction, Session, broken_exit, walk};
 use super::{Global, inputs, load, out, plugins, state, trust};
 use crate::engine::Engine;
 use crate::exit::Exit;
-use crate::journal::event::{Decision, Effect, Entry, Event, How, Outcome, Stored, StoredMap};
+use crate::journal::event::{
+    Decision, Effect, Entry, Event, Failure, How, Outcome, Stored, StoredMap,
+};
 use crate::journal::seal::Key;
 use crate::journal::store::Store;
 use crate::plan::{History, ITEM, Status};
@@ -41,7 +43,7 @@ pub(super) struct Args {
     /// Count a step as done: it happened, or you did it by hand
     #[arg(long, value_name = "STEP")]
     done: Vec<String>,
-    /// With `--done`: a value the step would have saved
+    /// With `--done`: a value the step would have saved; it must satisfy the step's gates
     #[arg(long, value_name = "NAME=VALUE", value_parser = inputs::pair, requires = "done")]
     save: Vec<(String, String)>,
     /// Use the file as it is now; finished steps that changed need `--rerun` or `--keep`
@@ -56,6 +58,13 @@ pub(super) struct Args {
     /// With `--updated`: leave this step as it is
     #[arg(long, value_name = "STEP", requires = "updated")]
     keep: Vec<String>,
+}
+
+impl Args {
+    /// Whether they say something about single steps.
+    fn decides(&self) -> bool {
+        [&self.redo, &self.done, &self.rerun, &self.keep].iter().any(|steps| !steps.is_empty())
+    }
 }
 
 pub(super) fn run(args: &Args, global: &Global, world: World) -> Exit {
@@ -126,12 +135,14 @@ fn resume(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
     };
     let run = match &args.run {
         Some(run) => state::find(&store, run)?,
-        None => state::newest_unfinished(&store)?,
+        None => state::newest_unfinished(&store).map_err(|exit| unnamed(args, exit))?,
     };
     let _lock = lock(&world, &run, &holder(&world))?;
     let taken = take(store, &run, world)?;
-    let Taken { store, entries, mut history, mut runbook, key, world } = taken;
-    if let Some(exit) = over(&run, &history) {
+    let Taken { store, entries, history, mut runbook, key, world } = taken;
+    contradiction(("redo", &args.redo), ("done", &args.done))?;
+    contradiction(("rerun", &args.rerun), ("keep", &args.keep))?;
+    if let Some(exit) = over(&run, &history, args.decides()) {
         return Ok(exit);
     }
     let mut texts = Vec::new();
@@ -169,18 +180,15 @@ fn resume(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
         let engine = Engine::new(&runbook, &services, &recorder, &key, history.clone(), options);
         decisions(args, &engine, &run)?
     };
-    for event in std::iter::once(resumed).chain(first).chain(decided) {
-        history.take(&event);
-        recorder.keep(event);
-    }
+    let before = std::iter::once(resumed).chain(first).chain(decided).collect();
     Ok(walk(
         &runbook,
         &services,
         &recorder,
         &key,
         history,
-        args.walk.options(),
-        Direction::Forwards,
+        before,
+        &Direction::Forwards(args.walk.options()),
     ))
 }
 
@@ -193,21 +201,39 @@ fn edited(history: &History, run: &str, world: &World) {
     }
 }
 
-/// Runs that cannot go on.
-fn over(run: &str, history: &History) -> Option<Exit> {
+/// What is decided about a step of a run that is over is not dropped: the run must be named.
+fn unnamed(args: &Args, exit: Exit) -> Exit {
+    if exit != Exit::Done || !args.decides() {
+        return exit;
+    }
+    out::hint("to have a step of it done again, name the run: `runbook resume RUN --redo STEP`");
+    Exit::Usage
+}
+
+/// Runs that cannot go on. One that is done can if something is decided about a step of it.
+fn over(run: &str, history: &History, decided: bool) -> Option<Exit> {
     if history.undoing() {
         out::error(&format!("run `{run}` was taken back, wholly or in part"));
         out::hint(&format!(
             "`runbook undo {run}` goes on with that; `runbook run {}` begins anew",
-            history.runbook
+            argument(history.command_name())
         ));
         return Some(Exit::Usage);
     }
-    if history.outcome == Some(Outcome::Done) {
+    if history.outcome == Some(Outcome::Done) && !decided {
         out::say(&format!("run `{run}` is done already: nothing is left to do"));
         return Some(Exit::Done);
     }
     None
+}
+
+/// Refuses two flags that say the opposite of one step.
+pub(super) fn contradiction(one: (&str, &[String]), other: (&str, &[String])) -> Result<(), Exit> {
+    let Some(step) = one.1.iter().find(|step| other.1.contains(step)) else { return Ok(()) };
+    let step = argument(step);
+    out::error(&format!("`--{} {step}` and `--{} {step}` contradict each other", one.0, other.0));
+    out::hint("leave one of them out; nothing was done");
+    Err(Exit::Usage)
 }
 
 /// The inputs a run was given, opened.
@@ -358,13 +384,12 @@ fn decisions(args: &Args, engine: &Engine<'_>, run: &str) -> Result<Vec<Event>, 
     let names = args.save.iter().map(|(name, _)| name.as_str());
     inputs::warn_shown("save", names.filter(secret), "`--redo` has the step read it by itself");
     for id in &args.done {
-        let Some((runbook, step)) = whole.performed(id) else { continue };
+        let Some((_, step)) = whole.performed(id) else { continue };
         if matches!(history.status(id), Status::Done(done) if !done.gates_failed) {
             out::warning(&format!("step `{id}` is done already: `--done` changes nothing"));
             continue;
         }
-        let outside = id.rsplit_once('/').and_then(|(outer, _)| whole.performed(outer));
-        let saved = by_hand((id, step), &args.save, (runbook, outside), engine, run)?;
+        let saved = by_hand((id, step), &args.save, engine, run)?;
         let (how, private, summary) = match history.status(id) {
             // The run did it; only its gates did not hold. It can still be taken back.
             Status::Done(done) => (done.how, done.private.clone(), "left as it is, as decided"),
@@ -403,22 +428,16 @@ fn unsaved(args: &Args, runbook: &Runbook) -> Result<(), Exit> {
 fn by_hand(
     (id, step): (&str, &StepDef),
     given: &[(String, String)],
-    (runbook, outside): (&Runbook, Option<(&Runbook, &StepDef)>),
     engine: &Engine<'_>,
     run: &str,
 ) -> Result<StoredMap, Exit> {
-    // What is done after a failure gives nothing to other steps.
-    let again = id.split('/').next().is_some_and(|own| own.contains('@'));
-    let needed = |name: &str| {
-        !again && read_later(name, step, runbook)
-            || outside.is_some_and(|(runbook, using)| read_by(name, using, runbook))
-    };
+    let needed = engine.runbook.needs(id);
     // A step that is done but for its gates has saved its values already.
     let mut saved = match engine.history.borrow().status(id) {
         Status::Done(done) => done.saved.iter().cloned().collect(),
         _ => StoredMap::new(),
     };
-    let mut missing = Vec::new();
+    let (mut missing, mut by_person) = (Vec::new(), Vec::new());
     for save in &step.saves {
         match given.iter().find(|(name, _)| *name == save.name) {
             Some((_, text)) => {
@@ -426,16 +445,18 @@ fn by_hand(
                 let secret = engine.given_secret(id, save, &json);
                 let secret = secret.map_err(|broken| broken_exit(&broken))?;
                 let label = format!("{run}/{id}/{}", save.name);
-                let sealed = seal(engine.key, &label, &Labeled { json, secret })?;
-                saved.insert(save.name.clone(), sealed);
+                let value = Labeled { json, secret };
+                saved.insert(save.name.clone(), seal(engine.key, &label, &value)?);
+                by_person.push((save.name.as_str(), value));
             }
             None if saved.contains_key(&save.name) => {}
-            None if needed(&save.name) => missing.push(save.name.as_str()),
+            None if needed.contains(&save.name.as_str()) => missing.push(save.name.as_str()),
             None => {}
         }
     }
     if missing.is_empty() {
-        return Ok(saved);
+        let judged = engine.judge_given(id, &by_person).map_err(|broken| broken_exit(&broken))?;
+        return judged.map(|()| saved).map_err(|failure| wrong_value(id, &failure));
     }
     out::error(&format!(
         "step `{id}` would have saved what later steps need: {}",
@@ -446,18 +467,18 @@ fn by_hand(
     Err(Exit::Usage)
 }
 
-/// Whether the step that uses this runbook reads the value out of it, by the look of its programs.
-fn read_by(name: &str, using: &StepDef, runbook: &Runbook) -> bool {
-    let programs = using.saves.iter().filter_map(|save| save.program);
-    let mut words = programs.flat_map(|program| {
-        let code = runbook.programs.code(program);
-        code.split(|c: char| !c.is_ascii_alphanumeric() && c != '_')
-    });
-    words.any(|word| word == name)
-}
-
-fn read_later(name: &str, step: &StepDef, runbook: &Runbook) -> bool {
-    let later = runbook.steps.iter().skip_while(|known| known.id != step.id).skip(1);
-    step.gates.iter().any(|gate| gate.that().reads().iter().any(|read| read.name == name))
-        || later.into_iter().any(|step| step.reads.iter().any(|read| read == name))
+/// Says that what a person gave for a step does not satisfy its gates.
+fn wrong_value(id: &str, failure: &Failure) -> Exit {
+    out::error(&format!("what is given for step `{id}` cannot be: {}", failure.message));
+    for detail in &failure.details {
+        out::say(&format!("  {detail}"));
+    }
+    for hint in &failure.hints {
+        out::hint(hint);
+    }
+    out::hint(&format!(
+        "give what is really there, or have the step done again with `--redo {}`; nothing was done",
+        argument(id)
+    ));
+    Exit::Usage
 }

@@ -176,15 +176,14 @@ fn start(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
     let journal = Box::new(Kept { store, texts: texts(&runbook) });
     let recorder = session.recorder(&run, 0, journal);
     let started = started(&runbook, &settled, &run, &key, args.rehearsal, &session.world)?;
-    let history = begin(&recorder, started);
     Ok(walk(
         &runbook,
         &services,
         &recorder,
         &key,
-        history,
-        args.walk.options(),
-        Direction::Forwards,
+        History::default(),
+        vec![started],
+        &Direction::Forwards(args.walk.options()),
     ))
 }
 
@@ -195,14 +194,6 @@ pub(super) fn scope(settled: &[Settled]) -> Scope {
         scope.set(&one.name, one.value.clone());
     }
     scope
-}
-
-/// Says the first event; the walk begins by handing it to the system.
-pub(super) fn begin(recorder: &crate::engine::Recorder, started: Event) -> History {
-    let entry = Entry { run: recorder.run().to_owned(), seq: 1, at_ms: 0, event: started };
-    let history = History::fold(std::slice::from_ref(&entry));
-    recorder.keep(entry.event);
-    history
 }
 
 /// The event a run begins with.

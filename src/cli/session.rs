@@ -5,10 +5,11 @@ use std::future::Future;
 use std::rc::Rc;
 
 use super::{Global, Output, out, state};
+use crate::engine::titles::titles;
 use crate::engine::{Broken, Engine, Options, Recorder, SharedReport};
 use crate::exit::Exit;
 use crate::journal::Journal;
-use crate::journal::event::Outcome;
+use crate::journal::event::{Event, Outcome};
 use crate::journal::seal::Key;
 use crate::plan::History;
 use crate::redact;
@@ -111,28 +112,40 @@ pub(super) fn output(global: &Global, world: &World) -> Output {
 }
 
 /// Whether to walk forwards or to take back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(super) enum Direction {
-    Forwards,
+    Forwards(Options),
     Backwards,
     /// Nothing is changed: only shown.
     Nowhere,
 }
 
-/// Walks until something stops it, and says how the process should end.
+/// Walks until something stops it, and says how the process should end. Before it begins, it says
+/// what led to it.
 pub(super) fn walk(
     runbook: &Runbook,
     services: &Services,
     recorder: &Recorder,
     key: &Key,
-    history: History,
-    options: Options,
-    direction: Direction,
+    mut history: History,
+    before: Vec<Event>,
+    direction: &Direction,
 ) -> Exit {
+    for event in &before {
+        history.take(event);
+    }
+    recorder.recall(titles(runbook, &history));
+    for event in before {
+        recorder.keep(event);
+    }
+    let options = match direction {
+        Direction::Forwards(options) => options.clone(),
+        Direction::Backwards | Direction::Nowhere => Options::default(),
+    };
     let engine = Engine::new(runbook, services, recorder, key, history, options);
     let work = async {
         match direction {
-            Direction::Forwards => engine.walk().await,
+            Direction::Forwards(_) => engine.walk().await,
             Direction::Backwards => engine.take_back().await,
             Direction::Nowhere => engine.preview().await,
         }

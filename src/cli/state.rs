@@ -106,7 +106,9 @@ pub(super) fn newest_unfinished(store: &Store) -> Result<String, Exit> {
     let (mut done, mut unfinished) = (HashMap::new(), Vec::new());
     for run in &all {
         if !over(run) {
-            unfinished.push((run, done.get(run.runbook.as_str()).copied()));
+            // one that was under way beside it, of a `run --each` say, tells nothing of it
+            let since = |done: &&RunSummary| done.started_ms > run.last_ms;
+            unfinished.push((run, done.get(run.runbook.as_str()).copied().filter(since)));
         } else if run.outcome == Some(Outcome::Done) {
             done.entry(run.runbook.as_str()).or_insert(run);
         }

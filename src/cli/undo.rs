@@ -1,15 +1,15 @@
 //! `undo`: takes back what a run did, newest first.
 
-use super::resume::{Taken, inputs, renewed_inputs, sealed_inputs, take};
+use super::resume::{Taken, contradiction, inputs, renewed_inputs, sealed_inputs, take};
 use super::run::{Kept, done, holder, lock};
 use super::session::{Direction, Session, broken_exit, walk};
 use super::{Global, out, state};
 use crate::engine::undo::{Back, Way};
-use crate::engine::{Engine, Options, Recorder};
+use crate::engine::{Engine, Options};
 use crate::exit::Exit;
 use crate::journal::Memory;
 use crate::journal::event::{Decision, Event, StoredMap};
-use crate::plan::{History, Status};
+use crate::plan::Status;
 use crate::runbook::BELOW;
 use crate::terminal::Question;
 use crate::world::World;
@@ -44,8 +44,9 @@ fn undo(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
         return Err(Exit::Usage);
     };
     let run = state::find(&store, &args.run)?;
+    contradiction(("redo", &args.redo), ("done", &args.done))?;
     let _lock = lock(&world, &run, &holder(&world))?;
-    let Taken { store, entries, mut history, runbook, key, world } = take(store, &run, world)?;
+    let Taken { store, entries, history, runbook, key, world } = take(store, &run, world)?;
     let session = Session::new(global, world);
     let mut services = session.services();
     services.yes = args.yes;
@@ -60,30 +61,34 @@ fn undo(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
     if !left {
         return Ok(nothing(&run));
     }
+    // of an undo that was cut off something is taken back already
+    let nothing = if history.undoing() { "nothing more" } else { "nothing" };
     if args.plan {
-        out::hint(&format!("nothing was taken back; `runbook undo {run}` does it, in this order"));
+        out::hint(&format!(
+            "{nothing} was taken back; `runbook undo {run}` does it, in this order"
+        ));
         return Ok(Exit::Done);
     }
-    confirm(args, &run, &session)?;
+    confirm(args, &run, &session, nothing)?;
     let given = inputs(&history, &run, &key)?;
     let renewed = renewed_inputs(&runbook, (&history, &run, &key), &given, &session.world)?;
     let renewed = sealed_inputs(&run, &key, renewed)?;
     session.report.borrow_mut().past(&entries);
     let recorder =
         session.recorder(&run, history.last_seq, Box::new(Kept { store, texts: Vec::new() }));
-    begin(args, renewed, &recorder, &mut history);
     Ok(walk(
         &runbook,
         &services,
         &recorder,
         &key,
         history,
-        Options::default(),
-        Direction::Backwards,
+        before(args, renewed),
+        &Direction::Backwards,
     ))
 }
 
-fn begin(args: &Args, inputs: StoredMap, recorder: &Recorder, history: &mut History) {
+/// What is said before anything is taken back: the inputs, and what was decided.
+fn before(args: &Args, inputs: StoredMap) -> Vec<Event> {
     let resumed = Event::resumed(true, inputs);
     let redo = args
         .redo
@@ -94,10 +99,7 @@ fn begin(args: &Args, inputs: StoredMap, recorder: &Recorder, history: &mut Hist
         summary: "taken back by hand".to_owned(),
         took_ms: 0,
     });
-    for event in std::iter::once(resumed).chain(redo).chain(by_hand) {
-        history.take(&event);
-        recorder.keep(event);
-    }
+    std::iter::once(resumed).chain(redo).chain(by_hand).collect()
 }
 
 /// Refuses the name of a step that there is nothing to take back of.
@@ -115,7 +117,8 @@ fn touched(backs: &[Back], run: &str, step: &str) -> Result<(), Exit> {
     Err(Exit::Usage)
 }
 
-/// Shows what will be taken back, and first of all what cannot be; whether anything can.
+/// Shows what will be taken back, and first of all what cannot be, or is already; whether anything
+/// can.
 fn left(backs: &[Back], gone: &[String]) -> bool {
     let width = backs.iter().map(|back| back.id.len()).max().unwrap_or(0);
     for back in backs {
@@ -124,7 +127,11 @@ fn left(backs: &[Back], gone: &[String]) -> bool {
             Way::NotOurs => "was not done by this run: it stays",
             Way::ByHand => "was said to be done (`--done`): it stays, take it back by hand",
             Way::Lost => "was done with values that are not known any more: what it did stays",
-            Way::Author | Way::Kind | Way::Done => continue,
+            Way::Done => {
+                out::say(&format!("done  {:width$}  is taken back already", back.id));
+                continue;
+            }
+            Way::Author | Way::Kind => continue,
         };
         out::say(&format!("stays {:width$}  {why}", back.id));
     }
@@ -161,13 +168,13 @@ fn nothing(run: &str) -> Exit {
 }
 
 /// Asks before anything is taken back; where nobody can answer, only `--yes` does.
-fn confirm(args: &Args, run: &str, session: &Session) -> Result<(), Exit> {
+fn confirm(args: &Args, run: &str, session: &Session, nothing: &str) -> Result<(), Exit> {
     if args.yes {
         return Ok(());
     }
     let terminal = session.terminal();
     if !terminal.present() {
-        out::error("nobody is there to confirm this: nothing was taken back");
+        out::error(&format!("nobody is there to confirm this: {nothing} was taken back"));
         out::hint(&format!("`runbook undo {run} --yes` takes these back without asking"));
         return Err(Exit::Waiting);
     }
@@ -180,7 +187,7 @@ fn confirm(args: &Args, run: &str, session: &Session) -> Result<(), Exit> {
     if let Ok("yes") = terminal.ask(&question, std::rc::Rc::new(|_| Ok(()))).as_deref() {
         Ok(())
     } else {
-        out::say("nothing was taken back");
+        out::say(&format!("{nothing} was taken back"));
         Err(Exit::Interrupted)
     }
 }

@@ -54,6 +54,7 @@ impl Engine<'_> {
                 let trouble =
                     Trouble::detailed("what it makes is there already, but different", details)
                         .hint("it is never taken over: change it there, or choose another name");
+                let trouble = self.anew().into_iter().fold(trouble, Trouble::hint);
                 self.fail(unit, began, trouble)
             }
         }
@@ -88,7 +89,8 @@ impl Engine<'_> {
         what: String,
         differs: Vec<(String, String, String)>,
     ) -> Outcome {
-        self.tell(Event::Doubt { step: unit.id.clone(), what, differs });
+        let saves = self.runbook.needs(&unit.id).into_iter().map(str::to_owned).collect();
+        self.tell(Event::Doubt { step: unit.id.clone(), what, differs, saves });
         Outcome::InDoubt
     }
 
@@ -98,7 +100,7 @@ impl Engine<'_> {
             Err(trouble) => self.fail(unit, began, trouble),
             Ok(Some(Found::Same(object))) => self.adopt(unit, began, object, How::Adopted).await,
             Ok(_) => match judge(&unit.step.gates, &unit.scope) {
-                Err(failure) => self.fail(unit, began, done_but(unit, failure)),
+                Err(failure) => self.fail(unit, began, self.done_but(unit, failure)),
                 Ok(()) => Ok(None),
             },
         }
@@ -150,9 +152,34 @@ impl Engine<'_> {
     ) -> Flow {
         self.done(unit, began, got, how, durable).await?;
         match judge(&unit.step.gates, &unit.scope) {
-            Err(failure) => self.fail(unit, began, done_but(unit, failure)),
+            Err(failure) => self.fail(unit, began, self.done_but(unit, failure)),
             Ok(()) => Ok(None),
         }
+    }
+
+    /// The effect is there, but a gate does not hold. Without `already` nothing would ever change
+    /// that by itself.
+    fn done_but(&self, unit: &Unit<'_>, failure: Failure) -> Trouble {
+        let trouble = self.gate_failed(unit, failure);
+        if unit.step.already.is_some() || self.history.borrow().rehearsal {
+            return trouble;
+        }
+        let (run, id) = (self.recorder.run(), argument(&unit.id));
+        trouble.hint(format!(
+            "it is done, and what it gave is kept: `runbook resume {run} --done {id}` leaves it so, `runbook resume {run} --redo {id}` does it again"
+        ))
+    }
+
+    fn there_already(&self) -> Trouble {
+        let go_on = if self.history.borrow().rehearsal {
+            "rehearse again with `--adopt`".to_owned()
+        } else {
+            format!("`runbook resume {} --adopt`", self.recorder.run())
+        };
+        let mut there = failure("what it makes is there already, exactly as wanted");
+        there.hints.push(format!("to use it, {go_on}; else change the name"));
+        there.hints.extend(self.anew());
+        Trouble::Failed(there, Again::No)
     }
 
     /// In a terminal: whether to use what is there.
@@ -175,7 +202,7 @@ impl Engine<'_> {
             }
             Err(NoAnswer::Interrupted) => Ok(Asked::Stop(Outcome::Interrupted)),
             _ => {
-                let outcome = self.fail(unit, began, there_already())?;
+                let outcome = self.fail(unit, began, self.there_already())?;
                 Ok(Asked::Stop(outcome.unwrap_or(Outcome::Failed)))
             }
         }
@@ -259,22 +286,4 @@ enum Asked {
     Go,
     Skip,
     Stop(Outcome),
-}
-
-/// The effect is there, but a gate does not hold. Without `already` nothing would ever change
-/// that by itself.
-fn done_but(unit: &Unit<'_>, failure: Failure) -> Trouble {
-    let trouble = Trouble::Failed(failure, Again::No);
-    if unit.step.already.is_some() {
-        return trouble;
-    }
-    let id = argument(&unit.id);
-    trouble.hint(format!(
-        "it is done, and what it gave is kept: go on with `--done {id}` to leave it so, or with `--redo {id}` to do it again"
-    ))
-}
-
-fn there_already() -> Trouble {
-    Trouble::Failed(failure("what it makes is there already, exactly as wanted"), Again::No)
-        .hint("to use it, go on with `--adopt`; else change the name")
 }

@@ -11,7 +11,7 @@ use crate::reader::{Sink, Use};
 use crate::runbook::{Runbook, Save, StepDef};
 use crate::scope::Scope;
 use crate::step::jq::reads_secret;
-use crate::step::{Cx, Trouble};
+use crate::step::{Cx, Failure, Gate, Trouble, judge};
 use crate::value::{Json, Labeled};
 
 /// A runbook being walked: the run's own, or one that a step uses.
@@ -170,6 +170,23 @@ impl<'a> Engine<'a> {
             }
         };
         Ok(save.is_secret(of_secret, json, &self.services.redactor))
+    }
+
+    /// Judges the gates of a step that read what a person gives in the place of what it would have
+    /// saved: that must satisfy them as an answer would.
+    pub fn judge_given(
+        &self,
+        id: &str,
+        given: &[(&str, Labeled)],
+    ) -> Result<Result<(), Failure>, Broken> {
+        let Some(unit) = self.performance(id)? else { return Ok(Ok(())) };
+        let scope = Scope::below(&unit.scope);
+        for (name, value) in given {
+            scope.set(name, value.clone());
+        }
+        let named = |name: &str| given.iter().any(|(given, _)| *given == name);
+        let reads = |gate: &&Gate| gate.that().reads().iter().any(|read| named(&read.name));
+        Ok(judge(unit.step.gates.iter().filter(reads), &scope))
     }
 
     /// Binds what a finished step saved.

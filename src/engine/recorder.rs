@@ -112,6 +112,14 @@ impl Recorder {
         self.tell(&entry);
     }
 
+    /// Tells the report what it should know and not show.
+    pub fn recall(&self, events: Vec<Event>) {
+        let entry = |event| self.entry(event, self.last());
+        let entries: Vec<Entry> = events.into_iter().map(entry).collect();
+        let report = self.inner.borrow().report.clone();
+        report.borrow_mut().past(&entries);
+    }
+
     /// Hands the system what has gathered, if that is much: a long run of reads is neither kept
     /// in memory whole nor lost whole when the process is killed.
     pub async fn relieve(&self) -> Result<(), JournalError> {

@@ -274,13 +274,14 @@ impl<'a> Engine<'a> {
 
     fn doubtful_back(&self, unit: &Unit<'_>, differs: Vec<(String, String, String)>) -> Resolved {
         let what = self.what(unit);
-        self.tell(Event::Doubt { step: unit.id.clone(), what, differs });
+        self.tell(Event::Doubt { step: unit.id.clone(), what, differs, saves: Vec::new() });
         Resolved::Ended(Some(Outcome::InDoubt))
     }
 
     fn back_in_doubt(&self, unit: &Unit<'_>, what: &str) -> Outcome {
         let (step, what) = (unit.id.clone(), format!("taking it back: {what}"));
-        self.recorder.keep(Event::Doubt { step, what, differs: Vec::new() });
+        let (differs, saves) = (Vec::new(), Vec::new());
+        self.recorder.keep(Event::Doubt { step, what, differs, saves });
         Outcome::InDoubt
     }
 

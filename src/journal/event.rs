@@ -327,6 +327,9 @@ pub enum Event {
         what: String,
         /// Fields that differ from what this run would have made: name, found, wanted.
         differs: Vec<(String, String, String)>,
+        /// What it would have saved and other steps need: whoever says that it happened gives it.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        saves: Vec<String>,
     },
     /// A person decided about a step. On resume: applies once, to that step.
     Decided {

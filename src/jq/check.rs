@@ -445,7 +445,7 @@ impl<'s, 'n> Walk<'s, 'n> {
         } else if let Some(known) = self.arities(name) {
             self.mistake(name, wrong_count(name, arity), Some(known));
         } else {
-            let help = self.nearest(name).map(|near| format!("did you mean `{near}`?"));
+            let help = self.meant(name, arity);
             self.mistake(name, format!("unknown filter `{name}`"), help);
         }
     }
@@ -463,12 +463,31 @@ impl<'s, 'n> Walk<'s, 'n> {
             .then(|| format!("it takes {}", words.join(" or ")))
     }
 
-    fn nearest(&self, name: &str) -> Option<&str> {
-        let local = self.filters.iter().map(|local| local.0);
-        let shared = self.shared.iter().map(|(name, _)| name.as_str());
+    /// What was meant by the name of a filter that is not there: without arguments perhaps a field
+    /// or a value, whose first character is forgotten easily.
+    fn meant(&self, name: &str, arity: usize) -> Option<String> {
+        let near = self.nearest(name, arity);
+        let word = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+        match (near, arity == 0 && word) {
+            (Some(near), true) => Some(format!("did you mean `{near}`, or the field `.{name}`?")),
+            (Some(near), false) => Some(format!("did you mean `{near}`?")),
+            (None, true) => {
+                Some(format!("a field is written `.{name}`, a value of the runbook `${name}`"))
+            }
+            (None, false) => None,
+        }
+    }
+
+    /// The filter whose name is nearly this; where none is given arguments, one that takes none.
+    fn nearest(&self, name: &str, arity: usize) -> Option<&str> {
+        let local = self.filters.iter().map(|local| (local.0, local.1));
+        let shared = self.shared.iter().map(|(name, args)| (name.as_str(), *args));
+        let library = library::names().filter(|name| !name.starts_with("__"));
         let library =
-            library::names().filter(|name| !name.starts_with("__")).map(|name| -> &str { name });
-        closest(name, local.chain(shared).chain(library))
+            library.flat_map(|name| library::arities(name).iter().map(move |args| (name, *args)));
+        let fits = |(_, args): &(&str, usize)| arity > 0 || *args == 0;
+        let all = local.chain(shared).chain(library).filter(fits);
+        closest(name, all.map(|(name, _)| name))
     }
 
     fn variable(&mut self, name: &'s str) {

@@ -109,7 +109,7 @@ impl Teller {
     }
 
     fn doubt(&self, doubt: &Doubtful) -> Vec<Line> {
-        let Doubtful { step, what, differs } = doubt;
+        let Doubtful { step, what, differs, saves } = doubt;
         let said = format!("step `{step}` may or may not have happened");
         let mut told =
             vec![Line::default(), Line::styled(words::DOUBT.1, "doubt").add(": ").add(&said)];
@@ -121,7 +121,10 @@ impl Teller {
         told.extend(differing(differs).into_iter().map(|line| line.indent(2)));
         if !self.story.rehearsal {
             let command = self.command();
-            told.push(hint(&format!("if it happened, `{command} --done {}`", argument(step))));
+            let saves = saves.iter().map(|name| format!(" --save {name}=VALUE"));
+            let saves = saves.collect::<Vec<_>>().concat();
+            let done = format!("{command} --done {}{saves}", argument(step));
+            told.push(hint(&format!("if it happened, `{done}`")));
             told.push(hint(&format!("if it did not, `{command} --redo {}`", argument(step))));
         }
         told

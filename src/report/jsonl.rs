@@ -182,6 +182,7 @@ mod tests {
                 step: step(),
                 what: "POST".into(),
                 differs: vec![("a".into(), "1".into(), "2".into())],
+                saves: vec!["id".into()],
             },
             Event::Decided { step: step(), decision: Decision::Redo },
             Event::UndoIntent { step: step(), effect: Effect::Repeatable, what: "DELETE".into() },
@@ -205,7 +206,7 @@ mod tests {
 "event":"note","step":"s","markdown":"*hi*"}
 "event":"failed","step":"s","failure":{"message":"503","details":["a"],"hints":["b"],"doubt":false},"took_ms":12}
 "event":"asked","step":"s","ask":"ready?"}
-"event":"doubt","step":"s","what":"POST","differs":[{"field":"a","found":"1","wanted":"2"}]}
+"event":"doubt","step":"s","what":"POST","differs":[{"field":"a","found":"1","wanted":"2"}],"saves":["id"]}
 "event":"decided","step":"s","decision":"redo"}
 "event":"undo_intent","step":"s","effect":"repeatable","what":"DELETE"}
 "event":"undone","step":"s","summary":"204","took_ms":8}

@@ -36,6 +36,8 @@ pub(super) struct Doubtful {
     pub(super) step: String,
     pub(super) what: String,
     pub(super) differs: Vec<(String, String, String)>,
+    /// The values that whoever says that it happened must give.
+    pub(super) saves: Vec<String>,
 }
 
 /// A run so far.
@@ -139,11 +141,12 @@ impl Story {
                 self.asked.retain(|(asked, _)| asked != step);
                 self.asked.push((step.clone(), ask.clone()));
             }
-            Event::Doubt { step, what, differs } => {
+            Event::Doubt { step, what, differs, saves } => {
                 self.undoing |= self.half_undone.contains(step);
-                let (step, what, differs) = (step.clone(), what.clone(), differs.clone());
+                let (step, what) = (step.clone(), what.clone());
+                let (differs, saves) = (differs.clone(), saves.clone());
                 self.doubts.retain(|doubt| doubt.step != step);
-                self.doubts.push(Doubtful { step, what, differs });
+                self.doubts.push(Doubtful { step, what, differs, saves });
             }
             _ => {}
         }
@@ -199,6 +202,7 @@ impl Story {
             step: trouble.step.clone(),
             what: self.intents.get(&trouble.step).cloned().unwrap_or_default(),
             differs: Vec::new(),
+            saves: Vec::new(),
         });
         self.doubts.iter().cloned().chain(failed).collect()
     }

@@ -215,7 +215,8 @@ impl Teller {
             };
             self.line(words::SKIP, step, &[how.to_owned()])
         };
-        let just_now = event.step();
+        // of one that is to be done anew, what it did so far is put down first
+        let just_now = event.step().and_then(|step| step.split('@').next());
         let mut lines = Vec::new();
         for (at, step) in
             earlier.iter().enumerate().filter(|(_, step)| Some(step.as_str()) != just_now)

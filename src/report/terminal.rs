@@ -9,6 +9,7 @@ use std::time::Duration;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::journal::event::{Entry, Event};
+use crate::terminal::echo;
 
 use super::teller::{Teller, View};
 use super::text::Line;
@@ -36,10 +37,11 @@ impl Terminal {
     fn spin(&mut self, step: &str, title: &str) {
         self.still(step);
         let bar = self.bars.add(ProgressBar::new_spinner());
+        self.running.push((step.to_owned(), bar.clone()));
+        self.echo();
         bar.set_style(style(&self.teller.options));
         bar.set_message(Line::bare(title).draw(false));
         bar.enable_steady_tick(TICK);
-        self.running.push((step.to_owned(), bar));
     }
 
     /// Takes a step's spinner away.
@@ -51,12 +53,23 @@ impl Terminal {
             }
             running != step
         });
+        self.echo();
     }
 
     fn still_all(&mut self) {
         for (_, bar) in self.running.drain(..) {
             bar.finish_and_clear();
             self.bars.remove(&bar);
+        }
+        self.echo();
+    }
+
+    /// While something moves, what is typed is not shown: it would be written into that.
+    fn echo(&self) {
+        if self.running.is_empty() || self.bars.is_hidden() {
+            echo::on();
+        } else {
+            echo::off();
         }
     }
 
@@ -98,7 +111,9 @@ impl Report for Terminal {
     }
 
     fn suspend(&mut self, f: &mut dyn FnMut()) {
+        echo::on();
         self.bars.suspend(f);
+        self.echo();
     }
 
     fn still(&mut self, still: bool) {
@@ -109,6 +124,7 @@ impl Report for Terminal {
         } else {
             self.bars.set_draw_target(ProgressDrawTarget::stderr());
         }
+        self.echo();
     }
 }
 

@@ -9,6 +9,7 @@ use std::rc::Rc;
 
 use super::{From, Input, Runbook, Value};
 use crate::journal::event::ASKED;
+use crate::printable::argument;
 use crate::redact;
 use crate::scope::Scope;
 use crate::template::Template;
@@ -511,11 +512,15 @@ fn supply(input: &Input) -> String {
         From::Env(name) => Some(format!("environment variable {name}")),
         _ => None,
     });
-    let example = input.example.clone().unwrap_or_else(|| "…".to_owned());
+    let example = input.example.as_ref();
+    let given = || match example.map(|example| format!("{}={example}", input.name)) {
+        Some(pair) => argument(&pair).into_owned(),
+        None => format!("{}=…", input.name),
+    };
     match (env, input.secret) {
         (Some(env), _) => env,
         (None, true) => "a line in a file given with `--inputs FILE`".to_owned(),
-        (None, false) => format!("`--input {}={example}`", input.name),
+        (None, false) => format!("`--input {}`", given()),
     }
 }
 

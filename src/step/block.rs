@@ -78,7 +78,7 @@ pub(super) fn add(path: &Path, block: &str, follow: bool, secret: bool) -> io::R
     if secret && file.metadata()?.permissions().mode() & 0o077 != 0 {
         return Err(io::Error::other(Refused(format!(
             "others can read it, and the block holds a secret; `chmod 600 {}` first",
-            path.display()
+            crate::printable::argument(&path.display().to_string())
         ))));
     }
     let text = read(&mut file)?;

@@ -81,8 +81,8 @@ impl Gate {
 }
 
 /// Judges gates in order; the first that does not hold is the failure.
-pub fn judge(gates: &[Gate], scope: &Scope) -> Result<(), Failure> {
-    gates.iter().try_for_each(|gate| judge_one(gate, scope))
+pub fn judge<'g>(gates: impl IntoIterator<Item = &'g Gate>, scope: &Scope) -> Result<(), Failure> {
+    gates.into_iter().try_for_each(|gate| judge_one(gate, scope))
 }
 
 fn judge_one(gate: &Gate, scope: &Scope) -> Result<(), Failure> {

@@ -132,6 +132,11 @@ impl Cause {
         }
     }
 
+    /// Whether the service says that it is what was asked that cannot be.
+    pub fn blames_request(self) -> bool {
+        matches!(self, Self::Status(400 | 404 | 409 | 410 | 422))
+    }
+
     /// Whether it is tried again when the author does not say after what.
     fn passing(self) -> bool {
         !matches!(self, Self::Status(status) if status != 429 && status < 500)

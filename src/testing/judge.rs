@@ -64,7 +64,7 @@ impl Seen {
                     seen.step = Some(step.clone());
                     seen.said.clone_from(ask);
                 }
-                Event::Doubt { step, what, differs } => {
+                Event::Doubt { step, what, differs, .. } => {
                     seen.step = Some(step.clone());
                     let told = differs
                         .iter()

@@ -1,0 +1,56 @@
+//! Failures of which a wrong input may be the cause. A run keeps its inputs, so to mend that and to
+//! resume would fail the same way.
+
+use super::Engine;
+use super::frame::Unit;
+use crate::journal::event::{Failure, PLAN};
+use crate::printable::argument;
+use crate::step::{Again, Gate, Trouble, judge};
+
+impl Engine<'_> {
+    /// What to do about a failure if the service refuses what is asked with an input, or if the step
+    /// is a gate on one.
+    pub(super) fn blamed(
+        &self,
+        unit: &Unit<'_>,
+        failure: &Failure,
+        again: &Again,
+    ) -> Option<String> {
+        let uses = [&unit.step.uses.list, &unit.step.uses.before].into_iter().flatten();
+        let blamed = match again {
+            Again::Call(refusal) if !failure.doubt && refusal.cause.blames_request() => {
+                unit.runbook.any_input(uses.map(|read| read.name.as_str()))
+            }
+            Again::No => unit.step.action.gate().is_some_and(|gate| on_input(unit, gate)),
+            _ => false,
+        };
+        if blamed { self.anew() } else { None }
+    }
+
+    /// The failure of a step's gates, with the same.
+    pub(super) fn gate_failed(&self, unit: &Unit<'_>, mut failure: Failure) -> Trouble {
+        let failed = unit.step.gates.iter().find(|gate| judge([*gate], &unit.scope).is_err());
+        if failed.is_some_and(|gate| on_input(unit, gate)) {
+            failure.hints.extend(self.anew());
+        }
+        Trouble::Failed(failure, Again::No)
+    }
+
+    /// How to go on with other inputs; nothing where nothing is kept.
+    pub(super) fn anew(&self) -> Option<String> {
+        let (history, run) = (self.history.borrow(), self.recorder.run());
+        if history.rehearsal || run == PLAN {
+            return None;
+        }
+        let undo =
+            if history.changed() { format!("`runbook undo {run}`, then ") } else { String::new() };
+        let name = argument(history.command_name());
+        Some(format!(
+            "a run keeps its inputs: if one of them is wrong, {undo}begin anew with `runbook run {name}`"
+        ))
+    }
+}
+
+fn on_input(unit: &Unit<'_>, gate: &Gate) -> bool {
+    unit.runbook.any_input(gate.that().reads().iter().map(|read| read.name.as_str()))
+}

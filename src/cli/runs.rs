@@ -129,6 +129,7 @@ pub(super) fn options(global: &Global, world: &World) -> (Format, report::Option
         verbose: global.verbose,
         color: world.stdout_tty && world.color(),
         width: world.width(),
+        screen: world.data_screen().filter(|_| format == Format::Human),
         zone: jiff::tz::TimeZone::system(),
         ..report::Options::default()
     };

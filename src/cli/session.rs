@@ -101,6 +101,7 @@ pub(super) fn report_options(global: &Global, world: &World) -> report::Options 
         verbose: global.verbose,
         color: world.color(),
         width: world.width(),
+        screen: world.screen().filter(|_| output(global, world) == Output::Human),
         ..report::Options::default()
     }
 }

@@ -60,7 +60,7 @@ impl Terminal {
         }
     }
 
-    fn write(&mut self, lines: &[Line]) {
+    fn write(&mut self, lines: Vec<Line>) {
         if !lines.is_empty() {
             let text = self.teller.draw(lines);
             self.bars.suspend(|| put(&mut self.out, &text));
@@ -80,7 +80,7 @@ impl Report for Terminal {
             event if ends(event) => self.still(event.step().unwrap_or_default()),
             _ => {}
         }
-        self.write(&lines);
+        self.write(lines);
         match &entry.event {
             Event::Began { step, title } => self.spin(step, title),
             Event::UndoIntent { step, .. } => {
@@ -94,7 +94,7 @@ impl Report for Terminal {
     fn finish(&mut self) {
         self.still_all();
         let lines = self.teller.finish();
-        self.write(&lines);
+        self.write(lines);
     }
 
     fn suspend(&mut self, f: &mut dyn FnMut()) {

@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use super::out;
+use super::{completions, out};
 use crate::exit::Exit;
 use crate::journal::event::Failure;
 use crate::reader::{list, to_json};
@@ -18,13 +18,13 @@ use crate::world::World;
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct Flags {
     /// Give an input; a secret is better given in the environment or in a file
-    #[arg(short, long = "input", value_name = "NAME=VALUE", value_parser = pair)]
+    #[arg(short, long = "input", value_name = "NAME=VALUE", value_parser = pair, add = completions::input())]
     pub(super) input: Vec<(String, String)>,
     /// Take inputs from a TOML or JSON file
     #[arg(long, value_name = "FILE")]
     inputs: Vec<PathBuf>,
     /// Take a named set of inputs from the runbook
-    #[arg(short, long, value_name = "NAME")]
+    #[arg(short, long, value_name = "NAME", add = completions::preset())]
     preset: Option<String>,
     /// Take defaults and confirmations as given; the record says so
     #[arg(short, long)]

@@ -16,7 +16,7 @@ pub(super) struct Args {
     #[arg(add = super::completions::runbook())]
     name: String,
     /// Start the fake in one of its other states
-    #[arg(long, value_name = "STATE")]
+    #[arg(long, value_name = "STATE", add = super::completions::state())]
     state: Vec<String>,
     #[command(flatten)]
     flags: Flags,

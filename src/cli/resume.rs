@@ -36,10 +36,10 @@ pub(super) struct Args {
     #[arg(short, long)]
     yes: bool,
     /// Do a step again although it may have happened
-    #[arg(long, value_name = "STEP")]
+    #[arg(long, value_name = "STEP", add = super::completions::step())]
     redo: Vec<String>,
     /// Count a step as done: it happened, or you did it by hand
-    #[arg(long, value_name = "STEP")]
+    #[arg(long, value_name = "STEP", add = super::completions::step())]
     done: Vec<String>,
     /// With `--done`: a value the step would have saved
     #[arg(long, value_name = "NAME=VALUE", value_parser = inputs::pair, requires = "done")]
@@ -51,10 +51,10 @@ pub(super) struct Args {
     #[arg(long, requires = "updated")]
     trust: bool,
     /// With `--updated`: perform this step again, or for the first time
-    #[arg(long, value_name = "STEP", requires = "updated")]
+    #[arg(long, value_name = "STEP", add = super::completions::step(), requires = "updated")]
     rerun: Vec<String>,
     /// With `--updated`: leave this step as it is
-    #[arg(long, value_name = "STEP", requires = "updated")]
+    #[arg(long, value_name = "STEP", add = super::completions::step(), requires = "updated")]
     keep: Vec<String>,
 }
 

@@ -81,10 +81,11 @@ pub(super) struct WalkFlags {
     #[arg(long)]
     pub(super) step: bool,
     /// Stop before this step; `resume` goes on
-    #[arg(long, value_name = "STEP")]
+    #[arg(long, value_name = "STEP", add = super::completions::step())]
     pub(super) until: Option<String>,
     /// Answer a prompt beforehand
     #[arg(long = "answer", value_name = "STEP=VALUE", value_parser = inputs::pair)]
+    #[arg(add = super::completions::answer())]
     pub(super) answers: Vec<(String, String)>,
 }
 

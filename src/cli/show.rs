@@ -18,7 +18,7 @@ pub(super) struct Args {
     #[arg(long, conflicts_with_all = ["curl", "graph"])]
     effects: bool,
     /// Show the commands of one step only
-    #[arg(long, value_name = "STEP", conflicts_with = "graph")]
+    #[arg(long, value_name = "STEP", add = super::completions::step(), conflicts_with = "graph")]
     curl: Option<String>,
     /// Show the steps as a Mermaid flowchart
     #[arg(long)]

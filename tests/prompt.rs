@@ -265,6 +265,23 @@ fn a_step_is_shown_then_skipped_for_a_reason() {
 }
 
 #[test]
+fn what_is_given_wrong_is_told_before_anything_is_asked() {
+    let env = Env::new();
+    let book = "[inputs.name]\n[inputs.count]\ntype = \"integer\"\n\
+                [[steps]]\nid = \"go\"\ncommand = [\"touch\", \"gone\"]\n";
+    write(&env, book);
+    let given = ["--input", "nmae=x", "--input", "count=many"];
+    for command in ["run", "plan"] {
+        let (screen, code) =
+            Terminal::start(&env, &[&[command, "./book.toml"][..], &given].concat()).finish();
+        let wanted = "error: `book` has no input `nmae` (--input); did you mean `name`?\n\
+                      error: input `count` `many` (--input): must be a whole number\n\
+                      hint: nothing was run";
+        assert_eq!((screen.as_str(), code), (wanted, Some(2)));
+    }
+}
+
+#[test]
 fn a_runbook_from_elsewhere_is_not_trusted_on_enter() {
     let env = Env::new();
     let mut terminal = asked(&env, "[[steps]]\nid = \"go\"\ncommand = [\"touch\", \"gone\"]\n");

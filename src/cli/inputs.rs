@@ -7,7 +7,7 @@ use super::{completions, out};
 use crate::exit::Exit;
 use crate::journal::event::Failure;
 use crate::reader::{list, to_json};
-use crate::runbook::settle::{Given, Refused, Settled, found, no_input, settle};
+use crate::runbook::settle::{Given, Refused, Settled, found, misgiven, no_input, settle};
 use crate::runbook::{From, Input, Preset, Runbook};
 use crate::scope::Scope;
 use crate::source::Source;
@@ -42,14 +42,14 @@ pub(super) fn pair(text: &str) -> Result<(String, String), String> {
 }
 
 impl Flags {
-    /// Everything given before anybody is asked.
+    /// Everything given before anybody is asked anything; what is wrong with it by itself is told.
     pub(super) fn given(&self, runbook: &Runbook, world: &World) -> Result<Given, Exit> {
         self.warn(runbook);
         let mut files = Vec::new();
         for path in &self.inputs {
             files.push((path.display().to_string(), map(path, &world.cwd.join(path))?));
         }
-        Ok(Given {
+        let given = Given {
             flags: self.input.clone(),
             files,
             preset: self.preset.clone(),
@@ -57,7 +57,13 @@ impl Flags {
             fake: None,
             yes: self.yes,
             redactor: out::redactor(),
-        })
+        };
+        let wrong = misgiven(runbook, &given, world);
+        if wrong.is_empty() {
+            Ok(given)
+        } else {
+            Err(refused(runbook, &given, Refused::Wrong(wrong)))
+        }
     }
 
     fn warn(&self, runbook: &Runbook) {

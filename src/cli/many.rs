@@ -12,7 +12,6 @@ use std::rc::Rc;
 use futures_util::stream::{self, StreamExt as _};
 use tokio::sync::watch;
 
-use super::inputs::Flags;
 use super::run::{Args, held, holder, scope, started, texts};
 use super::session::{Session, block_on, broken_exit, interrupted};
 use super::{Global, Output, load, out, session, state, trust};
@@ -65,8 +64,9 @@ pub(super) fn run(args: &Args, file: &Path, global: &Global, world: World) -> Re
     args.walk.check(&runbook)?;
     let session = Session::new(global, world);
     let world = &session.world;
+    let given = args.flags.given(&runbook, world)?;
     trust::require(&runbook, trust::Use::Run, args.flags.trust, world, &*session.terminal())?;
-    let lines = lines(&runbook, &args.flags, file, world)?;
+    let lines = lines(&runbook, &given, file, world)?;
     let mut services = Services::new(world.clone(), Box::new(Nobody), session.redactor.clone());
     services.yes = args.flags.yes;
     services.answers = args.walk.answers.iter().cloned().collect();
@@ -90,8 +90,7 @@ pub(super) fn run(args: &Args, file: &Path, global: &Global, world: World) -> Re
 }
 
 /// All lines, each settled; or everything that is wrong with any of them, and nothing is run.
-fn lines(runbook: &Runbook, flags: &Flags, file: &Path, world: &World) -> Result<Vec<Line>, Exit> {
-    let given = flags.given(runbook, world)?;
+fn lines(runbook: &Runbook, given: &Given, file: &Path, world: &World) -> Result<Vec<Line>, Exit> {
     let text = std::fs::read_to_string(world.cwd.join(file)).map_err(|error| {
         out::error(&format!("cannot read {}: {error}", file.display()));
         Exit::Usage
@@ -99,7 +98,7 @@ fn lines(runbook: &Runbook, flags: &Flags, file: &Path, world: &World) -> Result
     let (mut lines, mut wrong, mut told) = (Vec::<Line>::new(), 0, BTreeMap::new());
     for (number, text) in (1..).zip(text.lines()).filter(|(_, text)| !text.trim().is_empty()) {
         let place = format!("{}:{number}", file.display());
-        match line(runbook, &given, &place, text, world) {
+        match line(runbook, given, &place, text, world) {
             Ok(line) => {
                 // most have the same secrets, a token from the environment, say
                 if let Some(last) = lines.last() {

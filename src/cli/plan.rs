@@ -28,6 +28,7 @@ pub(super) fn run(args: &Args, global: &Global, world: World) -> Exit {
 fn plan(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
     let runbook = load::load_trusting(&args.name, &world, args.flags.trust)?;
     let session = Session::new(global, world);
+    let given = args.flags.given(&runbook, &session.world)?;
     trust::require(
         &runbook,
         trust::Use::Plan,
@@ -35,7 +36,6 @@ fn plan(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
         &session.world,
         &*session.terminal(),
     )?;
-    let given = args.flags.given(&runbook, &session.world)?;
     let settled = inputs::settled(&runbook, &given, &session.world, &*session.terminal())?;
     let known = scope(&settled);
     load::vars(&runbook, &known, &session.world)?;

@@ -147,6 +147,7 @@ fn start(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
     runbook.programs.ahead();
     args.walk.check(&runbook)?;
     let session = Session::new(global, world);
+    let mut given = args.flags.given(&runbook, &session.world)?;
     if !args.explain {
         trust::require(
             &runbook,
@@ -156,7 +157,6 @@ fn start(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
             &*session.terminal(),
         )?;
     }
-    let mut given = args.flags.given(&runbook, &session.world)?;
     // a rehearsal takes nothing from the person's own environment and files
     given.fake = args.rehearsal.then(serde_json::Map::new);
     if args.explain {

@@ -240,6 +240,27 @@ pub fn no_input(runbook: &Runbook, name: &str, origin: &str) -> String {
     format!("`{}` has no input `{name}` ({origin}){near}", runbook.name)
 }
 
+/// What of the given is wrong by itself: names that are not there, values that are not taken.
+pub fn misgiven(runbook: &Runbook, given: &Given, world: &World) -> Vec<String> {
+    let mut wrong = unknown(runbook, given);
+    let scope = Scope::default();
+    for input in &runbook.inputs {
+        let secret = is_secret(input, &scope);
+        if secret {
+            scope.set(&input.name, Labeled { json: Json::Null, secret });
+        }
+        let Some((json, origin)) = supplied(runbook, input, given) else { continue };
+        if secret {
+            // even one that is refused must not be shown
+            let _ = given.redactor.add_json(&json);
+        }
+        if let Err(Problem::Wrong(message)) = accept(input, &json, origin, world) {
+            wrong.push(message);
+        }
+    }
+    wrong
+}
+
 fn unknown(runbook: &Runbook, given: &Given) -> Vec<String> {
     let names: Vec<&str> = runbook.inputs.iter().map(|input| input.name.as_str()).collect();
     let flags = given.flags.iter().map(|(name, _)| (name.as_str(), "--input".to_owned()));

@@ -5,6 +5,7 @@ use super::{Global, Output, out, state};
 use crate::exit::Exit;
 use crate::journal::event::Outcome;
 use crate::journal::store::{RunFilter, RunState, RunSummary, Store, StoreError};
+use crate::plan::in_file;
 use crate::reader::parse_duration;
 use crate::report::{self, Format, RunRow};
 use crate::world::World;
@@ -104,7 +105,7 @@ fn row(store: &Store, run: RunSummary) -> Result<RunRow, StoreError> {
         run: run.run,
         runbook: run.runbook,
         started_ms: run.started_ms,
-        last_step: run.last_step.unwrap_or_default(),
+        last_step: run.last_step.as_deref().map(in_file).unwrap_or_default(),
     })
 }
 

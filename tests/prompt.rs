@@ -282,6 +282,33 @@ fn what_is_given_wrong_is_told_before_anything_is_asked() {
 }
 
 #[test]
+fn with_yes_nobody_is_asked_even_in_a_terminal() {
+    let env = Env::new();
+    let book = "[inputs.name]\n[inputs.kind]\ndefault = \"guest\"\n\
+                [[steps]]\nid = \"go\"\ncommand = [\"touch\", \"gone\"]\n\
+                [[steps]]\nid = \"sure\"\nprompt = { ask = \"Sure?\", type = \"boolean\" }\n\
+                [[steps]]\nid = \"why\"\nprompt = \"Why?\"\n";
+    write(&env, book);
+    let yes = |more: &[&str]| {
+        Terminal::start(&env, &[&["run", "./book.toml", "--yes"][..], more].concat()).finish()
+    };
+    let (screen, code) = yes(&["--input", "name=x"]);
+    let hint = "hint: read it, then add `--trust`; it is remembered until the file changes";
+    assert_eq!((screen.lines().last(), code), (Some(hint), Some(2)), "{screen}");
+    let (screen, code) = yes(&["--trust"]);
+    assert!(screen.starts_with("error: `book` needs one input more:\n  name"), "{screen}");
+    assert_eq!(code, Some(2));
+    assert!(!env.path("gone").exists());
+    let (screen, code) = yes(&["--input", "name=x"]);
+    assert!(screen.contains("yes (by --yes, nobody was asked)"), "{screen}");
+    let hint = "hint: `runbook resume r1 --answer why=VALUE`";
+    assert_eq!((screen.lines().last(), code), (Some(hint), Some(4)), "{screen}");
+    let (screen, code) = yes(&["--input", "name=x", "--step"]);
+    assert!(screen.contains("cannot be used with"), "{screen}");
+    assert_eq!(code, Some(2));
+}
+
+#[test]
 fn a_runbook_from_elsewhere_is_not_trusted_on_enter() {
     let env = Env::new();
     let mut terminal = asked(&env, "[[steps]]\nid = \"go\"\ncommand = [\"touch\", \"gone\"]\n");

@@ -26,7 +26,7 @@ pub(super) struct Flags {
     /// Take a named set of inputs from the runbook
     #[arg(short, long, value_name = "NAME", add = completions::preset())]
     preset: Option<String>,
-    /// Take defaults and confirmations as given; the record says so
+    /// Ask nobody: defaults and confirmations are taken as given, and the record says so
     #[arg(short, long)]
     pub(super) yes: bool,
     /// Trust a runbook from elsewhere that runs commands or writes files
@@ -55,7 +55,6 @@ impl Flags {
             preset: self.preset.clone(),
             site: site(runbook, world)?,
             fake: None,
-            yes: self.yes,
             redactor: out::redactor(),
         };
         let wrong = misgiven(runbook, &given, world);

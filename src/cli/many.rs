@@ -65,7 +65,8 @@ pub(super) fn run(args: &Args, file: &Path, global: &Global, world: World) -> Re
     let session = Session::new(global, world);
     let world = &session.world;
     let given = args.flags.given(&runbook, world)?;
-    trust::require(&runbook, trust::Use::Run, args.flags.trust, world, &*session.terminal())?;
+    let asked = session.asked(args.flags.yes);
+    trust::require(&runbook, trust::Use::Run, args.flags.trust, world, &*asked)?;
     let lines = lines(&runbook, &given, file, world)?;
     let mut services = Services::new(world.clone(), Box::new(Nobody), session.redactor.clone());
     services.yes = args.flags.yes;
@@ -153,7 +154,6 @@ fn line(
         preset: shared.preset.clone(),
         site: shared.site.clone(),
         fake: None,
-        yes: shared.yes,
         redactor: redactor.clone(),
     };
     match settle(runbook, &given, world, &Nobody) {

@@ -29,14 +29,9 @@ fn plan(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
     let runbook = load::load_trusting(&args.name, &world, args.flags.trust)?;
     let session = Session::new(global, world);
     let given = args.flags.given(&runbook, &session.world)?;
-    trust::require(
-        &runbook,
-        trust::Use::Plan,
-        args.flags.trust,
-        &session.world,
-        &*session.terminal(),
-    )?;
-    let settled = inputs::settled(&runbook, &given, &session.world, &*session.terminal())?;
+    let asked = session.asked(args.flags.yes);
+    trust::require(&runbook, trust::Use::Plan, args.flags.trust, &session.world, &*asked)?;
+    let settled = inputs::settled(&runbook, &given, &session.world, &*asked)?;
     let known = scope(&settled);
     load::vars(&runbook, &known, &session.world)?;
     let services = session.services();

@@ -32,7 +32,7 @@ pub(super) struct Args {
     run: Option<String>,
     #[command(flatten)]
     walk: WalkFlags,
-    /// Take confirmations and defaults as given; the record says so
+    /// Ask nobody: confirmations and defaults are taken as given, and the record says so
     #[arg(short, long)]
     yes: bool,
     /// Do a step again although it may have happened
@@ -150,8 +150,8 @@ fn resume(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
     args.redo.iter().chain(&args.done).try_for_each(|step| known(&runbook, step))?;
     let session = Session::new(global, world);
     if args.updated {
-        let terminal = session.terminal();
-        trust::require(&runbook, trust::Use::Run, args.trust, &session.world, &*terminal)?;
+        let asked = session.asked(args.yes);
+        trust::require(&runbook, trust::Use::Run, args.trust, &session.world, &*asked)?;
     }
     let services = super::run::services(&session, args.yes, &args.walk, history.rehearsal);
     session.report.borrow_mut().past(&entries);

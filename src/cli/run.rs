@@ -78,7 +78,7 @@ pub(super) struct WalkFlags {
     #[arg(long)]
     pub(super) adopt: bool,
     /// Ask before every step that changes something
-    #[arg(long)]
+    #[arg(long, conflicts_with = "yes")]
     pub(super) step: bool,
     /// Stop before this step; `resume` goes on
     #[arg(long, value_name = "STEP", add = super::completions::step())]
@@ -154,7 +154,7 @@ fn start(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
             trust::Use::Run,
             args.flags.trust,
             &session.world,
-            &*session.terminal(),
+            &*session.asked(args.flags.yes),
         )?;
     }
     // a rehearsal takes nothing from the person's own environment and files
@@ -163,7 +163,8 @@ fn start(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
         inputs::explain(&runbook, &given, &session.world)?;
         return Ok(Exit::Done);
     }
-    let settled = inputs::settled(&runbook, &given, &session.world, &*session.terminal())?;
+    let settled =
+        inputs::settled(&runbook, &given, &session.world, &*session.asked(args.flags.yes))?;
     let known = scope(&settled);
     load::vars(&runbook, &known, &session.world)?;
     let services = services(&session, args.flags.yes, &args.walk, args.rehearsal);

@@ -50,6 +50,11 @@ impl Session {
         }
     }
 
+    /// Who is asked before a run begins: nobody with `--yes`.
+    pub(super) fn asked(&self, yes: bool) -> Box<dyn Terminal> {
+        if yes { Box::new(Nobody) } else { self.terminal() }
+    }
+
     /// A recorder for a run.
     pub(super) fn recorder(&self, run: &str, last: u64, journal: Box<dyn Journal>) -> Recorder {
         let (clock, report) = (self.world.clock.clone(), self.report.clone());

@@ -166,8 +166,7 @@ impl Engine<'_> {
             default: Some(USE.to_owned()),
             ..Question::default()
         };
-        let nobody = !self.services.terminal.present() || self.services.yes;
-        match if nobody { Err(NoAnswer::NoTerminal) } else { self.asked(&question) } {
+        match self.asked(&question) {
             Ok(answer) if answer == USE => {
                 let event = Event::Decided { step: unit.id.clone(), decision: Decision::Adopt };
                 self.tell(event);
@@ -185,7 +184,7 @@ impl Engine<'_> {
         let valid = std::rc::Rc::new(|answer: &str| {
             if answer.trim().is_empty() { Err("a word or two, please".to_owned()) } else { Ok(()) }
         });
-        self.services.terminal.ask(question, valid)
+        self.services.person().ask(question, valid)
     }
 
     /// With `--step`: asks before the effect.

@@ -29,8 +29,6 @@ pub struct Given {
     pub site: Option<(String, serde_json::Map<String, Json>)>,
     /// In a rehearsal: the fake's values, in place of the person's own sources.
     pub fake: Option<serde_json::Map<String, Json>>,
-    /// Defaults are taken without asking.
-    pub yes: bool,
     /// Learns the secrets, before anything is said about them.
     pub redactor: redact::Shared,
 }
@@ -306,8 +304,7 @@ fn one(
         return accept(input, &json, origin, world).map(Some);
     }
     let default = default(input, scope)?;
-    if let (Some(json), true) = (&default, given.yes || given.fake.is_some() || !terminal.present())
-    {
+    if let (Some(json), true) = (&default, given.fake.is_some() || !terminal.present()) {
         return accept(input, json, "the default".to_owned(), world).map(Some);
     }
     if given.fake.is_some() {

@@ -153,7 +153,7 @@ impl Prompt {
         let typed = self.typed.clone();
         let valid =
             std::rc::Rc::new(move |answer: &str| typed.accept(&Json::from(answer)).map(drop));
-        let answer = cx.services.terminal.ask(&question, valid).map_err(|none| match none {
+        let answer = cx.services.person().ask(&question, valid).map_err(|none| match none {
             NoAnswer::NoTerminal if question.choices.is_empty() => Trouble::Waiting(ask.clone()),
             NoAnswer::NoTerminal => {
                 Trouble::Waiting(format!("{ask} ({})", question.choices.join(", ")))

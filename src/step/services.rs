@@ -41,7 +41,7 @@ pub struct Services {
     pub terminal: Box<dyn Terminal>,
     /// What must never be shown.
     pub redactor: redact::Shared,
-    /// Confirmations are taken as given.
+    /// Confirmations are taken as given, and nobody is asked.
     pub yes: bool,
     /// Answers given beforehand: step, value.
     pub answers: HashMap<String, String>,
@@ -105,6 +105,11 @@ impl Services {
             let _ = url.set_port(Some(NOBODY));
         }
         url
+    }
+
+    /// Who is asked for an answer, if anybody may be.
+    pub fn person(&self) -> &dyn Terminal {
+        if self.yes { &Nobody } else { &*self.terminal }
     }
 
     /// The services of another run of this process, that has secrets of its own and nobody to

@@ -96,6 +96,7 @@ cases! {
     test_differences
     test_faults
     transcript_itself
+    trust
     undo
     undo_append
     undo_in_doubt

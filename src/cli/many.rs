@@ -66,7 +66,7 @@ pub(super) fn run(args: &Args, file: &Path, global: &Global, world: World) -> Re
     let world = &session.world;
     let given = args.flags.given(&runbook, world)?;
     let asked = session.asked(args.flags.yes);
-    trust::require(&runbook, trust::Use::Run, args.flags.trust, world, &*asked)?;
+    trust::require(&runbook, trust::Use::Run, args.flags.trust, Some(&given), world, &*asked)?;
     let lines = lines(&runbook, &given, file, world)?;
     let mut services = Services::new(world.clone(), Box::new(Nobody), session.redactor.clone());
     services.yes = args.flags.yes;

@@ -30,7 +30,14 @@ fn plan(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
     let session = Session::new(global, world);
     let given = args.flags.given(&runbook, &session.world)?;
     let asked = session.asked(args.flags.yes);
-    trust::require(&runbook, trust::Use::Plan, args.flags.trust, &session.world, &*asked)?;
+    trust::require(
+        &runbook,
+        trust::Use::Plan,
+        args.flags.trust,
+        Some(&given),
+        &session.world,
+        &*asked,
+    )?;
     let settled = inputs::settled(&runbook, &given, &session.world, &*asked)?;
     let known = scope(&settled);
     load::vars(&runbook, &known, &session.world)?;

@@ -151,7 +151,7 @@ fn resume(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
     let session = Session::new(global, world);
     if args.updated {
         let asked = session.asked(args.yes);
-        trust::require(&runbook, trust::Use::Run, args.trust, &session.world, &*asked)?;
+        trust::require(&runbook, trust::Use::Run, args.trust, None, &session.world, &*asked)?;
     }
     let services = super::run::services(&session, args.yes, &args.walk, history.rehearsal);
     session.report.borrow_mut().past(&entries);

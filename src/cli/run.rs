@@ -153,6 +153,7 @@ fn start(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
             &runbook,
             trust::Use::Run,
             args.flags.trust,
+            Some(&given),
             &session.world,
             &*session.asked(args.flags.yes),
         )?;

@@ -38,7 +38,7 @@ pub(super) fn run(args: &Args, world: &World) -> Exit {
 fn text(args: &Args, runbook: &Runbook, world: &World) -> Result<String, Exit> {
     let plain = |text: String| printable(&text).into_owned();
     if args.effects {
-        return Ok(plain(effects(runbook).listing()));
+        return Ok(plain(effects(runbook, None).listing()));
     }
     if args.graph {
         return Ok(plain(show::graph(runbook)));

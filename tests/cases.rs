@@ -64,6 +64,7 @@ cases! {
     list
     lost_key
     missing_inputs
+    misspelt_once
     not_json
     note_again
     one_hand

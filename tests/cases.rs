@@ -46,6 +46,7 @@ cases! {
     doubt_killed
     doubt_redo
     doubt_refused
+    durations
     each
     each_moved
     eight_mistakes

@@ -64,7 +64,7 @@ impl State {
 
 /// A duration as people write it.
 pub(super) fn duration(text: &str) -> Result<std::time::Duration, String> {
-    parse_duration(text).ok_or_else(|| "write a time such as `2h` or `7 days`".to_owned())
+    parse_duration(text).map_err(|wrong| format!("{wrong}; write a time such as `2h` or `7 days`"))
 }
 
 pub(super) fn run(args: &Args, global: &Global, world: &World) -> Exit {

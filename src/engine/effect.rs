@@ -12,12 +12,12 @@ use crate::journal::event::{Decision, Effect, Event, How, Outcome, Skip, StoredM
 use crate::plan::{ITEM, Status};
 use crate::printable::argument;
 use crate::step::{Again, Failure, Trouble, failure, judge};
-use crate::terminal::{NoAnswer, Question};
+use crate::terminal::{NoAnswer, Question, Terminal as _};
 
 impl Engine<'_> {
     pub(super) async fn change(&self, unit: &Unit<'_>) -> Flow {
         self.begin(unit).await?;
-        let began = self.recorder.now_ms();
+        let began = self.now_ms();
         let status = self.history.borrow().status(&unit.id).clone();
         match status {
             Status::Forced { before, .. } => {

@@ -4,7 +4,7 @@ use crate::journal::event::Effect;
 use crate::jq;
 use crate::reader::{Field, REVEAL, Reader, Rules, Shape};
 use crate::template::Template;
-use crate::terminal::{NoAnswer, Question};
+use crate::terminal::{NoAnswer, Question, Terminal as _};
 use crate::typed::{self, Typed};
 use crate::value::Json;
 

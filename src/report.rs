@@ -79,6 +79,8 @@ pub struct Options {
     pub screen: Option<usize>,
     /// The program as the person would type it, in front of `resume r7` in hints.
     pub command: String,
+    /// The step before which the walk is to stop: until it got there, what goes on stops there too.
+    pub until: Option<String>,
     /// The time zone of time stamps for people. Programs get UTC.
     pub zone: TimeZone,
 }
@@ -92,6 +94,7 @@ impl Default for Options {
             width: 80,
             screen: None,
             command: "runbook".to_owned(),
+            until: None,
             zone: TimeZone::UTC,
         }
     }

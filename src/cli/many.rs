@@ -62,7 +62,7 @@ struct Crowd<'a> {
 pub(super) fn run(args: &Args, file: &Path, global: &Global, world: World) -> Result<Exit, Exit> {
     let runbook = load::load_trusting(&args.name, &world, args.flags.trust)?;
     args.walk.check(&runbook)?;
-    let session = Session::new(global, world);
+    let session = Session::new(global, world, args.walk.until.as_deref());
     let world = &session.world;
     let given = args.flags.given(&runbook, world)?;
     let asked = session.asked(args.flags.yes);
@@ -73,7 +73,7 @@ pub(super) fn run(args: &Args, file: &Path, global: &Global, world: World) -> Re
     services.answers = args.walk.answers.iter().cloned().collect();
     refuse_foreseen(&runbook, &lines, args.walk.until.as_deref(), &services)?;
     let Start { store, begun, places, lock, key } = begin(&runbook, lines, world)?;
-    let report = report(global, world, places, &session.redactor);
+    let report = report(global, world, places, &session.redactor, args.walk.until.as_deref());
     let journal = Shared::new(store).map_err(|error| {
         out::error(&format!("cannot start: {error}"));
         Exit::Failed
@@ -261,8 +261,9 @@ fn report(
     world: &World,
     places: BTreeMap<String, String>,
     redactor: &redact::Shared,
+    until: Option<&str>,
 ) -> SharedReport {
-    let options = session::report_options(global, world);
+    let options = session::report_options(global, world, until);
     let report: Box<dyn Report> = match session::output(global, world) {
         Output::Human | Output::Plain => {
             report::many(Box::new(redactor.writer(std::io::stderr())), options, places)

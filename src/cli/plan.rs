@@ -27,7 +27,7 @@ pub(super) fn run(args: &Args, global: &Global, world: World) -> Exit {
 
 fn plan(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
     let runbook = load::load_trusting(&args.name, &world, args.flags.trust)?;
-    let session = Session::new(global, world);
+    let session = Session::new(global, world, None);
     let given = args.flags.given(&runbook, &session.world)?;
     let asked = session.asked(args.flags.yes);
     trust::require(

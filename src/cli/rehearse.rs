@@ -39,7 +39,7 @@ fn rehearse(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
         })?;
     let (served, values) =
         fake::serve(served, (&runbook.name, &args.state), 0, &folder.path().display().to_string())?;
-    let session = Session::new(global, world);
+    let session = Session::new(global, world, None);
     let mut given = args.flags.given(&runbook, &session.world)?;
     given.site = None;
     given.fake = Some(values.into_iter().collect());

@@ -148,7 +148,7 @@ fn resume(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
     }
     args.walk.check(&runbook)?;
     args.redo.iter().chain(&args.done).try_for_each(|step| known(&runbook, step))?;
-    let session = Session::new(global, world);
+    let session = Session::new(global, world, args.walk.until.as_deref());
     if args.updated {
         let asked = session.asked(args.yes);
         trust::require(&runbook, trust::Use::Run, args.trust, None, &session.world, &*asked)?;

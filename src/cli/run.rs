@@ -80,7 +80,7 @@ pub(super) struct WalkFlags {
     /// Ask before every step that changes something
     #[arg(long, conflicts_with = "yes")]
     pub(super) step: bool,
-    /// Stop before this step; `resume` goes on
+    /// Stop before this step; `resume` goes on, and to the end unless it says where to stop too
     #[arg(long, value_name = "STEP", add = super::completions::step())]
     pub(super) until: Option<String>,
     /// Answer a prompt beforehand
@@ -146,7 +146,7 @@ fn start(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
     let runbook = load::load_trusting(&args.name, &world, args.flags.trust)?;
     runbook.programs.ahead();
     args.walk.check(&runbook)?;
-    let session = Session::new(global, world);
+    let session = Session::new(global, world, args.walk.until.as_deref());
     let mut given = args.flags.given(&runbook, &session.world)?;
     if !args.explain {
         trust::require(

@@ -46,7 +46,7 @@ fn undo(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
     let run = state::find(&store, &args.run)?;
     let _lock = lock(&world, &run, &holder(&world))?;
     let Taken { store, entries, mut history, runbook, key, world } = take(store, &run, world)?;
-    let session = Session::new(global, world);
+    let session = Session::new(global, world, None);
     let mut services = session.services();
     services.yes = args.yes;
     let quiet = session.recorder(&run, history.last_seq, Box::new(Memory));

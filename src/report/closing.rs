@@ -178,7 +178,10 @@ impl Teller {
 
     fn command(&self) -> String {
         let verb = if self.story.undoing { "undo" } else { "resume" };
-        format!("{} {verb} {}", self.options.command, self.story.run)
+        let there = self.story.undoing || self.story.ended == Some(Outcome::Stopped);
+        let until = self.options.until.as_deref().filter(|_| !there);
+        let until = until.map(|step| format!(" --until {}", argument(step))).unwrap_or_default();
+        format!("{} {verb} {}{until}", self.options.command, self.story.run)
     }
 
     fn rehearsed(&self) -> Option<Line> {

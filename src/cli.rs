@@ -111,6 +111,9 @@ pub fn main() -> Exit {
         Err(error) => return usage(&error),
     };
     let world = World::real();
+    if let Some(columns) = world.screen() {
+        out::screen(columns);
+    }
     let crash_at = world.var(crate::crash::VARIABLE).and_then(|at| at.parse().ok());
     crate::crash::arm(crash_at.unwrap_or(0));
     if let Some(ms) = world.var(crate::patience::VARIABLE).and_then(|ms| ms.parse().ok()) {

@@ -279,7 +279,7 @@ impl<'a> Engine<'a> {
 
     /// A read with its `when`, and the time at which it began.
     async fn wanted_read<'u>(&self, unit: Unit<'u>) -> Result<Read<'u>, Broken> {
-        let began = self.recorder.now_ms();
+        let began = self.now_ms();
         let got = match Self::wanted(&unit) {
             Ok(true) => {
                 self.begin(&unit).await?;
@@ -348,6 +348,12 @@ impl<'a> Engine<'a> {
         Ok(None)
     }
 
+    /// Milliseconds on a clock that never goes back, and stands still while a person thinks.
+    fn now_ms(&self) -> u64 {
+        let thought = self.services.thought.get().as_millis();
+        self.recorder.now_ms().saturating_sub(u64::try_from(thought).unwrap_or(u64::MAX))
+    }
+
     /// Says an event, and takes it into the history; on disk with the next that must be.
     fn tell(&self, event: Event) {
         self.history.borrow_mut().take(&event);
@@ -361,7 +367,7 @@ impl<'a> Engine<'a> {
     }
 
     fn fail(&self, unit: &Unit<'_>, began: u64, trouble: Trouble) -> Flow {
-        let took_ms = self.recorder.now_ms() - began;
+        let took_ms = self.now_ms() - began;
         let open = self.history.borrow().open(&unit.id);
         match trouble.doubtful(open) {
             Trouble::Interrupted => Ok(Some(Outcome::Interrupted)),

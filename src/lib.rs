@@ -31,5 +31,6 @@ pub mod world;
 pub mod crash;
 pub mod diag;
 pub mod printable;
+pub mod wrap;
 pub mod source;
 pub mod exit;

@@ -450,6 +450,14 @@ impl History {
     }
 }
 
+/// The step as the file has it, whichever performance of it is meant: `create[0]` of `create@1[0]`,
+/// `clean/stop` of `clean@17/stop`.
+pub fn in_file(id: &str) -> String {
+    let mut parts = id.split('@');
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |own, rest| own + rest.trim_start_matches(|c: char| c.is_ascii_digit()))
+}
+
 /// The step of an earlier performance: `create[0]` of `create@1[0]`.
 fn earlier(id: &str) -> Option<String> {
     let start = id.rfind('/').map_or(0, |slash| slash + 1);

@@ -3,6 +3,7 @@
 //! A [`Reader`] looks at one TOML table. What it hands out is checked (types, template and
 //! jq syntax); the names that are read are noted as [`Use`]s for the check of the whole file.
 
+mod duration;
 mod gather;
 mod rules;
 mod tree;
@@ -19,6 +20,7 @@ use crate::jq::ProgramId;
 use crate::source::{Source, Span, place};
 use crate::template::{Expr, Template};
 use crate::value::Json;
+pub use duration::parse_duration;
 pub use gather::Gather;
 pub use tree::{Tree, to_json};
 
@@ -280,8 +282,13 @@ impl<'a> Reader<'a> {
 
     /// A duration.
     pub fn duration(&self, key: &str) -> Option<Duration> {
-        let help = "a duration such as \"30s\", \"1m 30s\" or \"500ms\"";
-        self.expect(key, self.get(key)?, help, as_duration)
+        let value = self.get(key)?;
+        let wrong = |wrong| {
+            let title =
+                format!("`{key}` must be a duration such as \"30s\", \"1m 30s\" or \"500ms\"");
+            self.gather.report(Diag::error(title, value.span()).label(wrong).help(duration::UNITS));
+        };
+        duration::of(value).map_err(wrong).ok()
     }
 
     /// One of a few words.
@@ -459,18 +466,4 @@ fn as_integer(value: &Spanned<DeValue<'_>>) -> Option<u64> {
         Json::Number(number) => number.as_u64(),
         _ => None,
     }
-}
-
-fn as_duration(value: &Spanned<DeValue<'_>>) -> Option<Duration> {
-    match to_json(value) {
-        Json::Number(number) => number.as_u64().map(Duration::from_secs),
-        Json::String(text) => parse_duration(&text),
-        _ => None,
-    }
-}
-
-/// A duration as people write it: `30s`, `1m 30s`, `500ms`, `2 days`.
-pub fn parse_duration(text: &str) -> Option<Duration> {
-    let span: jiff::SignedDuration = text.parse().ok()?;
-    Duration::try_from(span).ok()
 }

@@ -23,11 +23,13 @@ mod plain;
 mod terminal;
 // what they stand on
 mod markdown;
+mod table;
 mod text;
 mod words;
 
 pub use history::{RunRow, log, runs};
 pub use markdown::markdown;
+pub use table::Table;
 
 /// Receives every event of a walk, in order.
 pub trait Report {
@@ -70,10 +72,15 @@ pub struct Options {
     pub color: bool,
     /// Whether times and durations are shown; tests that compare whole texts leave them out.
     pub times: bool,
-    /// Columns of the screen.
+    /// Columns that notes are wrapped to.
     pub width: usize,
+    /// Columns of the screen, if it is one: longer lines are broken between words. In a log a line
+    /// stays a line.
+    pub screen: Option<usize>,
     /// The program as the person would type it, in front of `resume r7` in hints.
     pub command: String,
+    /// The step before which the walk is to stop: until it got there, what goes on stops there too.
+    pub until: Option<String>,
     /// The time zone of time stamps for people. Programs get UTC.
     pub zone: TimeZone,
 }
@@ -85,7 +92,9 @@ impl Default for Options {
             color: false,
             times: true,
             width: 80,
+            screen: None,
             command: "runbook".to_owned(),
+            until: None,
             zone: TimeZone::UTC,
         }
     }

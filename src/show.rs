@@ -11,7 +11,7 @@ mod values;
 use std::collections::HashSet;
 use std::fmt::Write as _;
 
-use crate::runbook::{Input, Runbook, Save, StepDef};
+use crate::runbook::{From, Input, Runbook, Save, StepDef};
 use crate::step::manual::{variable, words};
 use crate::step::retry::Retry;
 use crate::step::{Hand, Manual};
@@ -42,7 +42,27 @@ pub fn markdown(runbook: &Runbook) -> String {
 /// The commands of one step; none if it is nothing one types.
 pub fn commands(runbook: &Runbook, step: &StepDef) -> Option<String> {
     let json = values::json(runbook);
-    shell(step, &by_hand(runbook, step, &json), &hand(runbook, &json, wants_head(runbook, step)))
+    let hand = hand(runbook, &json, wants_head(runbook, step));
+    let shell = shell(step, &by_hand(runbook, step, &json), &hand)?;
+    let given = runbook.inputs.iter().filter_map(|input| from_environment(input, &shell));
+    Some(given.collect::<String>() + &shell)
+}
+
+/// An input that the commands read and the environment has, under the name that they call it by.
+fn from_environment(input: &Input, shell: &str) -> Option<String> {
+    let in_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let name = input.from.iter().find_map(|from| match from {
+        // anything else would be more than a name to a shell
+        From::Env(name) if name.chars().all(in_name) => Some(name),
+        _ => None,
+    })?;
+    let own = input.name.to_uppercase();
+    let read = |start: &str| {
+        let start = format!("{start}{own}");
+        let mut found = shell.match_indices(&start);
+        found.any(|(at, _)| !shell[at + start.len()..].starts_with(in_name))
+    };
+    (own != *name && (read("$") || read("${"))).then(|| format!("{own}=${name}\n"))
 }
 
 fn hand<'a>(runbook: &'a Runbook, json: &'a HashSet<String>, head: bool) -> Hand<'a> {

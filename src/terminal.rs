@@ -3,8 +3,6 @@
 pub mod echo;
 mod prompt;
 
-use unicode_width::UnicodeWidthStr as _;
-
 /// A question for a person.
 #[derive(Debug, Clone, Default)]
 pub struct Question {
@@ -72,20 +70,4 @@ impl Terminal for Person {
     fn present(&self) -> bool {
         true
     }
-}
-
-/// A text as lines no wider than so many columns, broken at its spaces; a
-/// longer word is left whole.
-pub fn wrapped(text: &str, width: usize) -> Vec<String> {
-    let mut lines: Vec<String> = Vec::new();
-    for word in text.split_whitespace() {
-        match lines.last_mut() {
-            Some(line) if line.width() + 1 + word.width() <= width => {
-                line.push(' ');
-                line.push_str(word);
-            }
-            _ => lines.push(word.to_owned()),
-        }
-    }
-    lines
 }

@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::io::IsTerminal;
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
@@ -168,11 +169,17 @@ impl World {
 
     /// Columns of the terminal progress goes to, as it is now; 80 where there is none.
     pub fn width(&self) -> usize {
-        if !self.stderr_tty {
-            return DEFAULT_WIDTH;
-        }
-        terminal_size::terminal_size_of(std::io::stderr())
-            .map_or(DEFAULT_WIDTH, |(width, _)| usize::from(width.0))
+        self.screen().unwrap_or(DEFAULT_WIDTH)
+    }
+
+    /// The same, but none where there is no terminal: there a line is as long as it is.
+    pub fn screen(&self) -> Option<usize> {
+        self.stderr_tty.then(|| columns(std::io::stderr()))
+    }
+
+    /// Columns of the terminal that data goes to, if it is one.
+    pub fn data_screen(&self) -> Option<usize> {
+        self.stdout_tty.then(|| columns(std::io::stdout()))
     }
 
     /// A path as a person writes it: `~` and `~/x` start at home, everything else is kept.
@@ -194,6 +201,11 @@ impl World {
             _ => self.home.as_ref().unwrap_or(&self.cwd).join(below_home),
         }
     }
+}
+
+fn columns(terminal: impl AsFd) -> usize {
+    terminal_size::terminal_size_of(terminal)
+        .map_or(DEFAULT_WIDTH, |(width, _)| usize::from(width.0))
 }
 
 /// Makes it certain that what was named or renamed in a folder is found there after a power cut.

@@ -66,6 +66,19 @@ fn new_in_a_terminal_asks_until_the_answers_are_right() {
 }
 
 #[test]
+fn new_asks_nothing_where_it_may_not_write() {
+    let env = Env::new();
+    std::fs::create_dir_all(env.path("runbooks/add-user")).unwrap();
+    std::fs::write(env.path("runbooks/add-user/fake.toml"), "").unwrap();
+    let (screen, code) = Terminal::start(&env, &["new", "add-user"]).finish();
+    let said = "error: runbooks/add-user/fake.toml is there already, nothing was written";
+    assert_eq!((screen.lines().next(), code), (Some(said), Some(2)), "{screen}");
+    let (screen, code) = Terminal::start(&env, &["new", "Add"]).finish();
+    assert!(screen.starts_with("error: NAME `Add`: use lower-case"), "{screen}");
+    assert_eq!(code, Some(2));
+}
+
+#[test]
 fn new_left_in_a_terminal_writes_nothing() {
     let env = Env::new();
     let mut terminal = Terminal::start(&env, &["new", "add-user"]);

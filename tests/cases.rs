@@ -48,6 +48,7 @@ cases! {
     doubt_killed
     doubt_redo
     doubt_refused
+    durations
     each
     each_moved
     each_resumed
@@ -67,6 +68,7 @@ cases! {
     list
     lost_key
     missing_inputs
+    misspelt_once
     not_json
     note_again
     one_hand
@@ -101,6 +103,7 @@ cases! {
     test_faults
     titles_told
     transcript_itself
+    trust
     undo
     undo_append
     undo_in_doubt

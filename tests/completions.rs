@@ -10,7 +10,9 @@ const ASK: &str = r#"
 PATH="$1:$PATH"
 source <(runbook completions bash)
 asked=$(complete -p runbook); asked=${asked% runbook}; asked=${asked##* }
-while read -ra COMP_WORDS; do
+while IFS= read -r line; do
+    read -ra COMP_WORDS <<< "$line"
+    [[ $line == *" " ]] && COMP_WORDS+=("")
     COMP_CWORD=$((${#COMP_WORDS[@]} - 1)) COMP_TYPE=9 COMPREPLY=()
     $asked runbook "${COMP_WORDS[-1]}" "${COMP_WORDS[-2]}"
     echo "${COMPREPLY[*]}"
@@ -18,6 +20,20 @@ done
 "#;
 
 const BOOK: &str = "format = 1\nname = \"own\"\n[[steps]]\nid = \"why\"\nprompt = \"Why?\"\n";
+
+/// What bash offers at the end of each line.
+#[track_caller]
+fn completes(env: &Env, lines: &[(&str, &str)]) {
+    let folder = Path::new(env!("CARGO_BIN_EXE_runbook")).parent().unwrap();
+    let mut bash = env.any("bash");
+    bash.args(["--norc", "-c", ASK, "bash"]).arg(folder);
+    let typed: Vec<&str> = lines.iter().map(|(line, _)| *line).collect();
+    let output = Running::start(bash, &(typed.join("\n") + "\n")).finish();
+    let answers: Vec<&str> = output.stdout.lines().collect();
+    let answered: Vec<(&str, &str)> =
+        lines.iter().map(|(line, _)| *line).zip(answers.iter().copied()).collect();
+    assert_eq!(answered, lines, "{}", output.stderr);
+}
 
 #[test]
 fn bash_completes_names_of_runbooks_and_runs() {
@@ -28,9 +44,6 @@ fn bash_completes_names_of_runbooks_and_runs() {
     fs::write(env.path("owned.txt"), "").unwrap();
     assert_eq!(env.run(&["run", "own-book"]).code, Some(4));
     assert_eq!(env.run(&["run", "own-book", "--answer", "why=so"]).code, Some(0));
-    let folder = Path::new(env!("CARGO_BIN_EXE_runbook")).parent().unwrap();
-    let mut bash = env.any("bash");
-    bash.args(["--norc", "-c", ASK, "bash"]).arg(folder);
     let lines = [
         ("runbook run add-o", "add-oidc"),
         ("runbook check own", "own-book owned.toml"),
@@ -40,9 +53,58 @@ fn bash_completes_names_of_runbooks_and_runs() {
         ("runbook resu", "resume"),
         ("runbook run own-book --no", ""),
     ];
-    let typed = lines.map(|(line, _)| line).join("\n") + "\n";
-    let output = Running::start(bash, &typed).finish();
-    let answers: Vec<&str> = output.stdout.lines().collect();
-    let wanted: Vec<&str> = lines.iter().map(|(_, answer)| *answer).collect();
-    assert_eq!(answers, wanted, "{}", output.stderr);
+    completes(&env, &lines);
+}
+
+const WIKI: &str = r#"format = 1
+name = "wiki"
+[inputs.user]
+[inputs.kind]
+one_of = ["guest", "member"]
+[presets.home]
+user = "me"
+[presets.work]
+user = "you"
+[[steps]]
+id = "look"
+jq = "1"
+[[steps]]
+id = "sure"
+prompt = "Sure?"
+[[steps]]
+id = "last"
+gate = "user == 'me'"
+"#;
+
+#[test]
+fn bash_completes_what_a_runbook_and_a_run_have() {
+    let env = Env::new();
+    fs::create_dir(env.path("runbooks")).unwrap();
+    fs::write(env.path("runbooks/wiki.toml"), WIKI).unwrap();
+    fs::write(env.path("runbooks/fake.toml"), "[states.empty]\n[states.full]\n").unwrap();
+    let given = ["--preset", "home", "--input", "kind=guest"];
+    assert_eq!(env.run(&[&["run", "wiki"][..], &given].concat()).code, Some(4));
+    // what the run was begun with counts, not what the file says by now
+    fs::write(env.path("runbooks/wiki.toml"), WIKI.replace("\"look\"", "\"seek\"")).unwrap();
+    completes(
+        &env,
+        &[
+            ("runbook run wiki --preset ", "home work"),
+            ("runbook plan wiki --preset w", "work"),
+            ("runbook run wiki --input ", "user= kind="),
+            ("runbook plan wiki --input kind=m", "kind=member"),
+            ("runbook run wiki --until s", "seek sure"),
+            ("runbook run wiki --answer ", "sure="),
+            ("runbook show wiki --curl l", "last"),
+            ("runbook rehearse wiki --state ", "empty full"),
+            ("runbook resume --until ", "look sure last"),
+            ("runbook resume r1 --redo l", "look last"),
+            ("runbook resume r1 --answer ", "sure="),
+            ("runbook undo r1 --done l", "look last"),
+            ("runbook runs --state wa", "waiting"),
+            ("runbook kinds app", "append"),
+            ("runbook explain once", "once-without-already"),
+            ("runbook run nothing-there --until ", ""),
+        ],
+    );
 }

@@ -48,7 +48,7 @@ fn started(variants: &[&str]) -> Replay {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/runbooks/authentik/fake.toml");
     let source = Source::new("fake.toml", std::fs::read_to_string(path).unwrap());
     let fake = Fake::parse(&source)
-        .unwrap_or_else(|diags| panic!("{}", diag::render(&source, &diags, false)));
+        .unwrap_or_else(|diags| panic!("{}", diag::render(&source, &diags, false, None)));
     let variants: Vec<String> = variants.iter().map(ToString::to_string).collect();
     let state = fake.state(&variants).unwrap();
     let exchanges: Vec<Value> = serde_json::from_str(include_str!("data/exchanges.json")).unwrap();

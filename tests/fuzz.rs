@@ -169,7 +169,7 @@ fn parse(text: &str) {
     let diags = match Runbook::parse(&source, &find) {
         Ok((_, diags)) | Err(diags) => diags,
     };
-    let _ = runbook::diag::render(&source, &diags, false);
+    let _ = runbook::diag::render(&source, &diags, false, Some(30));
 }
 
 #[test]
@@ -185,7 +185,7 @@ fn fakes_and_test_files_may_hold_any_text() {
     let read = |text: &str| {
         let source = Source::new("x.toml", text);
         for mistakes in [Fake::parse(&source).err(), runbook::testing::parse(&source).err()] {
-            let _ = runbook::diag::render(&source, &mistakes.unwrap_or_default(), false);
+            let _ = runbook::diag::render(&source, &mistakes.unwrap_or_default(), false, Some(30));
         }
     };
     for text in FOUND {

@@ -126,7 +126,7 @@ fn parsed(name: &str, text: &str) {
     let other = "format = 1\nname = \"other\"\n[inputs.host]\n[[steps]]\nid = \"inner_id\"\njq = \"$host\"\n";
     let find = |_: &str, _: &Source| Ok(Source::new("other.toml", other));
     if let Err(mistakes) = Runbook::parse(&source, &find) {
-        panic!("{}", runbook::diag::render(&source, &mistakes, false));
+        panic!("{}", runbook::diag::render(&source, &mistakes, false, None));
     }
 }
 
@@ -141,7 +141,7 @@ fn what_other_pages_show_parses() {
     let fake: Vec<String> = blocks(FAKES).iter().map(|(_, text)| format!("{text}\n")).collect();
     let source = Source::new("docs/fake.md", fake.concat());
     if let Err(mistakes) = Fake::parse(&source) {
-        panic!("{}", runbook::diag::render(&source, &mistakes, false));
+        panic!("{}", runbook::diag::render(&source, &mistakes, false, None));
     }
 }
 

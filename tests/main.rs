@@ -25,6 +25,7 @@ mod http;
 mod items;
 mod leak;
 mod many;
+mod narrow;
 mod plugin;
 mod promise;
 mod prompt;

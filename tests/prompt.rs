@@ -1,4 +1,23 @@
-//! Questions in a real terminal: what is seen, what the keys do, what Enter takes.
+//! Questions in a real terminal: what is seen, what the keys do, what Enter takes. And how long a
+//! person thinks, on a clock of its own.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use runbook::engine::{Engine, Options, Recorder};
+use runbook::journal::Memory;
+use runbook::journal::event::{Entry, Event, Outcome};
+use runbook::journal::seal::Key;
+use runbook::plan::History;
+use runbook::redact;
+use runbook::report::Report;
+use runbook::runbook::Runbook;
+use runbook::source::Source;
+use runbook::step::Services;
+use runbook::terminal::{NoAnswer, Question, Validator};
+use runbook::world::{Clock, Skipping, SystemClock, World};
 
 use crate::support::env::Env;
 use crate::support::server::Server;
@@ -265,6 +284,50 @@ fn a_step_is_shown_then_skipped_for_a_reason() {
 }
 
 #[test]
+fn what_is_given_wrong_is_told_before_anything_is_asked() {
+    let env = Env::new();
+    let book = "[inputs.name]\n[inputs.count]\ntype = \"integer\"\n\
+                [[steps]]\nid = \"go\"\ncommand = [\"touch\", \"gone\"]\n";
+    write(&env, book);
+    let given = ["--input", "nmae=x", "--input", "count=many"];
+    for command in ["run", "plan"] {
+        let (screen, code) =
+            Terminal::start(&env, &[&[command, "./book.toml"][..], &given].concat()).finish();
+        let wanted = "error: `book` has no input `nmae` (--input); did you mean `name`?\n\
+                      error: input `count` `many` (--input): must be a whole number\n\
+                      hint: nothing was run";
+        assert_eq!((screen.as_str(), code), (wanted, Some(2)));
+    }
+}
+
+#[test]
+fn with_yes_nobody_is_asked_even_in_a_terminal() {
+    let env = Env::new();
+    let book = "[inputs.name]\n[inputs.kind]\ndefault = \"guest\"\n\
+                [[steps]]\nid = \"go\"\ncommand = [\"touch\", \"gone\"]\n\
+                [[steps]]\nid = \"sure\"\nprompt = { ask = \"Sure?\", type = \"boolean\" }\n\
+                [[steps]]\nid = \"why\"\nprompt = \"Why?\"\n";
+    write(&env, book);
+    let yes = |more: &[&str]| {
+        Terminal::start(&env, &[&["run", "./book.toml", "--yes"][..], more].concat()).finish()
+    };
+    let (screen, code) = yes(&["--input", "name=x"]);
+    let hint = "hint: read it, then add `--trust`; it is remembered until the file changes";
+    assert_eq!((screen.lines().last(), code), (Some(hint), Some(2)), "{screen}");
+    let (screen, code) = yes(&["--trust"]);
+    assert!(screen.starts_with("error: `book` needs one input more:\n  name"), "{screen}");
+    assert_eq!(code, Some(2));
+    assert!(!env.path("gone").exists());
+    let (screen, code) = yes(&["--input", "name=x"]);
+    assert!(screen.contains("yes (by --yes, nobody was asked)"), "{screen}");
+    let hint = "hint: `runbook resume r1 --answer why=VALUE`";
+    assert_eq!((screen.lines().last(), code), (Some(hint), Some(4)), "{screen}");
+    let (screen, code) = yes(&["--input", "name=x", "--step"]);
+    assert!(screen.contains("cannot be used with"), "{screen}");
+    assert_eq!(code, Some(2));
+}
+
+#[test]
 fn a_runbook_from_elsewhere_is_not_trusted_on_enter() {
     let env = Env::new();
     let mut terminal = asked(&env, "[[steps]]\nid = \"go\"\ncommand = [\"touch\", \"gone\"]\n");
@@ -276,4 +339,55 @@ fn a_runbook_from_elsewhere_is_not_trusted_on_enter() {
     terminal.line("y");
     ends(terminal, 0, "done");
     assert!(env.path("gone").exists());
+}
+
+/// A person who thinks for an hour.
+struct Slow(Arc<Skipping>);
+
+impl runbook::terminal::Terminal for Slow {
+    fn ask(&self, _: &Question, _: Validator) -> Result<String, NoAnswer> {
+        self.0.skip(Duration::from_hours(1));
+        Ok("yes".to_owned())
+    }
+
+    fn present(&self) -> bool {
+        true
+    }
+}
+
+/// How long each step took.
+struct Took(Rc<RefCell<Vec<(String, u64)>>>);
+
+impl Report for Took {
+    fn event(&mut self, entry: &Entry) {
+        if let Event::Done { step, took_ms, .. } = &entry.event {
+            self.0.borrow_mut().push((step.clone(), *took_ms));
+        }
+    }
+}
+
+#[test]
+fn what_a_person_thinks_is_no_time_of_the_step() {
+    let text = "format = 1\nname = \"book\"\n[[steps]]\nid = \"sure\"\nprompt = \"Sure?\"\n\
+                [[steps]]\nid = \"then\"\njq = \"1\"\n";
+    let book = Runbook::parse(&Source::new("book.toml", text), &|_, _| Err(String::new()));
+    let (book, _) = book.unwrap_or_else(|diags| panic!("{diags:?}"));
+    let clock = Arc::new(Skipping::over(Arc::new(SystemClock)));
+    let world = World { clock: clock.clone(), ..World::real() };
+    let redactor = redact::Shared::default();
+    let services = Services::new(world, Box::new(Slow(clock.clone())), redactor.clone());
+    let took = Rc::new(RefCell::new(Vec::new()));
+    let report: Box<dyn Report> = Box::new(Took(Rc::clone(&took)));
+    let (report, memory) = (Rc::new(RefCell::new(report)), Box::new(Memory));
+    let recorder = Recorder::new("r1".into(), 0, clock, memory, report, redactor);
+    let key = Key::random().unwrap();
+    let options = Options::default();
+    let engine = Engine::new(&book, &services, &recorder, &key, History::default(), options);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    assert!(matches!(runtime.block_on(engine.walk()), Ok(Outcome::Done)));
+    let hour = Duration::from_hours(1).as_millis();
+    assert!(u128::from(recorder.walk_ms()) >= hour);
+    let took = took.take();
+    assert_eq!(took.len(), 2);
+    assert!(took.iter().all(|(_, ms)| u128::from(*ms) < hour), "{took:?}");
 }

@@ -1,20 +1,30 @@
 //! `completions`: what a shell asks this program for at a Tab. The script that is printed only
-//! asks; names of runbooks and of runs are looked up as they are by then.
+//! asks; names of runbooks, of runs and of what they have are looked up as they are by then.
 
 use std::ffi::OsStr;
+use std::sync::Arc;
 
+use clap::{ArgMatches, CommandFactory as _};
 use clap_complete::engine::{ArgValueCompleter, CompletionCandidate, PathCompleter};
 use clap_complete::env::{Bash, Elvish, EnvCompleter, Fish, Zsh};
 
-use super::{out, state};
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::{Cli, out, state};
 use crate::exit::Exit;
+use crate::journal::event::{Entry, Event};
 use crate::journal::store::{RunFilter, RunSummary, Store};
 use crate::library;
+use crate::runbook::lint::PAGES;
+use crate::source::Source;
+use crate::step::KINDS;
+use crate::step::plugin::PREFIX;
 use crate::world::World;
 
 /// Print a shell's completion script
 ///
-/// It completes commands, flags, and the names of runbooks and runs. For bash:
+/// It completes commands, flags, the names of runbooks and runs, and what these have: inputs, presets, steps. For bash:
 /// `source <(runbook completions bash)` in `~/.bashrc`; zsh alike in `~/.zshrc`; for fish:
 /// `runbook completions fish | source` in `~/.config/fish/config.fish`; for elvish:
 /// `eval (runbook completions elvish | slurp)` in `~/.config/elvish/rc.elv`.
@@ -76,6 +86,177 @@ pub(super) fn any_run() -> ArgValueCompleter {
 pub(super) fn unfinished_run() -> ArgValueCompleter {
     let left = |run: &RunSummary| !state::over(run);
     ArgValueCompleter::new(move |current: &OsStr| beginning(runs(None, left), current))
+}
+
+/// Completes the id of a step: of the runbook that is named before, or of the run.
+pub(super) fn step() -> ArgValueCompleter {
+    ArgValueCompleter::new(|current: &OsStr| {
+        let ids = match about() {
+            Some(About::Runbook(text)) => steps(&text).into_iter().map(|(id, _)| id).collect(),
+            Some(About::Run(entries)) => performed(&entries),
+            None => Vec::new(),
+        };
+        beginning(ids, current)
+    })
+}
+
+/// Completes the step of an answer.
+pub(super) fn answer() -> ArgValueCompleter {
+    ArgValueCompleter::new(|current: &OsStr| {
+        let ids: Vec<String> = match about() {
+            Some(About::Runbook(text)) => {
+                let asks = steps(&text).into_iter().filter(|(_, asks)| *asks);
+                asks.map(|(id, _)| id).collect()
+            }
+            Some(About::Run(entries)) => {
+                let asked =
+                    entries.iter().filter(|entry| matches!(entry.event, Event::Asked { .. }));
+                let ids = asked.filter_map(|entry| entry.event.step());
+                ids.map(str::to_owned).collect()
+            }
+            None => Vec::new(),
+        };
+        beginning(ids.into_iter().map(|id| id + "=").collect(), current)
+    })
+}
+
+/// Completes the name of an input, then a value where only some are right.
+pub(super) fn input() -> ArgValueCompleter {
+    ArgValueCompleter::new(|current: &OsStr| {
+        let Some(About::Runbook(text)) = about() else { return Vec::new() };
+        let (file, _) = DeTable::parse_recoverable(&text);
+        let Some(inputs) = table(file.get_ref(), "inputs") else { return Vec::new() };
+        let given = current.to_str().and_then(|current| current.split_once('='));
+        let words = match given.and_then(|(name, _)| Some((name, table(inputs, name)?))) {
+            Some((name, input)) => {
+                let choices = input.get("one_of").and_then(|choices| choices.get_ref().as_array());
+                let choices = choices.into_iter().flatten();
+                let choices = choices.filter_map(|choice| choice.get_ref().as_str());
+                choices.map(|choice| format!("{name}={choice}")).collect()
+            }
+            None => keys(inputs).map(|name| name + "=").collect(),
+        };
+        beginning(words, current)
+    })
+}
+
+/// Completes the name of a preset.
+pub(super) fn preset() -> ArgValueCompleter {
+    ArgValueCompleter::new(|current: &OsStr| {
+        let Some(About::Runbook(text)) = about() else { return Vec::new() };
+        beginning(keys_of(&text, "presets"), current)
+    })
+}
+
+/// Completes the name of a state of the fake.
+pub(super) fn state() -> ArgValueCompleter {
+    ArgValueCompleter::new(|current: &OsStr| {
+        let world = World::real();
+        let fake = named().and_then(|source| {
+            if source.path.ends_with("fake.toml") {
+                Some(source)
+            } else {
+                library::fake(&source, &world)
+            }
+        });
+        beginning(fake.map_or(Vec::new(), |fake| keys_of(&fake.text, "states")), current)
+    })
+}
+
+/// Completes the name of a kind of step.
+pub(super) fn kind() -> ArgValueCompleter {
+    ArgValueCompleter::new(|current: &OsStr| {
+        let installed = library::installed(PREFIX, &World::real());
+        let others = installed.iter().map(|name| name[PREFIX.len()..].to_owned());
+        let ours = KINDS.iter().map(|kind| kind.name.to_owned());
+        beginning(ours.chain(others).collect(), current)
+    })
+}
+
+/// Completes the code of a warning.
+pub(super) fn code() -> ArgValueCompleter {
+    ArgValueCompleter::new(|current: &OsStr| {
+        beginning(PAGES.iter().map(|page| page.code.to_owned()).collect(), current)
+    })
+}
+
+/// What the rest of a line is about.
+enum About {
+    /// A runbook's text.
+    Runbook(Arc<str>),
+    /// What is known of a run.
+    Run(Vec<Entry>),
+}
+
+/// What is named on the line so far; without a name of a run the one that `resume` would take.
+fn about() -> Option<About> {
+    if let Some(source) = named() {
+        return Some(About::Runbook(source.text));
+    }
+    let run = match typed()?.try_get_one::<String>("run").ok()? {
+        Some(run) => run.clone(),
+        None => runs(None, |run| !state::over(run)).into_iter().next()?,
+    };
+    let store = Store::open_existing(&World::real().state_dir()).ok().flatten()?;
+    store.entries(&run).ok().map(About::Run)
+}
+
+/// The runbook that is named on the line so far.
+fn named() -> Option<Source> {
+    let typed = typed()?;
+    let name = typed.try_get_one::<String>("name").ok()??;
+    library::find(name, &World::real()).ok()
+}
+
+/// What the line says so far.
+fn typed() -> Option<ArgMatches> {
+    // the shell hands the line on behind this
+    let line = std::env::args_os().skip_while(|word| word != "--").skip(1);
+    let matches = Cli::command().ignore_errors(true).try_get_matches_from(line).ok()?;
+    matches.subcommand().map(|(_, matches)| matches.clone())
+}
+
+/// The steps of a file, even of one with mistakes, and whether they ask.
+fn steps(text: &str) -> Vec<(String, bool)> {
+    let (file, _) = DeTable::parse_recoverable(text);
+    let steps = file.get_ref().get("steps").and_then(|steps| steps.get_ref().as_array());
+    let step = |step: &Spanned<DeValue<'_>>| {
+        let step = step.get_ref().as_table()?;
+        let id = step.get("id")?.get_ref().as_str()?.to_owned();
+        Some((id, step.contains_key("prompt")))
+    };
+    steps.into_iter().flatten().filter_map(step).collect()
+}
+
+/// The steps of a run, then those inside them that something happened to.
+fn performed(entries: &[Entry]) -> Vec<String> {
+    let mut ids: Vec<String> = Vec::new();
+    for entry in entries {
+        if let Event::Started { steps, .. } | Event::Resumed { steps, .. } = &entry.event
+            && !steps.is_empty()
+        {
+            ids = steps.iter().map(|step| step.id.clone()).collect();
+        }
+    }
+    for step in entries.iter().filter_map(|entry| entry.event.step()) {
+        if !ids.iter().any(|known| known == step) {
+            ids.push(step.to_owned());
+        }
+    }
+    ids
+}
+
+fn keys_of(text: &str, name: &str) -> Vec<String> {
+    let (file, _) = DeTable::parse_recoverable(text);
+    table(file.get_ref(), name).map_or(Vec::new(), |table| keys(table).collect())
+}
+
+fn table<'t>(table: &'t DeTable<'_>, name: &str) -> Option<&'t DeTable<'t>> {
+    table.get(name)?.get_ref().as_table()
+}
+
+fn keys(table: &DeTable<'_>) -> impl Iterator<Item = String> {
+    table.keys().map(|name| name.get_ref().to_string())
 }
 
 /// How many runs are offered: more than a person reads.

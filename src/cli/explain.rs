@@ -9,6 +9,7 @@ use crate::world::World;
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// The warning's code; all codes are listed if none is given
+    #[arg(add = super::completions::code())]
     code: Option<String>,
 }
 

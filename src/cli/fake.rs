@@ -19,7 +19,7 @@ pub(super) struct Args {
     #[arg(long, default_value_t = 0)]
     port: u16,
     /// Start in one of its other states
-    #[arg(long, value_name = "STATE")]
+    #[arg(long, value_name = "STATE", add = super::completions::state())]
     state: Vec<String>,
 }
 

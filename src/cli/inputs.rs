@@ -3,12 +3,12 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use super::out;
+use super::{completions, out};
 use crate::exit::Exit;
 use crate::journal::event::Failure;
 use crate::printable::argument;
 use crate::reader::{list, to_json};
-use crate::runbook::settle::{Given, Refused, Settled, found, no_input, settle};
+use crate::runbook::settle::{Given, Refused, Settled, found, misgiven, no_input, settle};
 use crate::runbook::{From, Input, Preset, Runbook};
 use crate::scope::Scope;
 use crate::source::Source;
@@ -19,15 +19,15 @@ use crate::world::World;
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct Flags {
     /// Give an input; a secret is better given in the environment or in a file
-    #[arg(short, long = "input", value_name = "NAME=VALUE", value_parser = pair)]
+    #[arg(short, long = "input", value_name = "NAME=VALUE", value_parser = pair, add = completions::input())]
     pub(super) input: Vec<(String, String)>,
     /// Take inputs from a TOML or JSON file
     #[arg(long, value_name = "FILE")]
     inputs: Vec<PathBuf>,
     /// Take a named set of inputs from the runbook
-    #[arg(short, long, value_name = "NAME")]
+    #[arg(short, long, value_name = "NAME", add = completions::preset())]
     preset: Option<String>,
-    /// Take defaults and confirmations as given; the record says so
+    /// Ask nobody: defaults and confirmations are taken as given, and the record says so
     #[arg(short, long)]
     pub(super) yes: bool,
     /// Trust a runbook from elsewhere that runs commands or writes files
@@ -43,22 +43,27 @@ pub(super) fn pair(text: &str) -> Result<(String, String), String> {
 }
 
 impl Flags {
-    /// Everything given before anybody is asked.
+    /// Everything given before anybody is asked anything; what is wrong with it by itself is told.
     pub(super) fn given(&self, runbook: &Runbook, world: &World) -> Result<Given, Exit> {
         self.warn(runbook);
         let mut files = Vec::new();
         for path in &self.inputs {
             files.push((path.display().to_string(), map(path, &world.cwd.join(path))?));
         }
-        Ok(Given {
+        let given = Given {
             flags: self.input.clone(),
             files,
             preset: self.preset.clone(),
             site: site(runbook, world)?,
             fake: None,
-            yes: self.yes,
             redactor: out::redactor(),
-        })
+        };
+        let wrong = misgiven(runbook, &given, world);
+        if wrong.is_empty() {
+            Ok(given)
+        } else {
+            Err(refused(runbook, &given, Refused::Wrong(wrong)))
+        }
     }
 
     fn warn(&self, runbook: &Runbook) {

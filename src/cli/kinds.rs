@@ -12,6 +12,7 @@ use crate::world::World;
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// The kind to explain
+    #[arg(add = super::completions::kind())]
     kind: Option<String>,
 }
 

@@ -3,6 +3,7 @@
 use super::{Global, Output, out};
 use crate::exit::Exit;
 use crate::library;
+use crate::report::Table;
 use crate::world::World;
 
 /// List the runbooks there are
@@ -27,11 +28,13 @@ pub(super) fn run(_: &Args, global: &Global, world: &World) -> Exit {
         }
         return Exit::Done;
     }
-    let name = rows.iter().map(|(name, ..)| name.len()).max().unwrap_or(0);
-    let title = rows.iter().map(|(_, title, _)| title.len()).max().unwrap_or(0);
-    for (own, about, path) in &rows {
-        out::line(&format!("{own:name$}  {about:title$}  {path}"));
-    }
+    let cells = |of: fn(&(String, String, String)) -> &String| rows.iter().map(of).cloned();
+    let table = Table::default()
+        .column("name", cells(|row| &row.0))
+        .column("title", cells(|row| &row.1))
+        .column("path", cells(|row| &row.2));
+    let screen = world.data_screen();
+    out::print(&table.spare(&["path"], screen).rows(screen));
     Exit::Done
 }
 

@@ -81,7 +81,7 @@ pub(super) fn vars(runbook: &Runbook, values: &Scope, world: &World) -> Result<(
 /// Shows diagnostics on stderr.
 pub(super) fn show(source: &Source, diags: &[Diag], world: &World) {
     if !diags.is_empty() {
-        out::block(&diag::render(source, diags, world.color()));
+        out::block(&diag::render(source, diags, world.color(), world.screen()));
         out::say("");
     }
 }

@@ -4,6 +4,7 @@ use super::{Global, out, runs, state};
 use crate::exit::Exit;
 use crate::journal::event::{Entry, Event, Outcome, Sealed};
 use crate::journal::seal::Key;
+use crate::journal::store::{RunFilter, Store};
 use crate::plan::History;
 use crate::report;
 use crate::world::World;
@@ -11,9 +12,9 @@ use crate::world::World;
 /// Show what happened in a run
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// The run
+    /// The run; the newest if not said
     #[arg(add = super::completions::any_run())]
-    run: String,
+    run: Option<String>,
 }
 
 pub(super) fn run(args: &Args, global: &Global, world: &World) -> Exit {
@@ -40,7 +41,10 @@ fn show(args: &Args, global: &Global, world: &World) -> Result<Exit, Exit> {
         out::error("nothing was ever run here");
         return Err(Exit::Usage);
     };
-    let run = state::find(&store, &args.run)?;
+    let run = match &args.run {
+        Some(run) => state::find(&store, run)?,
+        None => newest(&store)?,
+    };
     let entries = store.entries(&run).map_err(|error| state::refused(&error))?;
     learn(&entries, &run, world);
     let (format, options) = runs::options(global, world);
@@ -50,6 +54,16 @@ fn show(args: &Args, global: &Global, world: &World) -> Result<Exit, Exit> {
         without_end(&entries, &run, stands.outcome);
     }
     Ok(Exit::Done)
+}
+
+/// The run that began last.
+fn newest(store: &Store) -> Result<String, Exit> {
+    let filter = RunFilter { limit: Some(1), ..RunFilter::default() };
+    let runs = store.runs(&filter).map_err(|error| state::refused(&error))?;
+    runs.into_iter().next().map(|newest| newest.run).ok_or_else(|| {
+        out::error("there is no run, all were forgotten");
+        Exit::Usage
+    })
 }
 
 /// Says why the log has no end.

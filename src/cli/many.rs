@@ -4,15 +4,17 @@
 //! itself. All of them are in the journal before the first one does anything, so that after a
 //! kill none is forgotten; what they write while others wait for the disk goes in one commit.
 
+mod alike;
+
 use std::cell::Cell;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::rc::Rc;
 
 use futures_util::stream::{self, StreamExt as _};
 use tokio::sync::watch;
 
-use super::inputs::Flags;
+use self::alike::Alike;
 use super::run::{Args, held, holder, scope, started, texts};
 use super::session::{Session, block_on, broken_exit, interrupted};
 use super::{Global, Output, load, out, session, state, trust};
@@ -37,6 +39,7 @@ use crate::world::World;
 struct Line {
     /// Where it stands: `clients.jsonl:3`.
     place: String,
+    number: usize,
     settled: Vec<Settled>,
     /// Knows this run's secrets and no others: a redactor that knew those of a thousand runs
     /// would be built anew for each.
@@ -63,16 +66,18 @@ struct Crowd<'a> {
 pub(super) fn run(args: &Args, file: &Path, global: &Global, world: World) -> Result<Exit, Exit> {
     let runbook = load::load_trusting(&args.name, &world, args.flags.trust)?;
     args.walk.check(&runbook)?;
-    let session = Session::new(global, world);
+    let session = Session::new(global, world, args.walk.until.as_deref());
     let world = &session.world;
-    trust::require(&runbook, trust::Use::Run, args.flags.trust, world, &*session.terminal())?;
-    let lines = lines(&runbook, &args.flags, file, world)?;
+    let given = args.flags.given(&runbook, world)?;
+    let asked = session.asked(args.flags.yes);
+    trust::require(&runbook, trust::Use::Run, args.flags.trust, Some(&given), world, &*asked)?;
+    let lines = lines(&runbook, &given, file, world)?;
     let mut services = Services::new(world.clone(), Box::new(Nobody), session.redactor.clone());
     services.yes = args.flags.yes;
     services.answers = args.walk.answers.iter().cloned().collect();
     refuse_foreseen(&runbook, &lines, args.walk.until.as_deref(), &services)?;
     let Start { store, begun, places, lock, key } = begin(&runbook, lines, world)?;
-    let report = report(global, world, places, &session.redactor);
+    let report = report(global, world, places, &session.redactor, args.walk.until.as_deref());
     let journal = Shared::new(store).map_err(|error| {
         out::error(&format!("cannot start: {error}"));
         Exit::Failed
@@ -90,16 +95,16 @@ pub(super) fn run(args: &Args, file: &Path, global: &Global, world: World) -> Re
 }
 
 /// All lines, each settled; or everything that is wrong with any of them, and nothing is run.
-fn lines(runbook: &Runbook, flags: &Flags, file: &Path, world: &World) -> Result<Vec<Line>, Exit> {
-    let given = flags.given(runbook, world)?;
+fn lines(runbook: &Runbook, given: &Given, file: &Path, world: &World) -> Result<Vec<Line>, Exit> {
     let text = std::fs::read_to_string(world.cwd.join(file)).map_err(|error| {
         out::error(&format!("cannot read {}: {error}", file.display()));
         Exit::Usage
     })?;
-    let (mut lines, mut wrong, mut told) = (Vec::<Line>::new(), 0, BTreeMap::new());
+    let (mut lines, mut told) = (Vec::<Line>::new(), BTreeMap::new());
+    let mut wrong = Alike::default();
     for (number, text) in (1..).zip(text.lines()).filter(|(_, text)| !text.trim().is_empty()) {
         let place = format!("{}:{number}", file.display());
-        match line(runbook, &given, &place, text, world) {
+        match line(runbook, given, (&place, number), text, world) {
             Ok(line) => {
                 // most have the same secrets, a token from the environment, say
                 if let Some(last) = lines.last() {
@@ -111,57 +116,62 @@ fn lines(runbook: &Runbook, flags: &Flags, file: &Path, world: &World) -> Result
                 }
                 lines.push(line);
             }
-            Err(messages) => {
-                wrong += 1;
-                for message in &messages {
-                    out::error(message);
+            Err(NotTaken { place, messages }) => {
+                for message in messages {
+                    wrong.add((&place, number), message, Vec::new);
                 }
             }
         }
     }
-    if wrong == 0 && lines.is_empty() {
+    wrong.tell();
+    if wrong.is_empty() && !lines.is_empty() {
+        return Ok(lines);
+    }
+    if wrong.is_empty() {
         out::error(&format!("{} holds no line: there is nothing to run", file.display()));
-        wrong = 1;
     }
-    if wrong > 0 {
-        out::hint("each line is one JSON object of inputs; nothing was run");
-        return Err(Exit::Usage);
-    }
-    Ok(lines)
+    out::hint("each line is one JSON object of inputs; nothing was run");
+    Err(Exit::Usage)
+}
+
+/// What is wrong with a line, and where.
+struct NotTaken {
+    place: String,
+    messages: Vec<String>,
 }
 
 fn line(
     runbook: &Runbook,
     shared: &Given,
-    place: &str,
+    (place, number): (&str, usize),
     text: &str,
     world: &World,
-) -> Result<Line, Vec<String>> {
+) -> Result<Line, NotTaken> {
+    let wrong = |place: String, messages| NotTaken { place, messages };
     let json: Json = serde_json::from_str(text).map_err(|error| {
         let (what, at) = (error.to_string(), error.column());
         let what = what.rsplit_once(" at line").map_or(what.as_str(), |(what, _)| what);
-        vec![format!("{place}:{at}: not a JSON object: {what}")]
+        wrong(format!("{place}:{at}"), vec![format!("not a JSON object: {what}")])
     })?;
     let Json::Object(map) = json else {
-        return Err(vec![format!("{place}: not a JSON object")]);
+        return Err(wrong(place.to_owned(), vec!["not a JSON object".to_owned()]));
     };
     let redactor = redact::Shared::default();
     let mut files = shared.files.clone();
-    files.insert(0, (place.to_owned(), map));
+    files.insert(0, ("this line".to_owned(), map));
     let given = Given {
         flags: shared.flags.clone(),
         files,
         preset: shared.preset.clone(),
         site: shared.site.clone(),
         fake: None,
-        yes: shared.yes,
         redactor: redactor.clone(),
     };
     match settle(runbook, &given, world, &Nobody) {
-        Ok(settled) => Ok(Line { place: place.to_owned(), settled, redactor }),
+        Ok(settled) => Ok(Line { place: place.to_owned(), number, settled, redactor }),
         Err(refused) => {
             let said = said(refused).into_iter();
-            Err(said.map(|what| redactor.mask(&format!("{place}: {what}"))).collect())
+            Err(wrong(place.to_owned(), said.map(|what| redactor.mask(&what)).collect()))
         }
     }
 }
@@ -173,7 +183,7 @@ fn refuse_foreseen(
     until: Option<&str>,
     services: &Services,
 ) -> Result<(), Exit> {
-    let (mut said, mut alike) = (Vec::<(String, Vec<String>)>::new(), HashMap::new());
+    let mut wrong = Alike::default();
     for line in lines {
         let known = scope(&line.settled);
         load::vars(runbook, &known, &services.world).inspect_err(|_| {
@@ -181,30 +191,15 @@ fn refuse_foreseen(
         })?;
         for (step, failure) in foresee(runbook, &known, until, services) {
             let what = format!("step `{step}` would fail: {}", failure.message);
-            let what = line.redactor.mask(&what);
-            let (_, count) = alike.entry(what.clone()).or_insert_with(|| {
-                let hints = failure.hints.iter().map(|hint| line.redactor.mask(hint)).collect();
-                said.push((what, hints));
-                (line.place.as_str(), 0)
+            wrong.add((&line.place, line.number), line.redactor.mask(&what), || {
+                failure.hints.iter().map(|hint| line.redactor.mask(hint)).collect()
             });
-            *count += 1;
         }
     }
-    for (what, hints) in &said {
-        let (place, count) = alike.get(what).copied().unwrap_or_default();
-        let more = match count {
-            0 | 1 => String::new(),
-            2 => " (and so would 1 more line)".to_owned(),
-            more => format!(" (and so would {} more lines)", more - 1),
-        };
-        out::error(&format!("{place}: {what}{more}"));
-        for hint in hints {
-            out::hint(hint);
-        }
-    }
-    if said.is_empty() {
+    if wrong.is_empty() {
         return Ok(());
     }
+    wrong.tell();
     out::hint("nothing was run");
     Err(Exit::Usage)
 }
@@ -264,8 +259,9 @@ fn report(
     world: &World,
     places: BTreeMap<String, String>,
     redactor: &redact::Shared,
+    until: Option<&str>,
 ) -> SharedReport {
-    let options = session::report_options(global, world);
+    let options = session::report_options(global, world, until);
     let report: Box<dyn Report> = match session::output(global, world) {
         Output::Human | Output::Plain => {
             report::many(Box::new(redactor.writer(std::io::stderr())), options, places)

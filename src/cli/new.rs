@@ -45,14 +45,14 @@ pub(super) fn run(args: &Args, global: &Global, world: World) -> Exit {
 }
 
 fn new(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
-    let service = service(args, &world)?;
-    let folder = args.folder.clone().unwrap_or_else(|| Path::new("runbooks").join(&args.name));
-    let path = folder.join(format!("{}.toml", args.name));
-    let files = [
-        (path.clone(), service.runbook()),
-        (folder.join("fake.toml"), service.fake()),
-        (folder.join(format!("{}.test.toml", args.name)), service.tests()),
-    ];
+    let name = valid(&args.name, "NAME", name_of)?;
+    let folder = args.folder.clone().unwrap_or_else(|| Path::new("runbooks").join(&name));
+    let names = [format!("{name}.toml"), "fake.toml".to_owned(), format!("{name}.test.toml")];
+    let [path, fake, tests] = names.map(|name| folder.join(name));
+    refuse_written(&[&path, &fake, &tests], &world)?;
+    let service = service(name, args, &world)?;
+    let files =
+        [(path.clone(), service.runbook()), (fake, service.fake()), (tests, service.tests())];
     write(&files, &world)?;
     for (path, _) in &files {
         out::say(&format!("written  {}", path.display()));
@@ -83,12 +83,17 @@ fn rehearsed(path: &Path, global: &Global, world: World) -> Result<Exit, Exit> {
     }
 }
 
+/// Refuses to write where there is something, before anybody is asked what to write.
+fn refuse_written(paths: &[&PathBuf], world: &World) -> Result<(), Exit> {
+    let Some(path) = paths.iter().find(|path| world.cwd.join(path).exists()) else {
+        return Ok(());
+    };
+    out::error(&format!("{} is there already, nothing was written", path.display()));
+    out::hint("choose another name, or another folder with `--folder`");
+    Err(Exit::Usage)
+}
+
 fn write(files: &[(PathBuf, String)], world: &World) -> Result<(), Exit> {
-    if let Some((path, _)) = files.iter().find(|(path, _)| world.cwd.join(path).exists()) {
-        out::error(&format!("{} is there already, nothing was written", path.display()));
-        out::hint("choose another name, or another folder with `--folder`");
-        return Err(Exit::Usage);
-    }
     for (path, text) in files {
         let full = world.cwd.join(path);
         let made = full.parent().map_or(Ok(()), std::fs::create_dir_all);
@@ -112,9 +117,8 @@ const WAYS: &[&str] = &[
     "none     anybody may call",
 ];
 
-fn service(args: &Args, world: &World) -> Result<Service, Exit> {
+fn service(name: String, args: &Args, world: &World) -> Result<Service, Exit> {
     let terminal: &dyn Terminal = if world.person() { &Person } else { &Nobody };
-    let name = valid(&args.name, "NAME", name_of)?;
     let base = "Base address of the service, as in https://api.example.com/v1:";
     let base = given(terminal, args.base.as_ref(), "--base", base, base_of)?;
     let auth = match &args.auth {

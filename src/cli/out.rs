@@ -2,17 +2,28 @@
 //!
 //! The one redactor of the process is under all of it, under reports too.
 
+use std::borrow::Cow;
 use std::io::Write as _;
-use std::sync::LazyLock;
+use std::sync::{LazyLock, OnceLock};
 
 use crate::printable::printable;
 use crate::redact::Shared;
+use crate::wrap::wrapped;
+
+/// Columns of the screen that the person sees, if it is one.
+static SCREEN: OnceLock<usize> = OnceLock::new();
 
 static REDACTOR: LazyLock<Shared> = LazyLock::new(Shared::default);
 
 /// What must never be shown, by whatever writer of this process.
 pub(super) fn redactor() -> Shared {
     REDACTOR.clone()
+}
+
+/// From now on lines for the person are broken at so many columns.
+pub(super) fn screen(columns: usize) {
+    // It is said once, at the start.
+    let _ = SCREEN.set(columns);
 }
 
 /// Data, as it is.
@@ -28,11 +39,23 @@ pub(super) fn line(text: &str) {
 
 /// A line for the person, whatever is in it.
 pub(super) fn say(text: &str) {
-    write(&text.replace('\n', "\\n"));
+    let margin = text.len() - text.trim_start().len();
+    write(&text.replace('\n', "\\n"), margin + 2);
 }
 
-fn write(text: &str) {
-    let _ = writeln!(std::io::stderr().lock(), "{}", printable(&REDACTOR.mask(text)));
+/// On a screen lines that have no room are broken between words and go on further in.
+fn write(text: &str, hang: usize) {
+    let text = REDACTOR.mask(text);
+    let text = printable(&text);
+    let shown = match SCREEN.get() {
+        Some(width) => {
+            let break_ = format!("\n{:hang$}", "");
+            let lines = text.split('\n').map(|line| wrapped(line, *width, hang).join(&break_));
+            Cow::Owned(lines.collect::<Vec<_>>().join("\n"))
+        }
+        None => text,
+    };
+    let _ = writeln!(std::io::stderr().lock(), "{shown}");
 }
 
 /// A line for the person that holds no value of anybody's: it waits for no lock but stderr's, as
@@ -48,17 +71,17 @@ pub(super) fn block(text: &str) {
 
 /// What went wrong.
 pub(super) fn error(text: &str) {
-    write(&format!("error: {}", hung(text)));
+    write(&format!("error: {}", hung(text)), 2);
 }
 
 /// What looks wrong.
 pub(super) fn warning(text: &str) {
-    write(&format!("warning: {}", hung(text)));
+    write(&format!("warning: {}", hung(text)), 2);
 }
 
 /// What to do about it.
 pub(super) fn hint(text: &str) {
-    write(&format!("hint: {}", hung(text)));
+    write(&format!("hint: {}", hung(text)), 6);
 }
 
 /// A text whose further lines cannot be taken for lines of ours.

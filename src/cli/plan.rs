@@ -27,16 +27,18 @@ pub(super) fn run(args: &Args, global: &Global, world: World) -> Exit {
 
 fn plan(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
     let runbook = load::load_trusting(&args.name, &world, args.flags.trust)?;
-    let session = Session::new(global, world);
+    let session = Session::new(global, world, None);
+    let given = args.flags.given(&runbook, &session.world)?;
+    let asked = session.asked(args.flags.yes);
     trust::require(
         &runbook,
         trust::Use::Plan,
         args.flags.trust,
+        Some(&given),
         &session.world,
-        &*session.terminal(),
+        &*asked,
     )?;
-    let given = args.flags.given(&runbook, &session.world)?;
-    let settled = inputs::settled(&runbook, &given, &session.world, &*session.terminal())?;
+    let settled = inputs::settled(&runbook, &given, &session.world, &*asked)?;
     let known = scope(&settled);
     load::vars(&runbook, &known, &session.world)?;
     let services = session.services();

@@ -17,7 +17,7 @@ pub(super) struct Args {
     #[arg(add = super::completions::runbook())]
     name: String,
     /// Start the fake in one of its other states
-    #[arg(long, value_name = "STATE")]
+    #[arg(long, value_name = "STATE", add = super::completions::state())]
     state: Vec<String>,
     #[command(flatten)]
     flags: Flags,
@@ -40,7 +40,7 @@ fn rehearse(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
         })?;
     let (served, values) =
         fake::serve(served, (&runbook.name, &args.state), 0, &folder.path().display().to_string())?;
-    let session = Session::new(global, world);
+    let session = Session::new(global, world, None);
     let mut given = args.flags.given(&runbook, &session.world)?;
     given.site = None;
     given.fake = Some(values.into_iter().collect());

@@ -34,14 +34,14 @@ pub(super) struct Args {
     run: Option<String>,
     #[command(flatten)]
     walk: WalkFlags,
-    /// Take confirmations and defaults as given; the record says so
+    /// Ask nobody: confirmations and defaults are taken as given, and the record says so
     #[arg(short, long)]
     yes: bool,
     /// Do a step again although it may have happened
-    #[arg(long, value_name = "STEP")]
+    #[arg(long, value_name = "STEP", add = super::completions::step())]
     redo: Vec<String>,
     /// Count a step as done: it happened, or you did it by hand
-    #[arg(long, value_name = "STEP")]
+    #[arg(long, value_name = "STEP", add = super::completions::step())]
     done: Vec<String>,
     /// With `--done`: a value the step would have saved; it must satisfy the step's gates
     #[arg(long, value_name = "NAME=VALUE", value_parser = inputs::pair, requires = "done")]
@@ -53,10 +53,10 @@ pub(super) struct Args {
     #[arg(long, requires = "updated")]
     trust: bool,
     /// With `--updated`: perform this step again, or for the first time
-    #[arg(long, value_name = "STEP", requires = "updated")]
+    #[arg(long, value_name = "STEP", add = super::completions::step(), requires = "updated")]
     rerun: Vec<String>,
     /// With `--updated`: leave this step as it is
-    #[arg(long, value_name = "STEP", requires = "updated")]
+    #[arg(long, value_name = "STEP", add = super::completions::step(), requires = "updated")]
     keep: Vec<String>,
 }
 
@@ -159,10 +159,10 @@ fn resume(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
     }
     args.walk.check(&runbook)?;
     args.redo.iter().chain(&args.done).try_for_each(|step| known(&runbook, step))?;
-    let session = Session::new(global, world);
+    let session = Session::new(global, world, args.walk.until.as_deref());
     if args.updated {
-        let terminal = session.terminal();
-        trust::require(&runbook, trust::Use::Run, args.trust, &session.world, &*terminal)?;
+        let asked = session.asked(args.yes);
+        trust::require(&runbook, trust::Use::Run, args.trust, None, &session.world, &*asked)?;
     }
     let services = super::run::services(&session, args.yes, &args.walk, history.rehearsal);
     session.report.borrow_mut().past(&entries);

@@ -78,13 +78,14 @@ pub(super) struct WalkFlags {
     #[arg(long)]
     pub(super) adopt: bool,
     /// Ask before every step that changes something
-    #[arg(long)]
+    #[arg(long, conflicts_with = "yes")]
     pub(super) step: bool,
-    /// Stop before this step; `resume` goes on
-    #[arg(long, value_name = "STEP")]
+    /// Stop before this step; `resume` goes on, and to the end unless it says where to stop too
+    #[arg(long, value_name = "STEP", add = super::completions::step())]
     pub(super) until: Option<String>,
     /// Answer a prompt beforehand
     #[arg(long = "answer", value_name = "STEP=VALUE", value_parser = inputs::pair)]
+    #[arg(add = super::completions::answer())]
     pub(super) answers: Vec<(String, String)>,
 }
 
@@ -145,24 +146,26 @@ fn start(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
     let runbook = load::load_trusting(&args.name, &world, args.flags.trust)?;
     runbook.programs.ahead();
     args.walk.check(&runbook)?;
-    let session = Session::new(global, world);
+    let session = Session::new(global, world, args.walk.until.as_deref());
+    let mut given = args.flags.given(&runbook, &session.world)?;
     if !args.explain {
         trust::require(
             &runbook,
             trust::Use::Run,
             args.flags.trust,
+            Some(&given),
             &session.world,
-            &*session.terminal(),
+            &*session.asked(args.flags.yes),
         )?;
     }
-    let mut given = args.flags.given(&runbook, &session.world)?;
     // a rehearsal takes nothing from the person's own environment and files
     given.fake = args.rehearsal.then(serde_json::Map::new);
     if args.explain {
         inputs::explain(&runbook, &given, &session.world)?;
         return Ok(Exit::Done);
     }
-    let settled = inputs::settled(&runbook, &given, &session.world, &*session.terminal())?;
+    let settled =
+        inputs::settled(&runbook, &given, &session.world, &*session.asked(args.flags.yes))?;
     let known = scope(&settled);
     load::vars(&runbook, &known, &session.world)?;
     let services = services(&session, args.flags.yes, &args.walk, args.rehearsal);

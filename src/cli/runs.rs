@@ -5,6 +5,7 @@ use super::{Global, Output, out, state};
 use crate::exit::Exit;
 use crate::journal::event::Outcome;
 use crate::journal::store::{RunFilter, RunState, RunSummary, Store, StoreError};
+use crate::plan::in_file;
 use crate::reader::parse_duration;
 use crate::report::{self, Format, RunRow};
 use crate::world::World;
@@ -63,7 +64,7 @@ impl State {
 
 /// A duration as people write it.
 pub(super) fn duration(text: &str) -> Result<std::time::Duration, String> {
-    parse_duration(text).ok_or_else(|| "write a time such as `2h` or `7 days`".to_owned())
+    parse_duration(text).map_err(|wrong| format!("{wrong}; write a time such as `2h` or `7 days`"))
 }
 
 pub(super) fn run(args: &Args, global: &Global, world: &World) -> Exit {
@@ -104,7 +105,7 @@ fn row(store: &Store, run: RunSummary) -> Result<RunRow, StoreError> {
         run: run.run,
         runbook: run.runbook,
         started_ms: run.started_ms,
-        last_step: run.last_step.unwrap_or_default(),
+        last_step: run.last_step.as_deref().map(in_file).unwrap_or_default(),
     })
 }
 
@@ -129,6 +130,7 @@ pub(super) fn options(global: &Global, world: &World) -> (Format, report::Option
         verbose: global.verbose,
         color: world.stdout_tty && world.color(),
         width: world.width(),
+        screen: world.data_screen().filter(|_| format == Format::Human),
         zone: jiff::tz::TimeZone::system(),
         ..report::Options::default()
     };

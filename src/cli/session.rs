@@ -30,9 +30,10 @@ pub(super) struct Session {
 }
 
 impl Session {
-    pub(super) fn new(global: &Global, world: World) -> Self {
+    /// For a walk that is to stop before a step, if one is named.
+    pub(super) fn new(global: &Global, world: World, until: Option<&str>) -> Self {
         let redactor = out::redactor();
-        let report: Box<dyn Report> = report(global, &world, &redactor);
+        let report: Box<dyn Report> = report(global, &world, &redactor, until);
         Self { redactor, report: Rc::new(RefCell::new(report)), world }
     }
 
@@ -49,6 +50,11 @@ impl Session {
         } else {
             Box::new(Nobody)
         }
+    }
+
+    /// Who is asked before a run begins: nobody with `--yes`.
+    pub(super) fn asked(&self, yes: bool) -> Box<dyn Terminal> {
+        if yes { Box::new(Nobody) } else { self.terminal() }
     }
 
     /// A recorder for a run.
@@ -84,8 +90,13 @@ impl Terminal for Quiet {
     }
 }
 
-fn report(global: &Global, world: &World, redactor: &redact::Shared) -> Box<dyn Report> {
-    let options = report_options(global, world);
+fn report(
+    global: &Global,
+    world: &World,
+    redactor: &redact::Shared,
+    until: Option<&str>,
+) -> Box<dyn Report> {
+    let options = report_options(global, world, until);
     let stderr = || Box::new(redactor.writer(std::io::stderr()));
     match output(global, world) {
         Output::Human => report::terminal(stderr(), options),
@@ -97,11 +108,17 @@ fn report(global: &Global, world: &World, redactor: &redact::Shared) -> Box<dyn 
 }
 
 /// How a report looks here.
-pub(super) fn report_options(global: &Global, world: &World) -> report::Options {
+pub(super) fn report_options(
+    global: &Global,
+    world: &World,
+    until: Option<&str>,
+) -> report::Options {
     report::Options {
+        until: until.map(str::to_owned),
         verbose: global.verbose,
         color: world.color(),
         width: world.width(),
+        screen: world.screen().filter(|_| output(global, world) == Output::Human),
         ..report::Options::default()
     }
 }

@@ -18,7 +18,7 @@ pub(super) struct Args {
     #[arg(long, conflicts_with_all = ["curl", "graph"])]
     effects: bool,
     /// Show the commands of one step only
-    #[arg(long, value_name = "STEP", conflicts_with = "graph")]
+    #[arg(long, value_name = "STEP", add = super::completions::step(), conflicts_with = "graph")]
     curl: Option<String>,
     /// Show the steps as a Mermaid flowchart
     #[arg(long)]
@@ -38,7 +38,7 @@ pub(super) fn run(args: &Args, world: &World) -> Exit {
 fn text(args: &Args, runbook: &Runbook, world: &World) -> Result<String, Exit> {
     let plain = |text: String| printable(&text).into_owned();
     if args.effects {
-        return Ok(plain(effects(runbook).listing()));
+        return Ok(plain(effects(runbook, None).listing()));
     }
     if args.graph {
         return Ok(plain(show::graph(runbook)));

@@ -11,12 +11,15 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use super::out;
+use super::run::scope;
 use crate::exit::Exit;
 use crate::library;
 use crate::runbook::effects::effects;
+use crate::runbook::settle::{Given, found};
 use crate::runbook::{Runbook, digest};
+use crate::scope::Scope;
 use crate::source::Source;
-use crate::terminal::{Question, Terminal};
+use crate::terminal::{Nobody, Question, Terminal};
 use crate::world::World;
 
 /// The file's name in the state folder: a digest and a path a line.
@@ -31,15 +34,17 @@ pub(super) enum Use {
     Plan,
 }
 
-/// Goes on only with a runbook that is trusted.
+/// Goes on only with a runbook that is trusted. What is given for its inputs is shown where it is
+/// named.
 pub(super) fn require(
     runbook: &Runbook,
     usage: Use,
-    given: bool,
+    trusted: bool,
+    given: Option<&Given>,
     world: &World,
     terminal: &dyn Terminal,
 ) -> Result<(), Exit> {
-    let found = effects(runbook);
+    let found = effects(runbook, None);
     let touches = match usage {
         Use::Run => found.needs_trust(),
         Use::Plan => found.needs_trust_to_plan(),
@@ -61,9 +66,10 @@ pub(super) fn require(
     if known(&file, &mark) {
         return Ok(());
     }
-    if !given {
+    if !trusted {
         out::say(&format!("`{name}` ({}) did not come with this program:", runbook.source.path));
-        found.listing().lines().for_each(out::say);
+        let known = given.map(|given| known_values(runbook, given, world));
+        effects(runbook, known.as_ref()).listing().lines().for_each(out::say);
         if !terminal.present() {
             out::error(
                 "a runbook from elsewhere that runs commands, writes files or calls a service with \
@@ -100,6 +106,15 @@ pub(super) fn program(
         remember(&file, &mark, &path.display().to_string())?;
     }
     Ok(true)
+}
+
+/// The names that have a value before anybody is asked.
+fn known_values(runbook: &Runbook, given: &Given, world: &World) -> Scope {
+    // what is wrong or missing is told when the inputs are settled
+    let found = found(runbook, given, world, &Nobody);
+    let scope = scope(&found.map_or_else(|_| Vec::new(), |(settled, _)| settled));
+    let _ = runbook.bind_vars(&scope, |name, value| scope.set(name, value));
+    scope
 }
 
 fn asked(terminal: &dyn Terminal) -> bool {

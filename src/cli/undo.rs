@@ -27,10 +27,10 @@ pub(super) struct Args {
     #[arg(short, long)]
     yes: bool,
     /// Take a step back again although that may have happened
-    #[arg(long, value_name = "STEP")]
+    #[arg(long, value_name = "STEP", add = super::completions::step())]
     redo: Vec<String>,
     /// Count a step as taken back: it happened, or you did it by hand
-    #[arg(long, value_name = "STEP")]
+    #[arg(long, value_name = "STEP", add = super::completions::step())]
     done: Vec<String>,
 }
 
@@ -47,7 +47,7 @@ fn undo(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
     contradiction(("redo", &args.redo), ("done", &args.done))?;
     let _lock = lock(&world, &run, &holder(&world))?;
     let Taken { store, entries, history, runbook, key, world } = take(store, &run, world)?;
-    let session = Session::new(global, world);
+    let session = Session::new(global, world, None);
     let mut services = session.services();
     services.yes = args.yes;
     let quiet = session.recorder(&run, history.last_seq, Box::new(Memory));

@@ -12,12 +12,12 @@ use crate::journal::event::{Decision, Effect, Event, How, Outcome, Skip, StoredM
 use crate::plan::{ITEM, Status};
 use crate::printable::argument;
 use crate::step::{Again, Failure, Trouble, failure, judge};
-use crate::terminal::{NoAnswer, Question};
+use crate::terminal::{NoAnswer, Question, Terminal as _};
 
 impl Engine<'_> {
     pub(super) async fn change(&self, unit: &Unit<'_>) -> Flow {
         self.begin(unit).await?;
-        let began = self.recorder.now_ms();
+        let began = self.now_ms();
         let status = self.history.borrow().status(&unit.id).clone();
         match status {
             Status::Forced { before, .. } => {
@@ -193,8 +193,7 @@ impl Engine<'_> {
             default: Some(USE.to_owned()),
             ..Question::default()
         };
-        let nobody = !self.services.terminal.present() || self.services.yes;
-        match if nobody { Err(NoAnswer::NoTerminal) } else { self.asked(&question) } {
+        match self.asked(&question) {
             Ok(answer) if answer == USE => {
                 let event = Event::Decided { step: unit.id.clone(), decision: Decision::Adopt };
                 self.tell(event);
@@ -212,7 +211,7 @@ impl Engine<'_> {
         let valid = std::rc::Rc::new(|answer: &str| {
             if answer.trim().is_empty() { Err("a word or two, please".to_owned()) } else { Ok(()) }
         });
-        self.services.terminal.ask(question, valid)
+        self.services.person().ask(question, valid)
     }
 
     /// With `--step`: asks before the effect.

@@ -84,7 +84,7 @@ impl Engine<'_> {
         }
         let services = self.services;
         let rehearsal = services.hosts.is_some();
-        let (world, terminal) = (&services.world, &*services.terminal);
+        let (world, terminal) = (&services.world, &services.person());
         match anew(input, unit.scope.root(), &refused, rehearsal, world, terminal) {
             Anew::Found(new) => self.take_anew(unit, input, new).await,
             Anew::Nothing => Err(trouble),

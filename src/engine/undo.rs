@@ -193,7 +193,7 @@ impl<'a> Engine<'a> {
     }
 
     async fn back(&self, unit: &Unit<'a>) -> Result<Option<Outcome>, Broken> {
-        let began = self.recorder.now_ms();
+        let began = self.now_ms();
         let doubtful = matches!(self.history.borrow().status(&unit.id), Status::InDoubt { .. });
         if doubtful && let Resolved::Ended(outcome) = self.resolve(unit, began).await? {
             return Ok(outcome);
@@ -292,7 +292,7 @@ impl<'a> Engine<'a> {
         summary: String,
         effect: Effect,
     ) -> Result<Option<Outcome>, Broken> {
-        let took_ms = self.recorder.now_ms() - began;
+        let took_ms = self.now_ms() - began;
         let durable = if effect == Effect::Once { Durable::Now } else { Durable::Soon };
         let undone = Event::Undone { step: unit.id.clone(), summary, took_ms };
         self.tell_as(undone, durable).await?;

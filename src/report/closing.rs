@@ -2,12 +2,15 @@
 
 use crate::journal::event::{How, Outcome, PLAN};
 use crate::printable::argument;
-use crate::terminal::wrapped;
 
 use super::story::{Doubtful, Settled, Trouble};
-use super::teller::{MARGIN, Teller, View, status};
-use super::text::{Line, columns, lines};
-use super::words::{self, BAD, HINT, STRONG, Word, count};
+use super::table::Table;
+use super::teller::{Teller, View, status};
+use super::text::{Line, MARGIN, lines};
+use super::words::{self, BAD, HINT, Word, count};
+
+/// Columns for a value that differs.
+const CELL: usize = 40;
 
 impl Teller {
     /// Tells how a walk ended.
@@ -35,7 +38,7 @@ impl Teller {
 
     /// What failed and why, without the command that goes on.
     pub(super) fn troubles(&self) -> Vec<Line> {
-        self.story.troubles.iter().flat_map(|trouble| self.trouble(trouble)).collect()
+        self.story.troubles.iter().flat_map(trouble).collect()
     }
 
     fn summary(&self, outcome: Outcome, took_ms: u64) -> Line {
@@ -104,7 +107,7 @@ impl Teller {
 
     fn doubts(&self) -> Vec<Line> {
         let doubts = self.story.doubtful();
-        let troubles = self.story.troubles.iter().flat_map(|trouble| self.trouble(trouble));
+        let troubles = self.story.troubles.iter().flat_map(trouble);
         troubles.chain(doubts.iter().flat_map(|doubt| self.doubt(doubt))).collect()
     }
 
@@ -118,7 +121,7 @@ impl Teller {
             let found = "something is there, but not as this run would have made it:";
             told.push(Line::bare(found).indent(2));
         }
-        told.extend(differing(differs).into_iter().map(|line| line.indent(2)));
+        told.extend(self.differing(differs).into_iter().map(|line| line.indent(2)));
         if !self.story.rehearsal {
             let command = self.command();
             let saves = saves.iter().map(|name| format!(" --save {name}=VALUE"));
@@ -128,33 +131,6 @@ impl Teller {
             told.push(hint(&format!("if it did not, `{command} --redo {}`", argument(step))));
         }
         told
-    }
-
-    fn trouble(&self, trouble: &Trouble) -> Vec<Line> {
-        let Trouble { step, failure, undoing } = trouble;
-        let subject = if *undoing { "undo of step" } else { "step" };
-        let said = format!(": {subject} `{step}` failed: {}", failure.message);
-        let mut told = vec![Line::default(), Line::styled(BAD, "error").add(&said)];
-        let details = failure.details.iter().flat_map(|detail| lines(detail));
-        told.extend(details.map(|line| line.indent(2)));
-        if failure.doubt {
-            told.push(Line::bare("it may have happened all the same").indent(2));
-        }
-        told.extend(failure.hints.iter().flat_map(|text| self.hints(text)));
-        told
-    }
-
-    /// A hint of several lines, the later ones below the first. On a screen long ones are
-    /// wrapped; in a log a line stays a line.
-    fn hints(&self, text: &str) -> Vec<Line> {
-        let width = self.options.width.saturating_sub(MARGIN);
-        let mut told: Vec<String> = match self.view {
-            View::Terminal => text.lines().flat_map(|line| wrapped(line, width)).collect(),
-            _ => text.lines().map(str::to_owned).collect(),
-        };
-        let first = if told.is_empty() { String::new() } else { told.remove(0) };
-        let rest = told.iter().map(|line| Line::bare(line).indent(MARGIN));
-        std::iter::once(hint(&first)).chain(rest).collect()
     }
 
     /// What was under way when the person interrupted it.
@@ -174,6 +150,24 @@ impl Teller {
         told
     }
 
+    /// What was found against what was wanted, as a small table.
+    fn differing(&self, differs: &[(String, String, String)]) -> Vec<Line> {
+        if differs.is_empty() {
+            return Vec::new();
+        }
+        // three columns, their gaps and the margin
+        let room =
+            self.options.screen.map_or(CELL, |width| (width.saturating_sub(6) / 3).min(CELL));
+        let cells = |of: fn(&(String, String, String)) -> &String| {
+            differs.iter().map(move |row| words::clip(of(row), room))
+        };
+        let table = Table::default()
+            .column("field", cells(|row| &row.0))
+            .column("found", cells(|row| &row.1))
+            .column("wanted", cells(|row| &row.2));
+        table.lines(true)
+    }
+
     /// The one command that goes on.
     fn go_on(&self, before: &str) -> Line {
         if self.story.rehearsal {
@@ -187,7 +181,10 @@ impl Teller {
 
     fn command(&self) -> String {
         let verb = if self.story.undoing { "undo" } else { "resume" };
-        format!("{} {verb} {}", self.options.command, self.story.run)
+        let there = self.story.undoing || self.story.ended == Some(Outcome::Stopped);
+        let until = self.options.until.as_deref().filter(|_| !there);
+        let until = until.map(|step| format!(" --until {}", argument(step))).unwrap_or_default();
+        format!("{} {verb} {}{until}", self.options.command, self.story.run)
     }
 
     fn rehearsed(&self) -> Option<Line> {
@@ -210,15 +207,25 @@ fn stopped(outcome: Outcome) -> (Word, Option<&'static str>) {
     }
 }
 
-/// What was found against what was wanted, as a small table.
-fn differing(differs: &[(String, String, String)]) -> Vec<Line> {
-    if differs.is_empty() {
-        return Vec::new();
+/// What failed and why.
+fn trouble(trouble: &Trouble) -> Vec<Line> {
+    let Trouble { step, failure, undoing } = trouble;
+    let subject = if *undoing { "undo of step" } else { "step" };
+    let said = format!(": {subject} `{step}` failed: {}", failure.message);
+    let mut told = vec![Line::default(), Line::styled(BAD, "error").add(&said)];
+    let details = failure.details.iter().flat_map(|detail| lines(detail));
+    told.extend(details.map(|line| line.indent(2)));
+    if failure.doubt {
+        told.push(Line::bare("it may have happened all the same").indent(2));
     }
-    let cell = |text: &String| words::clip(text, 40);
-    let row = |(field, found, wanted): &(_, _, _)| vec![cell(field), cell(found), cell(wanted)];
-    let rows: Vec<Vec<String>> = differs.iter().map(row).collect();
-    columns(&["field", "found", "wanted"], STRONG, &rows)
+    told.extend(failure.hints.iter().flat_map(|text| hints(text)));
+    told
+}
+
+/// A hint of several lines, the later ones below the first.
+fn hints(text: &str) -> impl Iterator<Item = Line> {
+    let (first, rest) = text.split_once('\n').unwrap_or((text, ""));
+    std::iter::once(hint(first)).chain(lines(rest).map(|line| line.indent(MARGIN)))
 }
 
 pub(super) fn hint(text: &str) -> Line {

@@ -7,9 +7,10 @@ use serde_json::json;
 use crate::journal::event::Entry;
 
 use super::jsonl;
+use super::table::Table;
 use super::teller::{Teller, View};
-use super::text::{Line, columns, draw};
-use super::words::{self, QUIET, STRONG};
+use super::text::{Line, draw, folded};
+use super::words::{self, QUIET};
 use super::{Format, Options, put};
 
 /// One run in the table of runs.
@@ -57,13 +58,14 @@ fn lines(entries: &[Entry], options: Options) -> String {
     for entry in entries {
         let stamp = stamp(entry, &teller.options);
         let width = stamp.width();
-        let lines = teller.tell(entry).into_iter().enumerate();
+        let screen = teller.options.screen.map(|columns| columns.saturating_sub(width));
+        let lines = folded(teller.tell(entry), screen).into_iter().enumerate();
         told.extend(lines.map(|(at, line)| match at {
             0 => stamp.clone().join(line),
             _ => line.indent(width),
         }));
     }
-    teller.draw(&told)
+    draw(&told, teller.options.color)
 }
 
 fn stamp(entry: &Entry, options: &Options) -> Line {
@@ -74,19 +76,19 @@ fn stamp(entry: &Entry, options: &Options) -> Line {
 }
 
 fn table(rows: &[RunRow], options: &Options, color: bool) -> String {
-    let when = |times: [String; 2]| if options.times { times.to_vec() } else { Vec::new() };
-    let row = |row: &RunRow| {
-        let took = row.took_ms.map_or_else(String::new, words::duration);
-        let times = when([words::moment(row.started_ms, &options.zone), took]);
-        let named = [row.run.clone(), row.runbook.clone(), row.state.clone()];
-        named.into_iter().chain(times).chain([row.last_step.clone()]).collect()
-    };
-    let head: &[&str] = if options.times {
-        &["run", "runbook", "state", "started", "took", "last step"]
-    } else {
-        &["run", "runbook", "state", "last step"]
-    };
-    draw(&columns(head, STRONG, &rows.iter().map(row).collect::<Vec<_>>()), color)
+    let cells = |of: fn(&RunRow) -> &String| rows.iter().map(of).cloned();
+    let started = rows.iter().map(|row| words::moment(row.started_ms, &options.zone));
+    let took = rows.iter().map(|row| row.took_ms.map_or_else(String::new, words::duration));
+    let mut table = Table::default()
+        .column("run", cells(|row| &row.run))
+        .column("runbook", cells(|row| &row.runbook))
+        .column("state", cells(|row| &row.state));
+    if options.times {
+        table = table.column("started", started).column("took", took);
+    }
+    let table = table.column("last step", cells(|row| &row.last_step));
+    let table = table.spare(&["took", "last step", "started"], options.screen);
+    draw(&folded(table.lines(true), options.screen), color)
 }
 
 fn object(row: &RunRow) -> crate::value::Json {

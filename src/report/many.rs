@@ -7,7 +7,7 @@ use std::io::Write;
 use crate::journal::event::{Entry, Event, Outcome};
 
 use super::teller::{Teller, View, status};
-use super::text::{Line, draw};
+use super::text::{Line, draw, folded};
 use super::words::{self, count};
 use super::{Options, Report, put};
 
@@ -44,12 +44,17 @@ impl Many {
         let place = self.places.remove(run).unwrap_or_default();
         let summary = if told.is_empty() { Line::default() } else { told.remove(0) };
         let line = summary.add(&format!("  {run}  {place}"));
-        put(&mut self.out, &draw(std::slice::from_ref(&line), self.options.color));
+        self.write(vec![line.clone()]);
         if outcome != Outcome::Done {
             self.left.push(Line::default());
             self.left.push(line);
             self.left.extend(told.into_iter().filter(|line| !line.is_empty()));
         }
+    }
+
+    fn write(&mut self, lines: Vec<Line>) {
+        let lines = folded(lines, self.options.screen);
+        put(&mut self.out, &draw(&lines, self.options.color));
     }
 
     /// How all of them came out, in one line.
@@ -119,7 +124,7 @@ impl Report for Many {
             lines.push(Line::default());
         }
         lines.push(self.total());
-        put(&mut self.out, &draw(&lines, self.options.color));
+        self.write(lines);
     }
 }
 

@@ -15,7 +15,10 @@ pub(super) struct Plain {
 
 impl Plain {
     pub(super) fn new(out: Box<dyn Write + Send>, options: Options) -> Self {
-        Self { out, teller: Teller::new(Options { color: false, ..options }, View::Plain) }
+        Self {
+            out,
+            teller: Teller::new(Options { color: false, screen: None, ..options }, View::Plain),
+        }
     }
 }
 
@@ -26,12 +29,12 @@ impl Report for Plain {
 
     fn event(&mut self, entry: &Entry) {
         let lines = self.teller.tell(entry);
-        put(&mut self.out, &self.teller.draw(&lines));
+        put(&mut self.out, &self.teller.draw(lines));
     }
 
     fn finish(&mut self) {
         let lines = self.teller.finish();
-        put(&mut self.out, &self.teller.draw(&lines));
+        put(&mut self.out, &self.teller.draw(lines));
     }
 }
 

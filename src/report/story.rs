@@ -66,7 +66,7 @@ pub(super) struct Story {
     /// What the notes of all walks said.
     pub(super) notes: BTreeMap<String, String>,
     /// How the last walk ended.
-    ended: Option<Outcome>,
+    pub(super) ended: Option<Outcome>,
     /// Whether the walk before this one ended with more to read than its last note: a question that
     /// is open, or a walk that was cut off, needs the note again, any other end does not.
     pub(super) told: bool,

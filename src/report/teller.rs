@@ -8,13 +8,11 @@ use std::cell::Cell;
 use crate::journal::event::{ASKED, Decision, Entry, Event, Failure, How, Skip, Stored, StoredMap};
 
 use super::story::{Settled, Story};
-use super::text::Line;
+use super::text::{Line, MARGIN};
 use super::words::{self, BAD, QUIET, Word};
 use super::{Options, text};
 use super::{closing, markdown};
 
-/// Columns in front of everything that belongs to a step: the status word and its space.
-pub(super) const MARGIN: usize = 6;
 /// Labels are aligned up to this share of the screen; longer ones stand out.
 const LABEL_SHARE: usize = 2;
 /// Columns for one saved value in a step's line.
@@ -89,8 +87,8 @@ impl Teller {
     }
 
     /// Lines as the view draws them.
-    pub(super) fn draw(&self, lines: &[Line]) -> String {
-        text::draw(lines, self.options.color)
+    pub(super) fn draw(&self, lines: Vec<Line>) -> String {
+        text::draw(&text::folded(lines, self.options.screen), self.options.color)
     }
 
     fn event(&mut self, event: &Event) -> Vec<Line> {
@@ -268,7 +266,7 @@ impl Teller {
 
     fn planned(&self, step: &str, what: &str, body: &[String], remarks: &[String]) -> Vec<Line> {
         let mut lines = vec![self.line(words::WOULD, step, &[what.to_owned()])];
-        lines.extend(body.iter().map(|line| Line::bare(line).indent(MARGIN + 2)));
+        lines.extend(body.iter().map(|line| Line::bare(line).indent(MARGIN + 2).whole()));
         lines.extend(remarks.iter().map(|remark| Line::styled(QUIET, remark).indent(MARGIN)));
         lines
     }
@@ -276,7 +274,7 @@ impl Teller {
     fn note(&self, step: &str, note: &str) -> Vec<Line> {
         let width = self.options.width.saturating_sub(2);
         let body = markdown::render(note, width, self.options.color);
-        let body = body.into_iter().map(|line| line.indent(2));
+        let body = body.into_iter().map(|line| line.indent(2).whole());
         let head = [self.line(words::NOTE, step, &[]), Line::default()];
         head.into_iter().chain(body).chain([Line::default()]).collect()
     }
@@ -289,9 +287,14 @@ impl Teller {
         let values: Vec<(Line, &Stored)> =
             values.map(|(name, value)| (Line::bare(name), value)).collect();
         let widest = values.iter().map(|(name, _)| name.width()).max().unwrap_or(0);
-        let room = self.options.width.saturating_sub(MARGIN + widest + 3).max(VALUE_WIDTH);
+        let room = self.options.width.saturating_sub(MARGIN + widest + 3);
+        let room = room.max(if self.options.screen.is_some() { 0 } else { VALUE_WIDTH });
         let line = |(name, value): (Line, &Stored)| {
-            name.pad(widest).add(" = ").add(&words::shown(value, room)).indent(MARGIN)
+            name.pad(widest)
+                .add(" = ")
+                .add(&words::shown(value, room))
+                .indent(MARGIN)
+                .hang(MARGIN + 2)
         };
         values.into_iter().map(line).collect()
     }
@@ -319,7 +322,7 @@ impl Teller {
         if said.is_empty() {
             return label;
         }
-        label.pad(MARGIN + self.label_width()).add("  ").add(&said)
+        label.pad(MARGIN + self.label_width()).add("  ").add(&said).hang(MARGIN + 2)
     }
 
     /// What a step is called in this view.

@@ -73,7 +73,7 @@ impl Terminal {
         }
     }
 
-    fn write(&mut self, lines: &[Line]) {
+    fn write(&mut self, lines: Vec<Line>) {
         if !lines.is_empty() {
             let text = self.teller.draw(lines);
             self.bars.suspend(|| put(&mut self.out, &text));
@@ -93,7 +93,7 @@ impl Report for Terminal {
             event if ends(event) => self.still(event.step().unwrap_or_default()),
             _ => {}
         }
-        self.write(&lines);
+        self.write(lines);
         match &entry.event {
             Event::Began { step, title } => self.spin(step, title),
             Event::UndoIntent { step, .. } => {
@@ -107,7 +107,7 @@ impl Report for Terminal {
     fn finish(&mut self) {
         self.still_all();
         let lines = self.teller.finish();
-        self.write(&lines);
+        self.write(lines);
     }
 
     fn suspend(&mut self, f: &mut dyn FnMut()) {

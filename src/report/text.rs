@@ -4,15 +4,32 @@
 //! the cursor nor start a line of its own. Colours are added when the line is drawn.
 
 use std::fmt::Write as _;
+use std::ops::Range;
 
 use anstyle::Style;
 use unicode_width::UnicodeWidthStr;
 
 use crate::printable::line;
+use crate::wrap::pieces;
+
+/// Columns in front of everything that belongs to a step: the status word and its space.
+pub(super) const MARGIN: usize = 6;
 
 /// One line of styled text, without its line break.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(super) struct Line(Vec<(Style, String)>);
+pub(super) struct Line(Vec<(Style, String)>, Fold);
+
+/// How a line goes on that is wider than the screen.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+enum Fold {
+    /// Below its own beginning, or below what its first word says.
+    #[default]
+    Below,
+    /// Below this column.
+    Hang(usize),
+    /// As the terminal does it: a row of a table, a line to copy.
+    Whole,
+}
 
 impl Line {
     /// A line in one style.
@@ -38,9 +55,13 @@ impl Line {
         self.and(Style::new(), text)
     }
 
-    /// Adds another line's text.
+    /// Adds another line's text, which goes on as that did.
     #[must_use]
     pub(super) fn join(mut self, other: Line) -> Self {
+        self.1 = match other.1 {
+            Fold::Hang(columns) => Fold::Hang(self.width() + columns),
+            other => other,
+        };
         for (style, shown) in other.0 {
             self.push(style, shown);
         }
@@ -54,6 +75,49 @@ impl Line {
             Some((last, text)) if *last == style => text.push_str(&shown),
             _ => self.0.push((style, shown)),
         }
+    }
+
+    /// Goes on below this column.
+    #[must_use]
+    pub(super) fn hang(self, columns: usize) -> Self {
+        Self(self.0, Fold::Hang(columns))
+    }
+
+    /// Is never broken.
+    #[must_use]
+    pub(super) fn whole(self) -> Self {
+        Self(self.0, Fold::Whole)
+    }
+
+    /// As lines no wider than the screen.
+    pub(super) fn folded(self, width: usize) -> Vec<Line> {
+        if self.1 == Fold::Whole || self.width() <= width {
+            return vec![self];
+        }
+        let text: String = self.0.iter().map(|(_, text)| text.as_str()).collect();
+        let hang = match self.1 {
+            Fold::Hang(columns) => columns,
+            _ => {
+                Some(text.len() - text.trim_start().len()).filter(|own| *own > 0).unwrap_or(MARGIN)
+            }
+        };
+        let pieces = pieces(&text, width, hang);
+        let line = |(at, piece)| self.part(piece).indent(if at == 0 { 0 } else { hang });
+        pieces.into_iter().enumerate().map(line).collect()
+    }
+
+    /// What stands in a range of the text.
+    fn part(&self, range: Range<usize>) -> Self {
+        let mut parts = Vec::new();
+        let mut start = 0;
+        for (style, text) in &self.0 {
+            let within = range.start.max(start)..range.end.min(start + text.len());
+            if within.start < within.end {
+                parts.push((*style, text[within.start - start..within.end - start].to_owned()));
+            }
+            start += text.len();
+        }
+        Self(parts, Fold::Whole)
     }
 
     /// Spaces in front, but not for an empty line.
@@ -102,22 +166,17 @@ pub(super) fn draw(lines: &[Line], color: bool) -> String {
     lines.iter().map(|line| line.draw(color) + "\n").collect()
 }
 
+/// Lines as they fit on a screen, if it is one.
+pub(super) fn folded(lines: Vec<Line>, screen: Option<usize>) -> Vec<Line> {
+    match screen {
+        Some(width) => lines.into_iter().flat_map(|line| line.folded(width)).collect(),
+        None => lines,
+    }
+}
+
 /// A text of several lines, each its own.
 pub(super) fn lines(text: &str) -> impl Iterator<Item = Line> {
     text.lines().map(Line::bare)
-}
-
-/// Rows below a head, each column as wide as its widest cell, two spaces between.
-pub(super) fn columns(head: &[&str], style: Style, rows: &[Vec<String>]) -> Vec<Line> {
-    let head: Vec<Line> = head.iter().map(|cell| Line::styled(style, cell)).collect();
-    let body = rows.iter().map(|row| row.iter().map(|cell| Line::bare(cell)).collect());
-    let table: Vec<Vec<Line>> = std::iter::once(head).chain(body).collect();
-    let count = table.iter().map(Vec::len).max().unwrap_or(0);
-    let widest = |column: usize| {
-        table.iter().filter_map(|row| row.get(column)).map(Line::width).max().unwrap_or(0)
-    };
-    let widths: Vec<usize> = (0..count).map(widest).collect();
-    table.into_iter().map(|row| beside(row, &widths)).collect()
 }
 
 /// Cells side by side, each padded to its column.
@@ -147,9 +206,15 @@ mod tests {
     }
 
     #[test]
-    fn columns_are_aligned_by_their_width_on_screen() {
-        let rows = [vec!["日本".to_owned(), "b".into()], vec!["a".to_owned(), String::new()]];
-        let table = columns(&["x", "y"], Style::new(), &rows);
-        assert_eq!(draw(&table, false), "x     y\n日本  b\na\n");
+    fn a_line_without_room_goes_on_below_itself_in_its_style() {
+        let red = AnsiColor::Red.on_default();
+        let line = Line::bare("hint: ").and(red, "wait a moment").add(" or two");
+        let folded = folded(vec![line.clone()], Some(17));
+        let lines =
+            "hint: \u{1b}[31mwait a\u{1b}[0m\n      \u{1b}[31mmoment\u{1b}[0m or\n      two\n";
+        assert_eq!(draw(&folded, true), lines);
+        let shifted = draw(&line.clone().hang(8).indent(2).folded(19), false);
+        assert_eq!(shifted, "  hint: wait a\n          moment or\n          two\n");
+        assert_eq!(line.clone().whole().folded(9), [line.whole()]);
     }
 }

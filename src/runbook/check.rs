@@ -1,10 +1,11 @@
 //! The names of a whole file: each defined once, before it is read, and no secret where it would show.
 
+use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
 
 use super::parse::{ConnectionDef, Draft};
 use super::{Save, StepDef, Value, Var};
-use crate::diag::Diag;
+use crate::diag::{Diag, closest};
 use crate::reader::{Gather, Sink, Use};
 use crate::source::Span;
 
@@ -15,19 +16,29 @@ struct Known {
     secret: bool,
 }
 
+/// A name of the file, what defines it, and where.
+struct Defined {
+    name: String,
+    what: String,
+    span: Span,
+}
+
 struct Names<'a> {
     gather: &'a Gather<'a>,
     known: HashMap<String, Known>,
-    /// Every name of the file with what defines it, for "defined later".
-    all: Vec<(String, String)>,
+    /// Every name of the file, for "defined later".
+    all: Vec<Defined>,
     /// What `for_each` steps call their items.
     items: HashSet<String>,
+    /// Names that are not known where they are read, each with all these places: one is one mistake.
+    strange: RefCell<Vec<(String, Vec<Span>)>>,
 }
 
 pub(super) fn names(gather: &Gather<'_>, draft: &Draft) {
     let items = draft.steps.iter().filter_map(|step| Some(step.for_each.as_ref()?.name.clone()));
     let items = items.collect();
-    let mut names = Names { gather, known: HashMap::new(), all: all(draft), items };
+    let strange = RefCell::default();
+    let mut names = Names { gather, known: HashMap::new(), all: all(draft), items, strange };
     for input in &draft.inputs {
         names.read(&input.uses);
         let secret = input.secret
@@ -48,13 +59,23 @@ pub(super) fn names(gather: &Gather<'_>, draft: &Draft) {
         connections(&names, step, &draft.connections);
         self::step(&mut names, step);
     }
+    for (name, places) in names.strange.take() {
+        names.unknown(&name, places);
+    }
 }
 
-fn all(draft: &Draft) -> Vec<(String, String)> {
-    let inputs = draft.inputs.iter().map(|input| (input.name.clone(), "an input".to_owned()));
-    let vars = draft.vars.iter().map(|var| (var.name.clone(), "a var".to_owned()));
+fn all(draft: &Draft) -> Vec<Defined> {
+    let defined = |name: &str, what: String, span: &Span| Defined {
+        name: name.to_owned(),
+        what,
+        span: span.clone(),
+    };
+    let inputs = draft.inputs.iter();
+    let inputs = inputs.map(|input| defined(&input.name, "an input".to_owned(), &input.span));
+    let vars = draft.vars.iter().map(|var| defined(&var.name, "a var".to_owned(), &var.span));
     let saves = draft.steps.iter().flat_map(|step| {
-        step.saves.iter().map(|save| (save.name.clone(), format!("saved by step `{}`", step.id)))
+        let what = format!("saved by step `{}`", step.id);
+        step.saves.iter().map(move |save| defined(&save.name, what.clone(), &save.span))
     });
     inputs.chain(vars).chain(saves).collect()
 }
@@ -79,30 +100,62 @@ impl Names<'_> {
     fn read(&self, uses: &[Use]) {
         for name in uses {
             match self.known.get(&name.name) {
-                None => self.unknown(name),
+                None => self.strange(name),
                 Some(known) if known.secret => self.secret_shows(name, known),
                 Some(_) => {}
             }
         }
     }
 
-    fn unknown(&self, name: &Use) {
+    fn strange(&self, name: &Use) {
+        let mut strange = self.strange.borrow_mut();
         let span = name.span(self.gather.source);
-        let later = self.all.iter().find(|(known, _)| *known == name.name);
-        let diag = match later {
-            Some((_, what)) => Diag::error(format!("`{}` is not known yet", name.name), span)
-                .label(format!("{what}, further on"))
+        match strange.iter_mut().find(|(known, _)| *known == name.name) {
+            Some((_, places)) => places.push(span),
+            None => strange.push((name.name.clone(), vec![span])),
+        }
+    }
+
+    fn unknown(&self, name: &str, mut places: Vec<Span>) {
+        places.sort_by_key(|span| span.start);
+        let (span, others) = (places.remove(0), places);
+        let diag = match self.all.iter().find(|known| known.name == name) {
+            Some(later) => Diag::error(format!("`{name}` is not known yet"), span)
+                .label(format!("{}, further on", later.what))
                 .help("move this behind the place that defines it"),
-            None if self.items.contains(&name.name) => {
-                Diag::error(format!("`{}` is not known here", name.name), span)
+            None if self.items.contains(name) => {
+                Diag::error(format!("`{name}` is not known here"), span)
                     .label("the name of an item, known only where each item is meant")
                     .help("a step's title and `when` are about all items: say it of them all")
             }
-            None => Diag::error(format!("unknown name `{}`", name.name), span)
-                .label("no input, variable or earlier saved value has this name")
-                .suggest(&name.name, self.all.iter().map(|(known, _)| known.as_str())),
+            None => self.misspelt(name, span, !others.is_empty()),
         };
-        self.gather.report(diag);
+        self.gather.report(match self.lines(&others) {
+            Some(lines) => diag.help(format!("it stands on {lines} too")),
+            None => diag,
+        });
+    }
+
+    /// A name that is read more than once is more likely right than the one that defines it.
+    fn misspelt(&self, name: &str, span: Span, often: bool) -> Diag {
+        let names = || self.all.iter().map(|known| known.name.as_str());
+        let diag = Diag::error(format!("unknown name `{name}`"), span)
+            .label("no input, variable or earlier saved value has this name")
+            .suggest(name, names());
+        let near = closest(name, names()).filter(|_| often);
+        match near.and_then(|near| self.all.iter().find(|known| known.name == near)) {
+            Some(near) => diag.related(near.span.clone(), "or is it this that is misspelt?"),
+            None => diag,
+        }
+    }
+
+    /// The lines of places, each once: `lines 3, 7`.
+    fn lines(&self, places: &[Span]) -> Option<String> {
+        let line = |span: &Span| self.gather.source.line_column(span.start).0.to_string();
+        let mut lines: Vec<String> = places.iter().map(line).collect();
+        lines.dedup();
+        let word = if lines.len() == 1 { "line" } else { "lines" };
+        (!lines.is_empty()).then(|| format!("{word} {}", lines.join(", ")))
     }
 
     fn secret_shows(&self, name: &Use, known: &Known) {
@@ -236,7 +289,7 @@ fn on_span(gather: &Gather<'_>, step: &StepDef, name: &str) -> Span {
 
 fn known_by_then(names: &Names<'_>, step: &StepDef, def: &ConnectionDef) {
     for name in &def.uses {
-        let Some((_, what)) = names.all.iter().find(|(known, _)| *known == name.name) else {
+        let Some(later) = names.all.iter().find(|known| known.name == name.name) else {
             continue;
         };
         if !names.known.contains_key(&name.name) {
@@ -248,7 +301,7 @@ fn known_by_then(names: &Names<'_>, step: &StepDef, def: &ConnectionDef) {
                 step.span.clone(),
             );
             names.gather.report(
-                diag.related(name.span(names.gather.source), format!("{what}, further on")),
+                diag.related(name.span(names.gather.source), format!("{}, further on", later.what)),
             );
         }
     }
@@ -258,8 +311,8 @@ fn known_by_then(names: &Names<'_>, step: &StepDef, def: &ConnectionDef) {
 fn connection_names(names: &Names<'_>, draft: &Draft) {
     for def in &draft.connections {
         for name in &def.uses {
-            if !names.all.iter().any(|(known, _)| *known == name.name) {
-                names.unknown(name);
+            if !names.all.iter().any(|known| known.name == name.name) {
+                names.strange(name);
             } else if let Some(known) = names.known.get(&name.name).filter(|known| known.secret) {
                 names.secret_shows(name, known);
             }

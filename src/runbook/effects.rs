@@ -1,12 +1,14 @@
 //! What a runbook touches, told from its text alone: hosts, commands, files, secrets.
 //!
-//! Nothing is rendered, so that it can be shown before anything is asked: places are as
-//! their author wrote them, templates and all.
+//! Places are as their author wrote them, templates and all, as it can be shown before anything
+//! is asked; behind what is known by then.
 
 use super::{From, Runbook, StepDef};
 use crate::journal::event::Effect;
+use crate::scope::Scope;
 use crate::step::connection::named;
 use crate::step::{Connection, Step, Touch};
+use crate::template::Template;
 
 /// What a runbook touches. Each thing stands once, in the order of the file.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -61,13 +63,14 @@ impl Effects {
         lines.collect()
     }
 
-    fn all(&mut self, runbook: &Runbook) {
+    fn all(&mut self, runbook: &Runbook, known: Option<&Scope>) {
         for step in &runbook.steps {
-            self.step(runbook, step);
+            self.step(runbook, step, known);
             let actions = [Some(&step.action), step.undo.as_ref()].into_iter().flatten();
             for nested in actions.filter_map(|action| action.nested()) {
                 if let Some(used) = nested.runbook.downcast_ref::<Runbook>() {
-                    self.all(used);
+                    // its names are its own
+                    self.all(used, None);
                 }
             }
         }
@@ -85,11 +88,11 @@ impl Effects {
         }
     }
 
-    fn step(&mut self, runbook: &Runbook, step: &StepDef) {
+    fn step(&mut self, runbook: &Runbook, step: &StepDef, known: Option<&Scope>) {
         let probe = step.already.as_ref().map(|already| &*already.probe);
         let undo = step.undo.as_deref();
         for action in [Some(&*step.action), probe, undo].into_iter().flatten() {
-            self.action(runbook, action);
+            self.action(runbook, action, known);
         }
         let socket = |action: &dyn Step| {
             let used = action.connection().and_then(|name| named(&runbook.connections, name));
@@ -100,27 +103,27 @@ impl Effects {
         self.acts_when_planned |= reads || probe.is_some_and(acts);
     }
 
-    fn action(&mut self, runbook: &Runbook, action: &dyn Step) {
+    fn action(&mut self, runbook: &Runbook, action: &dyn Step, known: Option<&Scope>) {
         if let Some(name) = action.connection()
             && let Some(found) = named(&runbook.connections, name)
         {
-            once(&mut self.hosts, called(found));
+            once(&mut self.hosts, told(called(found), known));
             self.sockets |= found.socket_source().is_some();
         }
         for touch in action.touches() {
             match touch {
-                Touch::Runs(command) => once(&mut self.commands, command),
-                Touch::Writes(file) => once(&mut self.files, file),
-                Touch::Sends(file) => once(&mut self.sent, file),
+                Touch::Runs(command) => once(&mut self.commands, told(command, known)),
+                Touch::Writes(file) => once(&mut self.files, told(file, known)),
+                Touch::Sends(file) => once(&mut self.sent, told(file, known)),
             }
         }
     }
 }
 
-/// What a runbook touches.
-pub fn effects(runbook: &Runbook) -> Effects {
+/// What a runbook touches, said with the values that are known.
+pub fn effects(runbook: &Runbook, known: Option<&Scope>) -> Effects {
     let mut found = Effects::default();
-    found.all(runbook);
+    found.all(runbook, known);
     found
 }
 
@@ -129,6 +132,20 @@ fn called(connection: &Connection) -> String {
     match connection.ssh_source().or_else(|| connection.socket_source()) {
         Some(way) => format!("{} through {way}", connection.base_source()),
         None => connection.base_source().to_owned(),
+    }
+}
+
+/// A place with its values, if all of them are known and none is secret.
+fn told(place: String, known: Option<&Scope>) -> String {
+    let value = known.and_then(|scope| {
+        let template = Template::parse(&place).ok().filter(|template| !template.is_literal())?;
+        let names = || template.reads().iter().map(|read| read.name.as_str());
+        let shown = names().all(|name| scope.has(name)) && !scope.any_secret(names());
+        shown.then(|| template.render_text(scope).ok()).flatten()
+    });
+    match value {
+        Some(value) => format!("{value}  from `{place}`"),
+        None => place,
     }
 }
 
@@ -178,7 +195,7 @@ mod tests {
         "#;
         let (runbook, _) =
             Runbook::parse(&Source::new("x.toml", text), &|_, _| Err(String::new())).unwrap();
-        let found = effects(&runbook);
+        let found = effects(&runbook, None);
         assert_eq!(
             found.listing(),
             "calls   https://{{ host }}/\nruns    rm -r '{{ host }} x'\nruns    ls\n\
@@ -197,7 +214,7 @@ mod tests {
                  [[steps]]\nid = \"one\"\n{step}\n"
             );
             let source = Source::new("x.toml", text);
-            effects(&Runbook::parse(&source, &|_, _| Err(String::new())).unwrap().0)
+            effects(&Runbook::parse(&source, &|_, _| Err(String::new())).unwrap().0, None)
         };
         let call = "http = { on = \"api\", url = \"x\" }";
         for (from, step, needs) in [

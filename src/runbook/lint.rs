@@ -241,7 +241,7 @@ mod tests {
                 };
                 let Ok((runbook, _)) = Runbook::parse(&source, &beside) else { continue };
                 let found = lint(&runbook);
-                assert!(found.is_empty(), "{}", crate::diag::render(&source, &found, false));
+                assert!(found.is_empty(), "{}", crate::diag::render(&source, &found, false, None));
             }
         }
     }

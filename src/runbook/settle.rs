@@ -30,8 +30,6 @@ pub struct Given {
     pub site: Option<(String, serde_json::Map<String, Json>)>,
     /// In a rehearsal: the fake's values, in place of the person's own sources.
     pub fake: Option<serde_json::Map<String, Json>>,
-    /// Defaults are taken without asking.
-    pub yes: bool,
     /// Learns the secrets, before anything is said about them.
     pub redactor: redact::Shared,
 }
@@ -241,6 +239,27 @@ pub fn no_input(runbook: &Runbook, name: &str, origin: &str) -> String {
     format!("`{}` has no input `{name}` ({origin}){near}", runbook.name)
 }
 
+/// What of the given is wrong by itself: names that are not there, values that are not taken.
+pub fn misgiven(runbook: &Runbook, given: &Given, world: &World) -> Vec<String> {
+    let mut wrong = unknown(runbook, given);
+    let scope = Scope::default();
+    for input in &runbook.inputs {
+        let secret = is_secret(input, &scope);
+        if secret {
+            scope.set(&input.name, Labeled { json: Json::Null, secret });
+        }
+        let Some((json, origin)) = supplied(runbook, input, given) else { continue };
+        if secret {
+            // even one that is refused must not be shown
+            let _ = given.redactor.add_json(&json);
+        }
+        if let Err(Problem::Wrong(message)) = accept(input, &json, origin, world) {
+            wrong.push(message);
+        }
+    }
+    wrong
+}
+
 fn unknown(runbook: &Runbook, given: &Given) -> Vec<String> {
     let names: Vec<&str> = runbook.inputs.iter().map(|input| input.name.as_str()).collect();
     let flags = given.flags.iter().map(|(name, _)| (name.as_str(), "--input".to_owned()));
@@ -286,8 +305,7 @@ fn one(
         return accept(input, &json, origin, world).map(Some);
     }
     let default = default(input, scope)?;
-    if let (Some(json), true) = (&default, given.yes || given.fake.is_some() || !terminal.present())
-    {
+    if let (Some(json), true) = (&default, given.fake.is_some() || !terminal.present()) {
         return accept(input, json, "the default".to_owned(), world).map(Some);
     }
     if given.fake.is_some() {

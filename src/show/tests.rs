@@ -31,6 +31,23 @@ fn a_look_up_is_curl_and_jq() {
 }
 
 #[test]
+fn what_the_environment_has_is_taken_from_there_and_home_is_found_between_quotes() {
+    let text = "format = 1\nname = \"x\"\n[inputs.token]\nsecret = true\nfrom = [{ env = \"WIKI_TOKEN\" }]\n\
+                [inputs.tok]\nfrom = [{ env = \"OTHER\" }]\n[connections.api]\nbase = \"https://a.b/\"\n\
+                headers = { authorization = \"Bearer {{ token }}\" }\n[[steps]]\nid = \"a\"\n\
+                http = { on = \"api\", method = \"PUT\", url = \"x\", upload = \"~/my notes\" }\n";
+    let parsed = Runbook::parse(&Source::new("x.toml", text), &|_, _| Err(String::new()));
+    let runbook = parsed.map_err(|diags| diags[0].title.clone()).unwrap().0;
+    insta::assert_snapshot!(commands(&runbook, &runbook.steps[0]).unwrap(), @r#"
+    TOKEN=$WIKI_TOKEN
+    curl -sS -X PUT https://a.b/x \
+      -H "Authorization: Bearer $TOKEN" \
+      --data-binary "@$HOME/my notes" \
+      -H 'Content-Type: application/octet-stream'
+    "#);
+}
+
+#[test]
 fn what_is_made_is_sent_as_json_with_the_names_in_it() {
     let shell = typed(
         "[[steps]]\nid = \"a\"\nhttp = { on = \"api\", method = \"POST\", url = \"users/\", json = { name = \"{{ user }}\", tags = [\"x\"] } }\n\

@@ -150,7 +150,7 @@ impl Step for Command {
             let (name, value) = (manual::literal(name), manual::tree_shell(tree));
             format!("{}={} ", manual::quoted(&name), manual::quoted(&value))
         });
-        let cwd = self.cwd.as_ref().map(manual::shell);
+        let cwd = self.cwd.as_ref().map(manual::path);
         let cwd = cwd.map(|cwd| format!("cd {} && ", manual::quoted(&cwd))).unwrap_or_default();
         let line = format!("{cwd}{}{}", env.collect::<String>(), argv.join(" "));
         let shell = match self.ssh.as_ref().map(manual::shell) {

@@ -310,7 +310,7 @@ impl Connection {
         let socket = self
             .socket
             .as_ref()
-            .map(|socket| format!("--unix-socket {}", manual::quoted(&manual::shell(socket))));
+            .map(|socket| format!("--unix-socket {}", manual::quoted(&manual::path(socket))));
         let basic = self.basic.as_ref().map(|(user, password)| {
             let both = format!("{}:{}", manual::shell(user), manual::shell(password));
             format!("-u {}", manual::quoted(&both))
@@ -323,7 +323,7 @@ impl Connection {
         let files =
             [("--cacert", &self.ca), ("--cert", &self.client_cert), ("--key", &self.client_key)];
         let files = files.into_iter().filter_map(|(option, file)| {
-            Some(format!("{option} {}", manual::quoted(&manual::shell(file.as_ref()?))))
+            Some(format!("{option} {}", manual::quoted(&manual::path(file.as_ref()?))))
         });
         files.chain(self.insecure.then(|| "--insecure".to_owned())).collect()
     }

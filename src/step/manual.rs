@@ -162,6 +162,12 @@ pub fn shell(template: &Template) -> String {
     told(template, &literal)
 }
 
+/// The path of a file as a shell text: a shell reads no `~` between quotes.
+pub fn path(template: &Template) -> String {
+    let text = shell(template);
+    text.strip_prefix("~/").map_or(text.clone(), |below| format!("$HOME/{below}"))
+}
+
 /// What an author wrote as a shell text: nothing in it is read.
 pub fn literal(text: &str) -> String {
     let mut out = String::new();

@@ -4,7 +4,7 @@ use crate::journal::event::Effect;
 use crate::jq;
 use crate::reader::{Field, REVEAL, Reader, Rules, Shape};
 use crate::template::Template;
-use crate::terminal::{NoAnswer, Question};
+use crate::terminal::{NoAnswer, Question, Terminal as _};
 use crate::typed::{self, Typed};
 use crate::value::Json;
 
@@ -153,7 +153,7 @@ impl Prompt {
         let typed = self.typed.clone();
         let valid =
             std::rc::Rc::new(move |answer: &str| typed.accept(&Json::from(answer)).map(drop));
-        let answer = cx.services.terminal.ask(&question, valid).map_err(|none| match none {
+        let answer = cx.services.person().ask(&question, valid).map_err(|none| match none {
             NoAnswer::NoTerminal if question.choices.is_empty() => Trouble::Waiting(ask.clone()),
             NoAnswer::NoTerminal => {
                 Trouble::Waiting(format!("{ask} ({})", question.choices.join(", ")))

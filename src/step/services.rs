@@ -2,16 +2,17 @@
 //!
 //! In a rehearsal nothing real is called or written: that is decided here and nowhere else.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::path::{Component, Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::{Connection, Route, Trouble};
 use crate::jq::Val;
 use crate::redact;
-use crate::terminal::{Nobody, Terminal};
+use crate::terminal::{NoAnswer, Nobody, Question, Terminal, Validator};
 use crate::transport::ssh::{Destination, Session, Sessions};
 use crate::transport::{Client, Jar, Via};
 use crate::world::World;
@@ -41,7 +42,7 @@ pub struct Services {
     pub terminal: Box<dyn Terminal>,
     /// What must never be shown.
     pub redactor: redact::Shared,
-    /// Confirmations are taken as given.
+    /// Confirmations are taken as given, and nobody is asked.
     pub yes: bool,
     /// Answers given beforehand: step, value.
     pub answers: HashMap<String, String>,
@@ -55,10 +56,32 @@ pub struct Services {
     pub refuses: Option<Refuses>,
     /// Told of every answer and every object found, before anything is read out of it.
     pub seen: Option<Seen>,
+    /// How long a person thought, at all questions together.
+    pub thought: Cell<Duration>,
     /// By the way there.
     clients: Rc<RefCell<HashMap<String, Client>>>,
     jars: RefCell<HashMap<*const Connection, Rc<RefCell<Jar>>>>,
     sessions: Rc<Sessions>,
+}
+
+/// The person of some services; how long they think is counted.
+pub struct Person<'a>(&'a Services);
+
+impl Terminal for Person<'_> {
+    fn ask(&self, question: &Question, valid: Validator) -> Result<String, NoAnswer> {
+        let Services { world, thought, .. } = self.0;
+        if !self.present() {
+            return Err(NoAnswer::NoTerminal);
+        }
+        let began = world.clock.monotonic();
+        let answer = self.0.terminal.ask(question, valid);
+        thought.set(thought.get() + world.clock.monotonic().saturating_sub(began));
+        answer
+    }
+
+    fn present(&self) -> bool {
+        !self.0.yes && self.0.terminal.present()
+    }
 }
 
 /// What every name resolves to in a rehearsal.
@@ -84,6 +107,7 @@ impl Services {
             folder: None,
             refuses: None,
             seen: None,
+            thought: Cell::default(),
             clients: Rc::default(),
             jars: RefCell::default(),
             sessions,
@@ -107,6 +131,11 @@ impl Services {
         url
     }
 
+    /// Who is asked for an answer, if anybody may be.
+    pub fn person(&self) -> Person<'_> {
+        Person(self)
+    }
+
     /// The services of another run of this process, that has secrets of its own and nobody to
     /// ask: connections are shared.
     #[must_use]
@@ -124,6 +153,7 @@ impl Services {
             sessions: Rc::clone(&self.sessions),
             refuses: None,
             seen: None,
+            thought: Cell::default(),
             jars: RefCell::default(),
         }
     }

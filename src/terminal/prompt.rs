@@ -16,8 +16,9 @@ use rustyline::validate::Validator as Whole;
 use rustyline::{Behavior, ColorMode, CompletionType, Config, Context, Editor, Helper};
 use unicode_width::UnicodeWidthStr as _;
 
-use super::{NoAnswer, Question, Validator, wrapped};
+use super::{NoAnswer, Question, Validator};
 use crate::printable::{line, printable};
+use crate::wrap::wrapped;
 
 /// Columns that are left for an answer beside its question.
 const ROOM: usize = 24;
@@ -188,7 +189,7 @@ fn default(question: &Question) -> Option<Cow<'_, str>> {
 /// Lines broken between words, those that go on under the first letter.
 fn block(text: &str, columns: usize) -> String {
     let width = columns.saturating_sub(2).max(1);
-    let lines: Vec<String> = text.lines().flat_map(|line| wrapped(line, width)).collect();
+    let lines: Vec<&str> = text.lines().flat_map(|line| wrapped(line, width, 0)).collect();
     lines.join("\n  ") + "\n"
 }
 

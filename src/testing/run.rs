@@ -126,7 +126,6 @@ pub(super) fn given(case: &Case, stage: &Stage) -> Given {
         files: vec![("the case".to_owned(), case.inputs.iter().map(fill).collect())],
         preset: case.preset.clone(),
         fake: Some(stage.inputs.clone()),
-        yes: true,
         ..Given::default()
     }
 }

@@ -129,7 +129,7 @@ fn line(asked: &Asked) -> String {
 
 fn parse(text: &str) -> Result<Fake, String> {
     let source = Source::new("fake.toml", text.to_owned());
-    Fake::parse(&source).map_err(|diags| diag::render(&source, &diags, false))
+    Fake::parse(&source).map_err(|diags| diag::render(&source, &diags, false, None))
 }
 
 #[cfg(test)]

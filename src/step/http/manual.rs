@@ -34,7 +34,7 @@ impl Http {
             parts.push(format!("| {}", hand.list(paginate.items)));
         }
         if let Some(into) = &self.into {
-            parts.push(format!("-o {}", manual::quoted(&manual::shell(&into.file))));
+            parts.push(format!("-o {}", manual::quoted(&manual::path(&into.file))));
         }
         let way = connection.and_then(|connection| connection.manual_way());
         let way = way
@@ -139,7 +139,7 @@ impl Http {
 
 /// A file, as `curl` is told to read it.
 fn at(file: &Template) -> String {
-    format!("@{}", manual::shell(file))
+    format!("@{}", manual::path(file))
 }
 
 /// A part of a form.

@@ -28,6 +28,7 @@ const PATIENCE: &str = "1500";
 const LIMITS: &[&str] = &[
     "it took longer than",
     "more than",
+    "more steps than",
     "ran out of fuel",
     "too large",
     "too many elements",

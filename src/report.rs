@@ -22,6 +22,7 @@ mod many;
 mod plain;
 mod terminal;
 // what they stand on
+mod labels;
 mod markdown;
 mod table;
 mod text;

@@ -48,8 +48,6 @@ pub(super) struct Story {
     pub(super) rehearsal: bool,
     /// Steps in the order of the file.
     pub(super) steps: Arc<[StepRef]>,
-    /// Titles as rendered, by step.
-    pub(super) titles: BTreeMap<String, String>,
     pub(super) settled: BTreeMap<String, Settled>,
     /// Saved values in the order in which their names first appeared.
     pub(super) saved: Vec<(String, Stored)>,
@@ -96,9 +94,6 @@ impl Story {
                 self.rehearsal = *rehearsal;
             }
             Event::Resumed { steps, .. } => self.new_walk(steps),
-            Event::Began { step, title } => {
-                self.titles.insert(step.clone(), title.clone());
-            }
             Event::Intent { step, what, effect, .. } => self.intend(step, what, *effect),
             Event::UndoIntent { step, what, effect } => {
                 self.undoing = true;

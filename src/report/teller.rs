@@ -3,10 +3,9 @@
 //! One event gives some lines, the same ones for the same events. The end of a walk is told in
 //! `closing`.
 
-use std::cell::Cell;
-
 use crate::journal::event::{ASKED, Decision, Entry, Event, Failure, How, Skip, Stored, StoredMap};
 
+use super::labels::Labels;
 use super::story::{Settled, Story};
 use super::text::{Line, MARGIN};
 use super::words::{self, BAD, QUIET, Word};
@@ -38,14 +37,13 @@ pub(super) struct Teller {
     pub(super) closed: bool,
     /// Whether the last line was empty.
     gap: bool,
-    /// How wide labels are, unless that has to be found out again.
-    label_width: Cell<Option<usize>>,
+    labels: Labels,
 }
 
 impl Teller {
     pub(super) fn new(options: Options, view: View) -> Self {
-        let (story, label_width) = (Story::default(), Cell::new(None));
-        Self { options, view, story, closed: false, gap: true, label_width }
+        let (story, labels) = (Story::default(), Labels::new(view == View::Terminal));
+        Self { options, view, story, closed: false, gap: true, labels }
     }
 
     /// Takes in events without telling them.
@@ -64,16 +62,11 @@ impl Teller {
     }
 
     fn learn(&mut self, entry: &Entry) {
-        let relabelled = match &entry.event {
-            Event::Started { .. } | Event::Resumed { .. } => true,
-            Event::Began { step, title } => {
-                self.view == View::Terminal && self.label(step) != title
-            }
-            _ => false,
-        };
         self.story.learn(entry);
-        if relabelled {
-            self.label_width.set(None);
+        match &entry.event {
+            Event::Started { .. } | Event::Resumed { .. } => self.labels.define(&self.story.steps),
+            Event::Began { step, title } => self.labels.begin(step, title),
+            _ => {}
         }
     }
 
@@ -327,24 +320,11 @@ impl Teller {
 
     /// What a step is called in this view.
     pub(super) fn label<'a>(&'a self, step: &'a str) -> &'a str {
-        if self.view != View::Terminal {
-            return step;
-        }
-        let title =
-            || self.story.steps.iter().find(|known| known.id == step).map(|known| &known.title);
-        self.story.titles.get(step).or_else(title).map_or(step, String::as_str)
+        self.labels.of(step)
     }
 
     fn label_width(&self) -> usize {
-        let width = self.label_width.get().unwrap_or_else(|| self.widest_label());
-        self.label_width.set(Some(width));
-        width
-    }
-
-    fn widest_label(&self) -> usize {
-        let room = self.options.width / LABEL_SHARE;
-        let labels = self.story.steps.iter().map(|step| Line::bare(self.label(&step.id)).width());
-        labels.filter(|width| *width <= room).max().unwrap_or(0)
+        self.labels.widest(self.options.width / LABEL_SHARE)
     }
 
     fn with_time(&self, said: &str, ms: u64) -> Vec<String> {

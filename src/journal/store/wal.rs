@@ -9,8 +9,8 @@
 //! changed is damage by itself. The layout is that of
 //! <https://sqlite.org/fileformat2.html#walformat>.
 
-use std::fs;
-use std::io;
+use std::fs::File;
+use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use super::StoreError;
@@ -21,6 +21,9 @@ const FRAME_HEADER: usize = 24;
 const LITTLE: u32 = 0x377f_0682;
 const BIG: u32 = 0x377f_0683;
 const VERSION: u32 = 3_007_000;
+
+/// Bytes read at a time: a log may have megabytes.
+const AT_ONCE: usize = 64 * 1024;
 
 /// How often the log is read again when it looks damaged.
 const LOOKS: usize = 10;
@@ -41,15 +44,16 @@ pub(super) fn dropped(db: &Path) -> Result<Option<String>, StoreError> {
     let path = path(db);
     let mut before = None;
     for _ in 0..LOOKS {
-        let log = match fs::read(&path) {
-            Ok(log) => log,
+        let judged =
+            File::open(&path).and_then(|log| judge(&mut BufReader::with_capacity(AT_ONCE, log)));
+        let seen = match judged {
+            Ok(Some(seen)) => seen,
+            Ok(None) => return Ok(None),
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(StoreError::io("read", &path, &error)),
         };
-        let Some(finding) = judge(&log) else { return Ok(None) };
-        let seen = (log.get(..HEADER).map(<[u8]>::to_vec), finding);
         if before.as_ref() == Some(&seen) {
-            return match seen.1 {
+            return match seen.finding {
                 Finding::Header => {
                     Err(StoreError::damaged("the header of its log was changed").at(db))
                 }
@@ -64,7 +68,13 @@ pub(super) fn dropped(db: &Path) -> Result<Option<String>, StoreError> {
     Ok(None)
 }
 
-/// What is wrong with a log.
+/// What is wrong with a log, and with which one.
+#[derive(Debug, PartialEq, Eq)]
+struct Seen {
+    header: [u8; HEADER],
+    finding: Finding,
+}
+
 #[derive(Debug, PartialEq, Eq)]
 enum Finding {
     /// Its header.
@@ -74,19 +84,42 @@ enum Finding {
 }
 
 /// What is wrong with a log; `None` when it is sound, empty, or cut short at its end.
-fn judge(log: &[u8]) -> Option<Finding> {
-    let (header, rest) = log.split_at_checked(HEADER)?;
-    if header.iter().all(|byte| *byte == 0) {
-        return None; // its first write never reached the disk
+fn judge(log: &mut impl Read) -> io::Result<Option<Seen>> {
+    let mut header = [0; HEADER];
+    // all zero: its first write never reached the disk
+    if !fill(log, &mut header)? || header == [0; HEADER] {
+        return Ok(None);
     }
-    let Some((big, page)) = read_header(header) else {
-        return Some(Finding::Header);
+    let Some((big, page)) = read_header(&header) else {
+        return Ok(Some(Seen { header, finding: Finding::Header }));
     };
-    let mut sum = (word(header, 24), word(header, 28));
-    let frames: Vec<&[u8]> = rest.chunks_exact(FRAME_HEADER + page).collect();
-    let bad = frames.iter().position(|frame| !follows(header, frame, big, &mut sum))?;
-    let behind = frames.get(bad..)?;
-    is_more(header, behind).then_some(Finding::Frame(bad + 1))
+    let mut frame = vec![0; FRAME_HEADER + page];
+    let mut sum = (word(&header, 24), word(&header, 28));
+    let (mut number, mut bad, mut committed) = (0, None, false);
+    while fill(log, &mut frame)? {
+        number += 1;
+        match bad {
+            None if follows(&header, &frame, big, &mut sum) => continue,
+            None => bad = Some(number),
+            // of an earlier log in the same file
+            Some(_) if !salted(&header, &frame) => continue,
+            // a whole transaction and more is behind the first bad frame
+            Some(bad) if committed => {
+                return Ok(Some(Seen { header, finding: Finding::Frame(bad) }));
+            }
+            Some(_) => {}
+        }
+        committed |= word(&frame, 4) != 0;
+    }
+    Ok(None)
+}
+
+/// Reads as many bytes as there is room for; false if there are not so many any more.
+fn fill(log: &mut impl Read, room: &mut [u8]) -> io::Result<bool> {
+    match log.read_exact(room) {
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
+        other => other.map(|()| true),
+    }
 }
 
 /// Endianness of the checksums and size of a page, if the header is sound.
@@ -109,14 +142,6 @@ fn follows(header: &[u8], frame: &[u8], big: bool, sum: &mut (u32, u32)) -> bool
     let (start, _) = head.split_at(8);
     *sum = checksum(big, checksum(big, *sum, start), page);
     salted(header, frame) && word(head, 0) != 0 && *sum == (word(head, 16), word(head, 20))
-}
-
-/// Whether the frames from the first bad one on hold a whole transaction and more.
-fn is_more(header: &[u8], behind: &[&[u8]]) -> bool {
-    let commits = |frame: &[u8]| word(frame, 4) != 0;
-    let mut ours =
-        behind.iter().enumerate().filter(|(at, frame)| *at == 0 || salted(header, frame));
-    ours.any(|(_, frame)| commits(frame)) && ours.next().is_some()
 }
 
 /// Whether a frame belongs to this log and not to an earlier one in the same file.

@@ -2,9 +2,10 @@
 //!
 //! `cargo bench --bench suite` (or with `-- --short` for the form that CI runs, which fails
 //! only when a ratio is grossly off; `-- --latency MS` sets the time of a request, 20 if not
-//! said). Everything is measured as whole processes, interleaved, medians; the journal is fully
-//! durable on the disk of the temporary folder (`TMPDIR`), which the table names. Only ratios
-//! say something: times on a shared machine do not.
+//! said; `-- --order FILE` measures nothing and writes what the linker is given). Everything is
+//! measured as whole processes, interleaved, medians; the journal is fully durable on the disk of
+//! the temporary folder (`TMPDIR`), which the table names. Only ratios say something: times on a
+//! shared machine do not.
 #![expect(
     clippy::unwrap_used,
     clippy::print_stdout,
@@ -20,6 +21,8 @@ mod calls;
 mod growth;
 #[path = "suite/many.rs"]
 mod many;
+#[path = "suite/order.rs"]
+mod order;
 #[path = "suite/server.rs"]
 mod server;
 #[path = "suite/whole.rs"]
@@ -68,6 +71,9 @@ fn main() {
     }
     if arguments.first().is_some_and(|word| word == "serve") {
         return server::serve_for_ever(Duration::from_millis(latency(&arguments)));
+    }
+    if let Some(file) = arguments.iter().skip_while(|word| *word != "--order").nth(1) {
+        return order::write(Path::new(file));
     }
     let short = arguments.iter().any(|word| word == "--short");
     let rounds = if short { 7 } else { 25 };

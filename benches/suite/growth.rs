@@ -55,6 +55,7 @@ pub(crate) fn steps(short: bool, rows: &mut Vec<Row>) {
         last = Some((count, wall));
     }
     memory(&beyond, rows);
+    titles(home, if short { 200 } else { 2_000 }, rows);
     let count = if short { 1_000 } else { 10_000 };
     let (name, stop) = (format!("many{count}.toml"), format!("s{}", count - 1));
     measure(&mut at_home(home, &["run", &name, "--until", &stop]));
@@ -75,6 +76,21 @@ fn memory(beyond: &[(usize, u64)], rows: &mut Vec<Row>) {
         let what = format!("memory of a run of {count} steps without its definition, against 100");
         row(rows, &what, measured, "≤ 2×", Some(times / 2.0));
     }
+}
+
+/// The same on a terminal, with titles to be rendered: twice as many, and how much longer.
+fn titles(home: &Path, count: usize, rows: &mut Vec<Row>) {
+    let step = |number: usize| format!("title = \"Step {{{{ {number} }}}}\"\n{}", computed(number));
+    for (name, count) in [("once.toml", count), ("again.toml", count * 2)] {
+        std::fs::write(home.join(name), many(count, step)).unwrap();
+    }
+    let run = |name| measure(&mut at_home(home, &["run", name, "--output", "human"]));
+    let (mut some, mut twice) = (|| run("once.toml"), || run("again.toml"));
+    let found = interleaved(3, &mut [&mut some, &mut twice]);
+    let times = ratio(found[1].wall, found[0].wall);
+    let what = format!("a run of {} steps with titles, as on a terminal", count * 2);
+    let measured = format!("{} = {times:.2}× half of them", ms(found[1].wall));
+    row(rows, &what, measured, "≤ 2×", Some(times / 2.0));
 }
 
 fn each(home: &Path, items: usize, rows: &mut Vec<Row>) {

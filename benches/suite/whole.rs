@@ -15,7 +15,7 @@ use super::{
 };
 
 /// A server, and a folder for all that is measured against it.
-struct Stage {
+pub(crate) struct Stage {
     server: Server,
     url: String,
     home: TempDir,
@@ -23,7 +23,7 @@ struct Stage {
 }
 
 impl Stage {
-    fn new(latency: u64) -> Self {
+    pub(crate) fn new(latency: u64) -> Self {
         let server = Server::start(Duration::from_millis(latency));
         let home = tempfile::tempdir().unwrap();
         let mut stage = Self { url: server.url(), server, home, syncs: 4 };
@@ -36,11 +36,15 @@ impl Stage {
         stage
     }
 
+    pub(crate) fn home(&self) -> &Path {
+        self.home.path()
+    }
+
     fn file(&self, name: &str) -> PathBuf {
         self.home.path().join(name)
     }
 
-    fn fresh(&self) {
+    pub(crate) fn fresh(&self) {
         self.server.reset();
         // as people have it: a file that is there, for their own eyes
         let file = self.file("credentials");
@@ -59,7 +63,7 @@ impl Stage {
         fixed.into_iter().chain(given).collect()
     }
 
-    fn command(&self) -> Command {
+    pub(crate) fn command(&self) -> Command {
         let words = self.words();
         at_home(self.home.path(), &words.iter().map(String::as_str).collect::<Vec<_>>())
     }

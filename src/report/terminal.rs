@@ -23,6 +23,8 @@ pub(super) struct Terminal {
     out: Box<dyn Write + Send>,
     teller: Teller,
     bars: MultiProgress,
+    /// How a spinner looks: made once, as that takes longer than to draw it.
+    style: ProgressStyle,
     /// The steps that run, in the order in which they began.
     running: Vec<(String, ProgressBar)>,
 }
@@ -30,8 +32,9 @@ pub(super) struct Terminal {
 impl Terminal {
     pub(super) fn new(out: Box<dyn Write + Send>, options: Options) -> Self {
         let bars = MultiProgress::with_draw_target(ProgressDrawTarget::stderr());
+        let style = style(&options);
         let teller = Teller::new(options, View::Terminal);
-        Self { out, teller, bars, running: Vec::new() }
+        Self { out, teller, bars, style, running: Vec::new() }
     }
 
     fn spin(&mut self, step: &str, title: &str) {
@@ -39,7 +42,7 @@ impl Terminal {
         let bar = self.bars.add(ProgressBar::new_spinner());
         self.running.push((step.to_owned(), bar.clone()));
         self.echo();
-        bar.set_style(style(&self.teller.options));
+        bar.set_style(self.style.clone());
         bar.set_message(Line::bare(title).draw(false));
         bar.enable_steady_tick(TICK);
     }

@@ -73,7 +73,11 @@ impl Line {
         match self.0.last_mut() {
             _ if shown.is_empty() => {}
             Some((last, text)) if *last == style => text.push_str(&shown),
-            _ => self.0.push((style, shown)),
+            _ => {
+                // most lines have one style
+                self.0.reserve_exact(1);
+                self.0.push((style, shown));
+            }
         }
     }
 

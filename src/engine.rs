@@ -20,6 +20,7 @@ pub mod undo;
 
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
+use std::time::Duration;
 
 use futures_util::stream::{FuturesOrdered, StreamExt as _};
 
@@ -279,7 +280,7 @@ impl<'a> Engine<'a> {
 
     /// A read with its `when`, and the time at which it began.
     async fn wanted_read<'u>(&self, unit: Unit<'u>) -> Result<Read<'u>, Broken> {
-        let began = self.now_ms();
+        let began = self.now();
         let got = match Self::wanted(&unit) {
             Ok(true) => {
                 self.begin(&unit).await?;
@@ -348,10 +349,14 @@ impl<'a> Engine<'a> {
         Ok(None)
     }
 
-    /// Milliseconds on a clock that never goes back, and stands still while a person thinks.
-    fn now_ms(&self) -> u64 {
-        let thought = self.services.thought.get().as_millis();
-        self.recorder.now_ms().saturating_sub(u64::try_from(thought).unwrap_or(u64::MAX))
+    /// The time on a clock that never goes back, and stands still while a person thinks.
+    fn now(&self) -> Duration {
+        self.recorder.now().saturating_sub(self.services.thought.get())
+    }
+
+    /// Milliseconds since then.
+    fn took(&self, began: Duration) -> u64 {
+        recorder::millis(self.now().saturating_sub(began))
     }
 
     /// Says an event, and takes it into the history; on disk with the next that must be.
@@ -366,8 +371,8 @@ impl<'a> Engine<'a> {
         Ok(self.recorder.say(event, durable).await?)
     }
 
-    fn fail(&self, unit: &Unit<'_>, began: u64, trouble: Trouble) -> Flow {
-        let took_ms = self.now_ms() - began;
+    fn fail(&self, unit: &Unit<'_>, began: Duration, trouble: Trouble) -> Flow {
+        let took_ms = self.took(began);
         let open = self.history.borrow().open(&unit.id);
         match trouble.doubtful(open) {
             Trouble::Interrupted => Ok(Some(Outcome::Interrupted)),
@@ -400,7 +405,7 @@ impl<'a> Engine<'a> {
 
     /// A failure that the author allows: the run goes on, with nulls. What a step has done already
     /// stays done, as it was: only what should follow from it does not hold.
-    fn tolerate(&self, unit: &Unit<'_>, began: u64, failure: &Failure) -> Flow {
+    fn tolerate(&self, unit: &Unit<'_>, began: Duration, failure: &Failure) -> Flow {
         if matches!(self.history.borrow().status(&unit.id), Status::Done(_)) {
             let message = format!("`{}` is done, but: {}", unit.id, failure.message);
             self.recorder.keep(Event::Warned { message });
@@ -422,6 +427,6 @@ impl<'a> Engine<'a> {
 /// A read that has come back; nothing if its `when` does not hold.
 struct Read<'u> {
     unit: Unit<'u>,
-    began: u64,
+    began: Duration,
     got: Result<Option<attempt::Got>, Trouble>,
 }

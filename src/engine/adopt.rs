@@ -1,6 +1,7 @@
 //! Telling whether a step's effect is there, and taking it over.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use super::attempt::{Got, shared};
 use super::frame::Unit;
@@ -85,7 +86,13 @@ impl Engine<'_> {
     }
 
     /// Takes over what was found, as if the step had made it.
-    pub(super) async fn adopt(&self, unit: &Unit<'_>, began: u64, object: Val, how: How) -> Flow {
+    pub(super) async fn adopt(
+        &self,
+        unit: &Unit<'_>,
+        began: Duration,
+        object: Val,
+        how: How,
+    ) -> Flow {
         let none = HashMap::new();
         let cx = self.cx(unit, false, &none, &|_| ());
         let answer = Answer {

@@ -28,7 +28,7 @@ impl Engine<'_> {
     /// A read: tried again as its retry says, polled as its `until` says.
     pub(super) async fn read(&self, unit: &Unit<'_>) -> Result<Got, Trouble> {
         let Some(until) = &unit.step.until else { return self.look_up(unit).await };
-        let began = self.now_ms();
+        let began = self.now();
         for attempt in 1.. {
             let got = self.look_up(unit).await;
             let so_far = match &got {
@@ -40,7 +40,7 @@ impl Engine<'_> {
                 // A failure has had its retries; polling is for answers that are not there yet.
                 Err(_) => return got,
             };
-            let spent = Duration::from_millis(self.now_ms() - began);
+            let spent = self.now().saturating_sub(began);
             if spent + until.every > until.limit {
                 let limit = until.limit;
                 return Err(Trouble::failed(format!("gave up after {limit:?}: {so_far}")));
@@ -154,7 +154,7 @@ impl Engine<'_> {
     pub(super) async fn done(
         &self,
         unit: &Unit<'_>,
-        began: u64,
+        began: Duration,
         got: Got,
         how: Option<How>,
         durable: Durable,
@@ -167,7 +167,7 @@ impl Engine<'_> {
     pub(super) fn done_event(
         &self,
         unit: &Unit<'_>,
-        began: u64,
+        began: Duration,
         got: Got,
         how: Option<How>,
     ) -> Result<Event, Broken> {
@@ -190,7 +190,7 @@ impl Engine<'_> {
             how: how.unwrap_or(own),
             saved,
             summary: self.services.redactor.mask(&got.answer.summary),
-            took_ms: self.now_ms() - began,
+            took_ms: self.took(began),
             private,
         })
     }

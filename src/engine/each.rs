@@ -17,7 +17,7 @@ use crate::value::{Json, Labeled};
 impl Engine<'_> {
     /// Performs the step for every item that is left, then keeps what they saved as lists.
     pub(super) async fn each(&self, unit: &Unit<'_>, each: &ForEach) -> Flow {
-        let began = self.now_ms();
+        let began = self.now();
         self.begin(unit).await?;
         let items = match self.items(unit, each)? {
             Ok(items) => items,
@@ -157,7 +157,7 @@ impl Engine<'_> {
         if unit.step.effect <= Effect::Read {
             return self.conclude(self.wanted_read(unit.clone()).await?).await;
         }
-        let began = self.now_ms();
+        let began = self.now();
         match Self::wanted(unit) {
             Ok(true) => self.change(unit).await,
             Ok(false) => Ok(self.unwanted(unit)),

@@ -4,6 +4,8 @@
 //! anything else happens. An intent without an outcome is in doubt: it is never repeated
 //! silently.
 
+use std::time::Duration;
+
 use super::adopt::Found;
 use super::attempt::Got;
 use super::frame::Unit;
@@ -17,7 +19,7 @@ use crate::terminal::{NoAnswer, Question, Terminal as _};
 impl Engine<'_> {
     pub(super) async fn change(&self, unit: &Unit<'_>) -> Flow {
         self.begin(unit).await?;
-        let began = self.now_ms();
+        let began = self.now();
         let status = self.history.borrow().status(&unit.id).clone();
         match status {
             Status::Forced { before, .. } => {
@@ -31,7 +33,7 @@ impl Engine<'_> {
     }
 
     /// Nothing has been done by this run; somebody else may have.
-    async fn fresh(&self, unit: &Unit<'_>, began: u64) -> Flow {
+    async fn fresh(&self, unit: &Unit<'_>, began: Duration) -> Flow {
         match self.look(unit).await {
             Err(trouble) => self.fail(unit, began, trouble),
             Ok(None | Some(Found::Nothing)) => self.perform(unit, began, None).await,
@@ -70,7 +72,13 @@ impl Engine<'_> {
     }
 
     /// An intent without an outcome: the world is asked, then the person.
-    async fn doubtful(&self, unit: &Unit<'_>, began: u64, what: String, before: StoredMap) -> Flow {
+    async fn doubtful(
+        &self,
+        unit: &Unit<'_>,
+        began: Duration,
+        what: String,
+        before: StoredMap,
+    ) -> Flow {
         match self.look(unit).await {
             Err(trouble) => self.fail(unit, began, trouble),
             Ok(Some(Found::Nothing)) => self.perform(unit, began, Some(before)).await,
@@ -95,7 +103,7 @@ impl Engine<'_> {
     }
 
     /// Done, but its gates did not hold: the world may have been mended since.
-    async fn recheck(&self, unit: &Unit<'_>, began: u64) -> Flow {
+    async fn recheck(&self, unit: &Unit<'_>, began: Duration) -> Flow {
         match self.look(unit).await {
             Err(trouble) => self.fail(unit, began, trouble),
             Ok(Some(Found::Same(object))) => self.adopt(unit, began, object, How::Adopted).await,
@@ -107,7 +115,7 @@ impl Engine<'_> {
     }
 
     /// Intent, effect, outcome. After a doubt: with how things stood before the first attempt.
-    async fn perform(&self, unit: &Unit<'_>, began: u64, doubt: Option<StoredMap>) -> Flow {
+    async fn perform(&self, unit: &Unit<'_>, began: Duration, doubt: Option<StoredMap>) -> Flow {
         match self.confirmed(unit, began).await? {
             Asked::Go => {}
             Asked::Skip => return Ok(None),
@@ -145,7 +153,7 @@ impl Engine<'_> {
     pub(super) async fn finish_change(
         &self,
         unit: &Unit<'_>,
-        began: u64,
+        began: Duration,
         got: Got,
         how: Option<How>,
         durable: Durable,
@@ -183,7 +191,7 @@ impl Engine<'_> {
     }
 
     /// In a terminal: whether to use what is there.
-    fn use_it(&self, unit: &Unit<'_>, began: u64) -> Result<Asked, super::Broken> {
+    fn use_it(&self, unit: &Unit<'_>, began: Duration) -> Result<Asked, super::Broken> {
         let question = Question {
             ask: format!(
                 "What step `{}` makes is there already, exactly as wanted. What now?",
@@ -215,7 +223,7 @@ impl Engine<'_> {
     }
 
     /// With `--step`: asks before the effect.
-    async fn confirmed(&self, unit: &Unit<'_>, began: u64) -> Result<Asked, super::Broken> {
+    async fn confirmed(&self, unit: &Unit<'_>, began: Duration) -> Result<Asked, super::Broken> {
         if !self.options.step {
             return Ok(Asked::Go);
         }

@@ -18,7 +18,7 @@ impl<'a> Engine<'a> {
     /// Walks the inner runbook, then keeps what `save` reads of its values.
     pub(super) fn nested<'s>(&'s self, unit: &'s Unit<'a>, nested: Nested<'a>) -> Local<'s, Flow> {
         Box::pin(async move {
-            let began = self.now_ms();
+            let began = self.now();
             match Self::wanted(unit) {
                 Ok(true) => {}
                 Ok(false) => {

@@ -59,7 +59,7 @@ impl<'a> Engine<'a> {
                 self.skip(unit);
                 return Ok(None);
             }
-            Err(trouble) => return self.fail(unit, self.now_ms(), trouble),
+            Err(trouble) => return self.fail(unit, self.now(), trouble),
         }
         if let Some(each) = &unit.step.for_each {
             return self.preview_each(unit, each, unknown).await;
@@ -67,7 +67,7 @@ impl<'a> Engine<'a> {
         if let Some(nested) = unit.step.action.nested() {
             let inner = match self.inner_frame(unit, &nested, "")? {
                 Ok(frame) => frame,
-                Err(trouble) => return self.fail(unit, self.now_ms(), trouble),
+                Err(trouble) => return self.fail(unit, self.now(), trouble),
             };
             let change = unknown.change.borrow().clone();
             let within = Unknown { change: RefCell::new(change), ..Unknown::default() };
@@ -98,7 +98,7 @@ impl<'a> Engine<'a> {
     async fn preview_each(&self, unit: &Unit<'a>, each: &ForEach, unknown: &Unknown) -> Flow {
         let count = match self.items(unit, each)? {
             Ok(items) => items.units.len(),
-            Err(trouble) => return self.fail(unit, self.now_ms(), trouble),
+            Err(trouble) => return self.fail(unit, self.now(), trouble),
         };
         let action = &unit.step.action;
         let reads =
@@ -117,7 +117,7 @@ impl<'a> Engine<'a> {
     }
 
     async fn preview_change(&self, unit: &Unit<'_>, unknown: &Unknown) -> Flow {
-        let began = self.now_ms();
+        let began = self.now();
         match self.look(unit).await {
             Err(trouble) => self.fail(unit, began, trouble),
             Ok(Some(Found::Same(object))) => self.adopt(unit, began, object, How::Unchanged).await,

@@ -78,9 +78,9 @@ impl Recorder {
         format!("{}/{place}/{name}", self.run)
     }
 
-    /// Milliseconds on a clock that never goes back.
-    pub fn now_ms(&self) -> u64 {
-        millis(self.clock.monotonic())
+    /// The time on a clock that never goes back.
+    pub fn now(&self) -> Duration {
+        self.clock.monotonic()
     }
 
     /// Milliseconds since this walk began.
@@ -181,6 +181,6 @@ impl Inner {
     }
 }
 
-fn millis(duration: Duration) -> u64 {
+pub(super) fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

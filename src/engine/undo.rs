@@ -1,6 +1,7 @@
 //! Taking a run back: newest first, each step with its own intent and outcome.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use super::adopt::Found;
 use super::attempt::shared;
@@ -193,7 +194,7 @@ impl<'a> Engine<'a> {
     }
 
     async fn back(&self, unit: &Unit<'a>) -> Result<Option<Outcome>, Broken> {
-        let began = self.now_ms();
+        let began = self.now();
         let doubtful = matches!(self.history.borrow().status(&unit.id), Status::InDoubt { .. });
         if doubtful && let Resolved::Ended(outcome) = self.resolve(unit, began).await? {
             return Ok(outcome);
@@ -240,7 +241,7 @@ impl<'a> Engine<'a> {
     }
 
     /// A step that another runbook takes back: what of it is done already is not done again.
-    async fn back_walked(&self, unit: &Unit<'a>, began: u64, nested: &Nested<'a>) -> Flow {
+    async fn back_walked(&self, unit: &Unit<'a>, began: Duration, nested: &Nested<'a>) -> Flow {
         let frame = match self.inner_frame(unit, nested, BELOW)? {
             Ok(frame) => frame,
             Err(trouble) => return Ok(Some(self.back_failed(unit, trouble))),
@@ -255,7 +256,7 @@ impl<'a> Engine<'a> {
     }
 
     /// Whether a step in doubt happened; if it did not, there is nothing to take back.
-    async fn resolve(&self, unit: &Unit<'_>, began: u64) -> Result<Resolved, Broken> {
+    async fn resolve(&self, unit: &Unit<'_>, began: Duration) -> Result<Resolved, Broken> {
         match self.look(unit).await {
             Ok(Some(Found::Nothing)) => self
                 .undone(unit, began, "had not happened".to_owned(), Effect::Read)
@@ -288,11 +289,11 @@ impl<'a> Engine<'a> {
     async fn undone(
         &self,
         unit: &Unit<'_>,
-        began: u64,
+        began: Duration,
         summary: String,
         effect: Effect,
     ) -> Result<Option<Outcome>, Broken> {
-        let took_ms = self.now_ms() - began;
+        let took_ms = self.took(began);
         let durable = if effect == Effect::Once { Durable::Now } else { Durable::Soon };
         let undone = Event::Undone { step: unit.id.clone(), summary, took_ms };
         self.tell_as(undone, durable).await?;

@@ -1,16 +1,20 @@
-//! What steps are called before they begin, or without beginning: those done earlier, and those that are taken back.
+//! What steps are called before they begin, or without beginning: those done earlier, and those that
+//! are taken back.
 
 use crate::journal::event::{Event, Stored};
 use crate::plan::{History, Status};
-use crate::runbook::Runbook;
+use crate::runbook::{Runbook, StepDef};
 use crate::scope::Scope;
 use crate::template::Template;
 use crate::value::{Json, Labeled, MASK};
 
-/// The titles that what the journal knows can tell, as the event that says them. No secret is opened for it.
+/// The titles that what the journal knows can tell, as the event that says them. No secret is opened
+/// for it. None for a run that begins: each of its steps says its title when it begins.
 pub fn titles(runbook: &Runbook, history: &History) -> Vec<Event> {
+    let earlier = |step: &StepDef| *history.status(&step.id) != Status::Pending;
     let told = |title: &&Template| !title.is_literal();
-    if !runbook.steps.iter().any(|step| step.title.as_ref().is_some_and(|title| told(&title))) {
+    let has_title = |step: &StepDef| step.title.as_ref().is_some_and(|title| told(&title));
+    if !runbook.steps.iter().any(earlier) || !runbook.steps.iter().any(has_title) {
         return Vec::new();
     }
     let scope = veiled(runbook, history);

@@ -46,7 +46,11 @@ fn met(plain: &Command, log: &Path) -> Vec<String> {
         }
         if let Some(name) = line.strip_prefix("fn=").filter(|_| object == own) {
             // a function that calls itself has a mark behind its name
-            found.push(name.split('\'').next().unwrap_or(name).to_owned());
+            let name = name.split('\'').next().unwrap_or(name);
+            // what has no name is given by its address, or as `(below main)`
+            if !name.starts_with(['(', '0']) {
+                found.push(name.to_owned());
+            }
         }
     }
     found

@@ -5,6 +5,7 @@ use super::Engine;
 use super::frame::Unit;
 use crate::journal::event::{Failure, PLAN};
 use crate::printable::argument;
+use crate::runbook::Runbook;
 use crate::step::{Again, Gate, Trouble, judge};
 
 impl Engine<'_> {
@@ -19,7 +20,7 @@ impl Engine<'_> {
         let uses = [&unit.step.uses.list, &unit.step.uses.before].into_iter().flatten();
         let blamed = match again {
             Again::Call(refusal) if !failure.doubt && refusal.cause.blames_request() => {
-                unit.runbook.any_input(uses.map(|read| read.name.as_str()))
+                any_input(unit.runbook, uses.map(|read| read.name.as_str()))
             }
             Again::No => unit.step.action.gate().is_some_and(|gate| on_input(unit, gate)),
             _ => false,
@@ -52,5 +53,17 @@ impl Engine<'_> {
 }
 
 fn on_input(unit: &Unit<'_>, gate: &Gate) -> bool {
-    unit.runbook.any_input(gate.that().reads().iter().map(|read| read.name.as_str()))
+    any_input(unit.runbook, gate.that().reads().iter().map(|read| read.name.as_str()))
+}
+
+/// Whether any of these names is an input that is no secret, or a var that is made of one.
+fn any_input<'n>(runbook: &Runbook, mut names: impl Iterator<Item = &'n str>) -> bool {
+    let inputs = runbook.inputs.iter().filter(|input| !input.secret);
+    let mut made: Vec<&str> = inputs.map(|input| input.name.as_str()).collect();
+    for var in &runbook.vars {
+        if var.uses.iter().any(|read| made.contains(&read.name.as_str())) {
+            made.push(&var.name);
+        }
+    }
+    names.any(|name| made.contains(&name))
 }

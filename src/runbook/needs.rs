@@ -1,4 +1,4 @@
-//! What others need of a step that a person did in its place, and what is made of the inputs.
+//! What others need of a step that a person did in its place.
 
 use super::{Runbook, StepDef};
 
@@ -15,20 +15,6 @@ impl Runbook {
                 || outside.is_some_and(|(runbook, using)| read_by(name, using, runbook))
         };
         step.saves.iter().map(|save| save.name.as_str()).filter(needed).collect()
-    }
-}
-
-impl Runbook {
-    /// Whether any of these names is an input that is no secret, or a var that is made of one.
-    pub fn any_input<'n>(&self, mut names: impl Iterator<Item = &'n str>) -> bool {
-        let inputs = self.inputs.iter().filter(|input| !input.secret);
-        let mut made: Vec<&str> = inputs.map(|input| input.name.as_str()).collect();
-        for var in &self.vars {
-            if var.uses.iter().any(|read| made.contains(&read.name.as_str())) {
-                made.push(&var.name);
-            }
-        }
-        names.any(|name| made.contains(&name))
     }
 }
 

@@ -20,8 +20,9 @@ pub fn off() {
 
 /// It shows again what is typed, if it did before [`off`].
 pub fn on() {
-    if OFF.swap(false, Ordering::SeqCst) {
-        change(LocalModes::empty(), LocalModes::ECHO);
+    // from behind it cannot be done: it is still ours to do then
+    if OFF.load(Ordering::SeqCst) && change(LocalModes::empty(), LocalModes::ECHO) {
+        OFF.store(false, Ordering::SeqCst);
     }
 }
 

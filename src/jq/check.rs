@@ -225,9 +225,12 @@ fn grammatical(code: &str, expected: &Expect<&str>, found: Option<&Token<&str>>)
         Expect::Nothing => format!("`{}` does not belong here", super::cut(text)),
         _ => format!("expected {}, found `{}`", named(expected), super::cut(text)),
     };
+    let template = code[..place.start].trim_end().ends_with('{') && text.starts_with('{');
+    let help =
+        template.then(|| "in jq a value of the runbook is `$name`, without `{{ }}`".to_owned());
     // a block is long: its first character is the place
     let place = if matches!(kind, Tok::Block(_)) { first_char(place, code) } else { place };
-    Mistake { range: place, message, help: None }
+    Mistake { range: place, message, help }
 }
 
 fn named(expected: &Expect<&str>) -> String {

@@ -142,6 +142,12 @@ impl Names<'_> {
         let diag = Diag::error(format!("unknown name `{name}`"), span)
             .label("no input, variable or earlier saved value has this name")
             .suggest(name, names());
+        let diag = match name {
+            "null" | "nil" => {
+                diag.help("where there is nothing, that is `none`, as in `x is none`")
+            }
+            _ => diag,
+        };
         let near = closest(name, names()).filter(|_| often);
         match near.and_then(|near| self.all.iter().find(|known| known.name == near)) {
             Some(near) => diag.related(near.span.clone(), "or is it this that is misspelt?"),

@@ -244,6 +244,9 @@ pub(super) fn syntax(source: &Source, error: &toml::de::Error) -> Vec<Diag> {
     let span = error.span().unwrap_or(0..source.text.len());
     let mut lines = error.message().lines();
     let title = lines.next().unwrap_or("this is not TOML").to_owned();
+    let before = source.text.get(..span.start).unwrap_or_default();
     let diag = Diag::error(title, span);
-    vec![lines.fold(diag, |diag, line| diag.help(line.to_owned()))]
+    let diag = lines.fold(diag, |diag, line| diag.help(line.to_owned()));
+    let template = before.ends_with("= {");
+    vec![if template { diag.help("what has `{{ }}` in it stands in quotes") } else { diag }]
 }

@@ -179,7 +179,7 @@ fn start(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
     let journal = Box::new(Kept { store, texts: texts(&runbook) });
     let recorder = session.recorder(&run, 0, journal);
     let started = started(&runbook, &settled, &run, &key, args.rehearsal, &session.world)?;
-    Ok(walk(
+    let exit = walk(
         &runbook,
         &services,
         &recorder,
@@ -187,7 +187,10 @@ fn start(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
         History::default(),
         vec![started],
         &Direction::Forwards(args.walk.options()),
-    ))
+    );
+    // the process ends: to take a whole definition apart first is time for nothing
+    std::mem::forget(runbook);
+    Ok(exit)
 }
 
 /// Settled inputs as names.

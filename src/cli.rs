@@ -103,12 +103,12 @@ pub fn main() -> Exit {
     install_panic_hook();
     if std::env::args_os().skip(1).eq(["--version"]) {
         out::print(VERSION);
-        return Exit::Done;
+        return out::ended(Exit::Done, false);
     }
     clap_complete::CompleteEnv::with_factory(Cli::command).var(completions::VARIABLE).complete();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => return usage(&error),
+        Err(error) => return out::ended(usage(&error), false),
     };
     let world = World::real();
     if let Some(columns) = world.screen() {
@@ -127,7 +127,8 @@ pub fn main() -> Exit {
         out::error("`--output json` is for `check`; a run's events come with `--output jsonl`");
         return Exit::Usage;
     }
-    match cli.command {
+    let journalled = matches!(cli.command, Command::Run(_) | Command::Resume(_) | Command::Undo(_));
+    let exit = match cli.command {
         Command::Run(args) => run::run(&args, global, world),
         Command::Resume(args) => resume::run(&args, global, world),
         Command::Undo(args) => undo::run(&args, global, world),
@@ -147,19 +148,20 @@ pub fn main() -> Exit {
         Command::Kinds(args) => kinds::run(&args, &world),
         Command::Schema(args) => schema::run(&args, &world),
         Command::Completions(args) => completions::run(&args),
-    }
+    };
+    out::ended(exit, journalled)
 }
 
 fn usage(error: &clap::Error) -> Exit {
     // what was typed is said again: not where it would steer the terminal or make lines of its own
     let mut words = std::env::args_os().map(|word| word.to_string_lossy().into_owned());
-    match words.find(|word| word.chars().any(char::is_control)) {
-        Some(word) => {
-            let word = word.escape_debug();
-            out::error(&format!("not understood, and `{word}` holds control characters"));
-            out::hint("`runbook --help` shows what is understood");
-        }
-        None => drop(error.print()),
+    if let Some(word) = words.find(|word| word.chars().any(char::is_control)) {
+        let word = word.escape_debug();
+        out::error(&format!("not understood, and `{word}` holds control characters"));
+        out::hint("`runbook --help` shows what is understood");
+    } else {
+        let shown = error.print().and_then(|()| std::io::Write::flush(&mut std::io::stdout()));
+        let _noted = shown.inspect_err(out::unwritten);
     }
     if error.use_stderr() { Exit::Usage } else { Exit::Done }
 }

@@ -1,5 +1,8 @@
 //! The documented exit codes: one test each. 70 needs a bug of ours and has none.
 
+use std::fs::File;
+use std::process::Stdio;
+
 use super::support::env::{Env, Output};
 use super::support::server::{Fault, Server};
 
@@ -42,6 +45,69 @@ fn the_version_is_one_however_it_is_asked_for() {
     assert_eq!(version.stdout, concat!("runbook ", env!("CARGO_PKG_VERSION"), "\n"));
     assert_eq!(env.run(&["-V"]), version);
     assert_eq!(env.run(&["--version", "run"]), version);
+}
+
+/// What a command says whose stdout is this.
+fn onto(stdout: impl Into<Stdio>, env: &Env, args: &[&str]) -> Output {
+    let said = env.command(args).stdout(stdout).output().unwrap();
+    let stderr = String::from_utf8(said.stderr).unwrap();
+    Output { stdout: String::new(), stderr, code: said.status.code() }
+}
+
+/// A disk without room.
+fn full() -> File {
+    File::options().write(true).open("/dev/full").unwrap()
+}
+
+const FULL: &str =
+    "error: what was to be shown could not be written: No space left on device (os error 28)\n";
+
+#[test]
+fn one_is_data_that_could_not_be_written() {
+    let env = with(NOTE);
+    ends(&env.run(&["run", "book.toml"]), 0);
+    let commands = [
+        "--version",
+        "--help",
+        "schema",
+        "show book.toml",
+        "list",
+        "list --output jsonl",
+        "kinds",
+        "explain",
+        "completions bash",
+        "check book.toml --output json",
+        "runs",
+        "log",
+        "rehearse list-oidc --yes --output jsonl",
+    ];
+    for command in commands {
+        let args: Vec<&str> = command.split(' ').collect();
+        let said = onto(full(), &env, &args);
+        assert!(said.stderr.ends_with(FULL), "{command}: {said:?}");
+        ends(&said, 1);
+    }
+}
+
+#[test]
+fn a_run_whose_events_could_not_be_written_is_in_the_journal() {
+    let env = with(NOTE);
+    let said = onto(full(), &env, &["run", "book.toml", "--output", "jsonl"]);
+    let hint = "hint: the run is in the journal all the same: `runbook log --output jsonl` shows its events\n";
+    assert_eq!(said.stderr, format!("{FULL}{hint}"));
+    ends(&said, 1);
+    let log = env.run(&["log", "--output", "jsonl"]);
+    assert!(log.stdout.ends_with('\n') && log.stdout.contains("\"outcome\":\"done\""), "{log:?}");
+}
+
+#[test]
+fn a_reader_that_went_away_is_no_failure() {
+    let env = with(NOTE);
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let said = onto(writer, &env, &["schema"]);
+    assert_eq!(said.stderr, "");
+    ends(&said, 0);
 }
 
 #[test]

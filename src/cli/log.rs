@@ -48,7 +48,7 @@ fn show(args: &Args, global: &Global, world: &World) -> Result<Exit, Exit> {
     let entries = store.entries(&run).map_err(|error| state::refused(&error))?;
     learn(&entries, &run, world);
     let (format, options) = runs::options(global, world);
-    report::log(&entries, format, &options, &mut out::redactor().writer(std::io::stdout()));
+    report::log(&entries, format, &options, &mut out::data());
     if !matches!(entries.last(), Some(Entry { event: Event::Ended { .. }, .. })) {
         let stands = store.run(&run).map_err(|error| state::refused(&error))?;
         without_end(&entries, &run, stands.outcome);

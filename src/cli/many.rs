@@ -266,9 +266,7 @@ fn report(
         Output::Human | Output::Plain => {
             report::many(Box::new(redactor.writer(std::io::stderr())), options, places)
         }
-        Output::Jsonl | Output::Json => {
-            report::jsonl(Box::new(redactor.writer(std::io::stdout())), &options)
-        }
+        Output::Jsonl | Output::Json => report::jsonl(Box::new(out::data()), &options),
     };
     Rc::new(std::cell::RefCell::new(report))
 }

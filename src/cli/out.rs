@@ -1,11 +1,13 @@
-//! Writing to the person: data to stdout, everything else to stderr. A closed pipe is no error.
+//! Writing to the person: data to stdout, everything else to stderr. A closed pipe is no error;
+//! data that could not be written is one, said at the end of the process.
 //!
 //! The one redactor of the process is under all of it, under reports too.
 
 use std::borrow::Cow;
-use std::io::Write as _;
+use std::io::{self, Write};
 use std::sync::{LazyLock, OnceLock};
 
+use crate::exit::Exit;
 use crate::printable::printable;
 use crate::redact::Shared;
 use crate::wrap::wrapped;
@@ -14,6 +16,9 @@ use crate::wrap::wrapped;
 static SCREEN: OnceLock<usize> = OnceLock::new();
 
 static REDACTOR: LazyLock<Shared> = LazyLock::new(Shared::default);
+
+/// Why data could not be written, the first time it could not.
+static UNWRITTEN: OnceLock<String> = OnceLock::new();
 
 /// What must never be shown, by whatever writer of this process.
 pub(super) fn redactor() -> Shared {
@@ -26,10 +31,47 @@ pub(super) fn screen(columns: usize) {
     let _ = SCREEN.set(columns);
 }
 
+/// Where data goes that is made bit by bit.
+pub(super) fn data() -> impl Write + Send {
+    REDACTOR.writer(Data)
+}
+
 /// Data, as it is.
 pub(super) fn print(text: &str) {
-    let mut out = std::io::stdout().lock();
-    let _ = out.write_all(REDACTOR.mask(text).as_bytes()).and_then(|()| out.flush());
+    let _noted = Data.write_all(REDACTOR.mask(text).as_bytes()).and_then(|()| Data.flush());
+}
+
+/// Stdout, which remembers that it could not be written.
+struct Data;
+
+impl Write for Data {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        io::stdout().write(bytes).inspect_err(unwritten)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stdout().flush().inspect_err(unwritten)
+    }
+}
+
+/// Remembers that data could not be written. A reader that went away has what it wanted.
+pub(super) fn unwritten(error: &io::Error) {
+    if !matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::Interrupted) {
+        // the first cause is the one to tell
+        let _ = UNWRITTEN.set(error.to_string());
+    }
+}
+
+/// How the process ends if all its data was to be written: what came to nothing is no success.
+pub(super) fn ended(exit: Exit, journalled: bool) -> Exit {
+    let Some(why) = UNWRITTEN.get() else { return exit };
+    error(&format!("what was to be shown could not be written: {why}"));
+    if journalled {
+        hint(
+            "the run is in the journal all the same: `runbook log --output jsonl` shows its events",
+        );
+    }
+    if exit == Exit::Done { Exit::Failed } else { exit }
 }
 
 /// Data that is one line, whatever is in it.

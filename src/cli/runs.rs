@@ -90,7 +90,7 @@ fn list(args: &Args, global: &Global, world: &World) -> Result<Exit, Exit> {
         found.into_iter().map(|run| row(&store, run)).collect();
     let rows = rows.map_err(|error| state::refused(&error))?;
     let (format, options) = options(global, world);
-    report::runs(&rows, format, &options, &mut out::redactor().writer(std::io::stdout()));
+    report::runs(&rows, format, &options, &mut out::data());
     Ok(Exit::Done)
 }
 

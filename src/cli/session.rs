@@ -101,9 +101,7 @@ fn report(
     match output(global, world) {
         Output::Human => report::terminal(stderr(), options),
         Output::Plain => report::plain(stderr(), options),
-        Output::Jsonl | Output::Json => {
-            report::jsonl(Box::new(redactor.writer(std::io::stdout())), &options)
-        }
+        Output::Jsonl | Output::Json => report::jsonl(Box::new(out::data()), &options),
     }
 }
 

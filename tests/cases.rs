@@ -79,6 +79,7 @@ cases! {
     plugin_check
     prompt_rules
     prompt_waits
+    redo_fails
     redo_when_done
     rehearse
     rehearse_elsewhere

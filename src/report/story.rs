@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::words::count;
 use crate::journal::event::{
-    Effect, Entry, Event, Failure, How, Outcome, StepRef, Stored, StoredMap,
+    Decision, Effect, Entry, Event, Failure, How, Outcome, StepRef, Stored, StoredMap,
 };
 
 /// How a step stands.
@@ -19,6 +19,8 @@ pub(super) enum Settled {
     Skipped,
     /// Done once and taken back.
     Undone,
+    /// Done once and to be done again.
+    Again,
 }
 
 /// A failure that the walk ends with.
@@ -123,6 +125,7 @@ impl Story {
                 self.half_undone.remove(step);
                 self.settle(step, Settled::Undone);
             }
+            Event::Decided { step, decision: Decision::Redo | Decision::Rerun } => self.again(step),
             Event::Ended { outcome, .. } => self.ended = Some(*outcome),
             Event::Failed { step, failure, .. } => self.trouble(step, failure, false),
             Event::UndoFailed { step, failure } => {
@@ -171,7 +174,8 @@ impl Story {
         for (id, settled) in &self.settled {
             let Some(at) = id.find(['[', '/', '@']) else { continue };
             let (own, rest) = id.split_at(at);
-            let open = !self.settled.contains_key(own) && matches!(settled, Settled::Done(_));
+            let whole = self.settled.get(own).is_some_and(|own| *own != Settled::Again);
+            let open = !whole && matches!(settled, Settled::Done(_));
             let kind = rest.chars().next().filter(|kind| match kind {
                 '[' => !rest.contains('/'),
                 other => *other == '/' && !rest.contains(['[', '@']),
@@ -208,7 +212,7 @@ impl Story {
         let current = Arc::clone(if updated.is_empty() { &self.steps } else { updated });
         // a step whose definition changed is for the engine to speak about
         let unchanged = current.iter().filter(|step| {
-            self.settled.contains_key(&step.id)
+            self.settled.get(&step.id).is_some_and(|settled| *settled != Settled::Again)
                 && digests.get(step.id.as_str()) == Some(&step.digest.as_str())
         });
         self.earlier = unchanged.map(|step| step.id.clone()).collect();
@@ -218,7 +222,7 @@ impl Story {
             self.settled.retain(|step, _| ids.contains(step.as_str()));
         }
         self.steps = current;
-        let over = [Outcome::Failed, Outcome::InDoubt, Outcome::Stopped];
+        let over = [Outcome::Done, Outcome::Failed, Outcome::InDoubt, Outcome::Stopped];
         self.told = self.ended.take().is_some_and(|outcome| over.contains(&outcome));
         self.noted.clear();
         self.troubles.clear();
@@ -241,6 +245,15 @@ impl Story {
         self.asked.retain(|(asked, _)| asked != step);
         self.doubts.retain(|doubt| doubt.step != step);
         self.troubles.retain(|trouble| trouble.step != step);
+    }
+
+    /// A step that is done is to be done again; while a run is taken back, that is done again.
+    fn again(&mut self, step: &str) {
+        if !self.half_undone.contains(step)
+            && let Some(settled) = self.settled.get_mut(step)
+        {
+            *settled = Settled::Again;
+        }
     }
 
     fn save(&mut self, saved: &StoredMap) {

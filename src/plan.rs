@@ -459,7 +459,7 @@ pub fn in_file(id: &str) -> String {
 }
 
 /// The step of an earlier performance: `create[0]` of `create@1[0]`.
-fn earlier(id: &str) -> Option<String> {
+pub fn earlier(id: &str) -> Option<String> {
     let start = id.rfind('/').map_or(0, |slash| slash + 1);
     let (own, rest) = id[start..].split_once('@')?;
     let item = rest.find('[').map_or("", |at| &rest[at..]);

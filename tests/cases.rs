@@ -106,6 +106,7 @@ cases! {
     transcript_itself
     trust
     undo
+    undo_adopted
     undo_append
     undo_in_doubt
     undo_lost

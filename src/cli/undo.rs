@@ -125,6 +125,13 @@ fn left(backs: &[Back], gone: &[String]) -> bool {
         let why = match back.way {
             Way::None => "has no undo: what it did stays",
             Way::NotOurs => "was not done by this run: it stays",
+            Way::Earlier => {
+                out::say(&format!(
+                    "with  {:width$}  found what the run itself had made before: it is taken back with that",
+                    back.id
+                ));
+                continue;
+            }
             Way::ByHand => "was said to be done (`--done`): it stays, take it back by hand",
             Way::Lost => "was done with values that are not known any more: what it did stays",
             Way::Done => {

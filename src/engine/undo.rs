@@ -8,7 +8,7 @@ use super::attempt::shared;
 use super::frame::{Frame, Unit};
 use super::{Broken, Durable, Engine, Flow};
 use crate::journal::event::{Effect, Event, How, Outcome, StoredMap};
-use crate::plan::{DoneStep, Status, Undo};
+use crate::plan::{DoneStep, Status, Undo, earlier};
 use crate::runbook::BELOW;
 use crate::step::{Cx, Nested, Step, Trouble};
 
@@ -31,6 +31,9 @@ pub enum Way {
     Kind,
     /// Nothing: it was there before this run.
     NotOurs,
+    /// Nothing of its own: it was there from what the step did before it was done again, and that is
+    /// taken back.
+    Earlier,
     /// A person said that it was done: what to take back is theirs to know.
     ByHand,
     /// Nothing: there is no way.
@@ -67,7 +70,15 @@ impl<'a> Engine<'a> {
             what: self.back_what(unit),
         };
         let lost = lost.into_iter().map(|id| Back { id, way: Way::Lost, what: String::new() });
-        Ok(units.iter().map(back).chain(lost).collect())
+        let mut backs: Vec<Back> = units.iter().map(back).chain(lost).collect();
+        for at in 0..backs.len() {
+            if backs[at].way == Way::NotOurs
+                && let Some(way) = earlier_way(&backs, &backs[at])
+            {
+                backs[at].way = way;
+            }
+        }
+        Ok(backs)
     }
 
     /// Takes back all that can be, newest first.
@@ -339,4 +350,17 @@ impl<'a> Engine<'a> {
         let act = async || self.act(unit, undo, cx).await;
         Ok(self.retried(cx, unit, retry, effect, act).await?.summary)
     }
+}
+
+/// How a thing goes that a step found to be there already, if it was the same step that had made it,
+/// before it was done again.
+fn earlier_way(backs: &[Back], found: &Back) -> Option<Way> {
+    let same = |back: &&Back| {
+        back.what == found.what && earlier(&back.id).is_some_and(|step| step == found.id)
+    };
+    backs.iter().filter(same).find_map(|made| match made.way {
+        Way::Author | Way::Kind => Some(Way::Earlier),
+        Way::Done => Some(Way::Done),
+        _ => None,
+    })
 }

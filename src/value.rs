@@ -51,3 +51,15 @@ pub fn text(json: &Json) -> String {
         other => other.to_string(),
     }
 }
+
+/// What a value is, in words.
+pub fn kind(json: &Json) -> &'static str {
+    match json {
+        Json::Null => "null",
+        Json::Bool(_) => "true or false",
+        Json::Number(_) => "a number",
+        Json::String(_) => "a text",
+        Json::Array(_) => "a list",
+        Json::Object(_) => "an object",
+    }
+}

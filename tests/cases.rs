@@ -39,6 +39,7 @@ cases! {
     check_beside
     check_meant
     command
+    command_unstarted
     doubt_adopted
     doubt_differing
     doubt_deeper
@@ -51,6 +52,7 @@ cases! {
     durations
     each
     each_moved
+    each_no_list
     each_resumed
     eight_mistakes
     fake_command

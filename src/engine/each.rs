@@ -12,7 +12,7 @@ use crate::journal::event::{Effect, Event, Outcome, Skip, Stored};
 use crate::plan::{ITEM, Status};
 use crate::runbook::ForEach;
 use crate::step::{Answer, Trouble};
-use crate::value::{Json, Labeled};
+use crate::value::{Json, Labeled, kind};
 
 impl Engine<'_> {
     /// Performs the step for every item that is left, then keeps what they saved as lists.
@@ -66,11 +66,10 @@ impl Engine<'_> {
     ) -> Result<Result<Items<'u>, Trouble>, Broken> {
         let list = match each.list.eval(&*unit.scope) {
             Ok(Json::Array(list)) => list,
-            Ok(_) => {
-                let list = each.list.source().trim();
-                return Ok(Err(Trouble::failed(format!(
-                    "`for_each` needs a list: {list} is none"
-                ))));
+            Ok(other) => {
+                let (list, is) = (each.list.source().trim(), kind(&other));
+                let message = format!("`for_each` needs a list, and `{list}` is {is}");
+                return Ok(Err(Trouble::failed(message)));
             }
             Err(error) => return Ok(Err(error.into())),
         };

@@ -4,6 +4,7 @@
 //! that they arrive exactly, and the variables come on standard input, where nobody sees them.
 //! In a rehearsal nothing runs: the fake is asked what would have come out.
 
+use std::path::Path;
 use std::process::Stdio;
 
 use crate::journal::event::Effect;
@@ -270,19 +271,16 @@ impl Command {
             command.process_group(0);
         }
         command.envs(self.variables(cx)?);
-        match &self.cwd {
-            Some(cwd) => {
-                let world = &cx.services.world;
-                command.current_dir(world.cwd.join(world.expand_home(&cwd.render_text(cx.scope)?)))
-            }
-            None => command.current_dir(&cx.services.world.cwd),
+        let world = &cx.services.world;
+        let folder = match &self.cwd {
+            Some(cwd) => world.cwd.join(world.expand_home(&cwd.render_text(cx.scope)?)),
+            None => world.cwd.clone(),
         };
+        command.current_dir(&folder);
         let stdin = self.stdin.as_ref().map(|stdin| stdin.render_text(cx.scope)).transpose()?;
         command.stdin(if stdin.is_some() { Stdio::piped() } else { Stdio::null() });
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        let child = command.spawn().map_err(|error| {
-            Trouble::Failed(failure(format!("cannot start `{}`: {error}", argv[0])), Again::Safe)
-        })?;
+        let child = command.spawn().map_err(|error| unstarted(&argv, &folder, &error))?;
         talk(child, stdin, &argv[0]).await
     }
 
@@ -317,6 +315,25 @@ impl Command {
             ..Answer::default()
         })
     }
+}
+
+/// Why a program could not be started: the system's error is the same for a folder that is not there.
+fn unstarted(argv: &[String], folder: &Path, error: &std::io::Error) -> Trouble {
+    let program = &argv[0];
+    if !folder.is_dir() {
+        let message = format!("cannot start `{program}`: there is no folder {}", folder.display());
+        return Trouble::Failed(failure(message), Again::Safe);
+    }
+    let message = format!("cannot start `{program}`: {error}");
+    let trouble = Trouble::Failed(failure(message), Again::Safe);
+    if argv.len() > 1 || !program.contains(char::is_whitespace) {
+        return trouble;
+    }
+    let words: Vec<String> = program.split_whitespace().map(|word| format!("{word:?}")).collect();
+    trouble.hint(format!(
+        "no shell splits it: the program and its arguments are a list, as in `command = [{}]`",
+        words.join(", ")
+    ))
 }
 
 /// Listens to a program to its end. It has begun, so what cannot be known of it is doubt. What it

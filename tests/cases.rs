@@ -32,6 +32,7 @@ cases! {
     adopt_on_fresh_run
     always
     always_already
+    always_listed
     append_block
     append_foreseen
     append_refused

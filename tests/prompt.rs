@@ -404,3 +404,24 @@ fn what_a_person_thinks_is_no_time_of_a_step() {
         assert_eq!(took.take(), [0; 9]);
     }
 }
+
+#[test]
+fn a_person_says_which_run_goes_on_if_another_was_begun_since() {
+    let env = Env::new();
+    write(&env, "[[steps]]\nid = \"there\"\ncommand = [\"test\", \"-e\", \"there\"]\n");
+    std::fs::write(
+        env.path("other.toml"),
+        "format = 1\nname = \"other\"\n[[steps]]\nid = \"say\"\nnote = \"hello\"\n",
+    )
+    .unwrap();
+    for (run, code) in [("book.toml", 1), ("other.toml", 0)] {
+        assert_eq!(env.run(&["run", "--trust", run]).code, Some(code));
+    }
+    std::fs::write(env.path("there"), "").unwrap();
+    let mut terminal = Terminal::start(&env, &["resume"]);
+    terminal.expect("note: `r2` was begun since `r1` stopped, and is done; unfinished:");
+    terminal.expect("r1  book  failed at `there`");
+    terminal.expect("? Go on with which run? (r1) [r1]: ");
+    terminal.line("");
+    ends(terminal, 0, "1 step");
+}

@@ -1,6 +1,7 @@
 //! `resume`: the same walk over a longer journal.
 
 mod updated;
+mod which;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -23,13 +24,14 @@ use crate::runbook::{Runbook, StepDef, digest};
 use crate::scope::Scope;
 use crate::source::Source;
 use crate::step::plugin::{Refused, Sought};
+use crate::terminal::{Nobody, Person, Terminal};
 use crate::value::{Json, Labeled};
 use crate::world::World;
 
 /// Go on with a run that stopped
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// The run; the newest unfinished one if not said
+    /// The run; the newest unfinished one if not said and no other was begun since
     #[arg(add = super::completions::unfinished_run())]
     run: Option<String>,
     #[command(flatten)]
@@ -135,7 +137,7 @@ fn resume(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
     };
     let run = match &args.run {
         Some(run) => state::find(&store, run)?,
-        None => state::newest_unfinished(&store).map_err(|exit| unnamed(args, exit))?,
+        None => which::run(&store, &*asked(args, &world)).map_err(|exit| unnamed(args, exit))?,
     };
     let _lock = lock(&world, &run, &holder(&world))?;
     let taken = take(store, &run, world)?;
@@ -190,6 +192,11 @@ fn resume(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
         before,
         &Direction::Forwards(args.walk.options()),
     ))
+}
+
+/// Who is asked which run is meant.
+fn asked(args: &Args, world: &World) -> Box<dyn Terminal> {
+    if world.person() && !args.yes { Box::new(Person) } else { Box::new(Nobody) }
 }
 
 /// Says so if the file is not what the run began with: the run goes on with that.

@@ -99,7 +99,7 @@ impl Head {
                 (summary.ended_ms, summary.outcome) = (Some(entry.at_ms), Some(*outcome));
             }
             other => {
-                if let Some(step) = other.step() {
+                if let Some(step) = other.step().filter(|step| leads(other, step)) {
                     summary.last_step = Some(step.to_owned());
                 }
             }
@@ -209,6 +209,14 @@ impl Head {
         hash.update(self.chain);
         half(hash)
     }
+}
+
+/// Whether a run stands at the step of this event. What is done beside the steps of the file, `clean@17`
+/// after a failure say, is not what stopped it, unless it is in doubt or taken back.
+fn leads(event: &Event, step: &str) -> bool {
+    let taken_back =
+        matches!(event, Event::UndoIntent { .. } | Event::Undone { .. } | Event::UndoFailed { .. });
+    !step.contains('@') || taken_back || matches!(event, Event::Doubt { .. })
 }
 
 /// What the chain of a run begins with.

@@ -1,0 +1,146 @@
+//! The run that is meant where none is named.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use super::super::{out, runs, state};
+use crate::exit::Exit;
+use crate::journal::event::{Outcome, Stored, StoredMap};
+use crate::journal::store::{RunFilter, RunSummary, Store};
+use crate::plan::History;
+use crate::terminal::{Question, Terminal};
+
+/// How many runs are listed where a person must choose.
+const LISTED: usize = 8;
+
+/// The newest run that stopped and is not done and not taken back; says so if there are others. If
+/// another one was begun since it stopped, the person may have something else in mind: they are asked.
+pub(super) fn run(store: &Store, terminal: &dyn Terminal) -> Result<String, Exit> {
+    let all = store.runs(&RunFilter::default()).map_err(|error| state::refused(&error))?;
+    let mut unfinished: Vec<&RunSummary> = all.iter().filter(|run| !state::over(run)).collect();
+    // one that a process is at work on has not stopped
+    if unfinished.iter().any(|run| run.outcome.is_some()) {
+        unfinished.retain(|run| run.outcome.is_some());
+    }
+    let Some((newest, others)) = unfinished.split_first() else { return Err(nothing_left(&all)) };
+    let since = |run: &&RunSummary| run.started_ms > newest.last_ms;
+    if let Some(begun) = all.iter().find(since) {
+        return choice(store, &all, &unfinished, begun, terminal);
+    }
+    if let [next, ..] = others {
+        let number = unfinished.len();
+        out::say(&format!(
+            "note: `{}` is the newest of {number} unfinished runs; the others:",
+            newest.run
+        ));
+        list(&done_since(store, &all, others)?, others.len());
+        out::hint(&format!("to go on with another, name it: `runbook resume {}`", next.run));
+    }
+    Ok(newest.run.clone())
+}
+
+fn nothing_left(all: &[RunSummary]) -> Exit {
+    if let [newest, ..] = all {
+        // It may have been killed just after its last word: then this is the good news.
+        out::say(&format!("nothing is left to do: no run is unfinished, `{}` is over", newest.run));
+        return Exit::Done;
+    }
+    out::error("there is no run to go on with");
+    out::hint("`runbook runs` shows those there are");
+    Exit::Usage
+}
+
+/// Has the person say which run they mean; where nobody can, says how to name it.
+fn choice(
+    store: &Store,
+    all: &[RunSummary],
+    unfinished: &[&RunSummary],
+    begun: &RunSummary,
+    terminal: &dyn Terminal,
+) -> Result<String, Exit> {
+    let listed = done_since(store, all, unfinished)?;
+    // one that was done with another run may be given up
+    let likely = listed.iter().find(|(_, done)| done.is_none()).map(|(run, _)| run.run.clone());
+    let state = runs::word(begun.outcome);
+    let why =
+        format!("`{}` was begun since `{}` stopped, and is {state}", begun.run, unfinished[0].run);
+    if !terminal.present() {
+        out::error(&format!("which run? {why}"));
+        list(&listed, unfinished.len());
+        let run = likely.unwrap_or_else(|| unfinished[0].run.clone());
+        out::hint(&format!(
+            "`runbook resume {run}` goes on with that one; `runbook forget {run}` takes it out of the history"
+        ));
+        return Err(Exit::Usage);
+    }
+    out::say(&format!("note: {why}; unfinished:"));
+    list(&listed, unfinished.len());
+    let question = Question {
+        ask: "Go on with which run?".to_owned(),
+        choices: unfinished.iter().map(|run| run.run.clone()).collect(),
+        default: likely,
+        ..Question::default()
+    };
+    terminal.ask(&question, Rc::new(|_| Ok(()))).map_err(|_| Exit::Interrupted)
+}
+
+/// The first of these runs, each with one of the same runbook and with the same inputs that was begun
+/// since and is done: what was left to do may be done with that.
+type Listed<'a> = Vec<(&'a RunSummary, Option<&'a RunSummary>)>;
+
+fn done_since<'a>(
+    store: &Store,
+    all: &'a [RunSummary],
+    unfinished: &[&'a RunSummary],
+) -> Result<Listed<'a>, Exit> {
+    let mut known: HashMap<&str, StoredMap> = HashMap::new();
+    let mut listed = Vec::new();
+    for run in unfinished.iter().take(LISTED) {
+        let mut found = None;
+        let done = all.iter().filter(|other| {
+            // one that was under way beside it, of a `run --each` say, tells nothing of it
+            other.outcome == Some(Outcome::Done)
+                && other.runbook == run.runbook
+                && other.started_ms > run.last_ms
+        });
+        for other in done {
+            for one in [*run, other] {
+                if !known.contains_key(one.run.as_str()) {
+                    let entries = store.entries(&one.run);
+                    let entries = entries.map_err(|error| state::refused(&error))?;
+                    known.insert(&one.run, History::fold(&entries).inputs);
+                }
+            }
+            if same(&known[run.run.as_str()], &known[other.run.as_str()]) {
+                found = Some(other);
+                break;
+            }
+        }
+        listed.push((*run, found));
+    }
+    Ok(listed)
+}
+
+/// Whether two runs have the same inputs. Secrets do not count: they are ways in, and may change.
+fn same(one: &StoredMap, other: &StoredMap) -> bool {
+    let alike = |(mine, theirs): ((&String, &Stored), (&String, &Stored))| match (mine, theirs) {
+        ((name, Stored::Plain(value)), (other, Stored::Plain(theirs))) => {
+            name == other && value == theirs
+        }
+        ((name, Stored::Sealed(_)), (other, Stored::Sealed(_))) => name == other,
+        _ => false,
+    };
+    one.len() == other.len() && one.iter().zip(other).all(alike)
+}
+
+fn list(listed: &Listed<'_>, all: usize) {
+    for (run, done) in listed {
+        let state = runs::word(run.outcome);
+        let step = run.last_step.as_ref().map(|step| format!(" at `{step}`")).unwrap_or_default();
+        let since = done.map(|done| format!(", `{}` is done since", done.run)).unwrap_or_default();
+        out::say(&format!("  {}  {}  {state}{step}{since}", run.run, run.runbook));
+    }
+    if all > listed.len() {
+        out::say(&format!("  and {} more, in `runbook runs`", all - listed.len()));
+    }
+}

@@ -1,7 +1,8 @@
 //! Finding runbooks by name.
 //!
 //! In this order: the path given; `./runbooks`; the person's own; `RUNBOOK_PATH`; the
-//! bundled ones. In each folder `NAME.toml` and `SERVICE/NAME.toml`. And finding the programs of
+//! bundled ones. In each folder `NAME.toml` and `SERVICE/NAME.toml`; where there is none, the first
+//! file that calls itself so. And finding the programs of
 //! plug-ins, which are never run here.
 
 use std::path::{Component, Path, PathBuf};
@@ -35,7 +36,28 @@ pub fn find(name: &str, world: &World) -> Result<Source, NotFound> {
             return read(&shown(&path, world), &path);
         }
     }
-    named(name).ok_or_else(|| NotFound::Nowhere(names(world)))
+    match named(name) {
+        Some(source) => Ok(source),
+        None => calls_itself(name, world).ok_or_else(|| {
+            let itself = all(world).into_iter().map(|source| head(&source.text).0);
+            NotFound::Nowhere(names(world).into_iter().chain(itself).collect())
+        }),
+    }
+}
+
+/// The first file that calls itself so, where none is called so.
+fn calls_itself(name: &str, world: &World) -> Option<Source> {
+    let paths = folders(world).into_iter().flat_map(|folder| files(&folder));
+    let mut own = paths.filter_map(|path| read(&shown(&path, world), &path).ok());
+    own.find(|source| head(&source.text).0 == name)
+}
+
+/// What a runbook's file is called and what it calls itself, if it is found by either and they differ.
+pub fn two_names(runbook: &Source, world: &World) -> Option<(String, String)> {
+    let (called, itself) = (stem(Path::new(&*runbook.path)).to_owned(), head(&runbook.text).0);
+    let path = world.cwd.join(&*runbook.path);
+    let found = || folders(world).iter().any(|folder| files(folder).contains(&path));
+    (called != itself && found()).then_some((called, itself))
 }
 
 /// The paths of the bundled runbooks, below `runbooks/`.
@@ -224,6 +246,24 @@ pub fn all(world: &World) -> Vec<Source> {
     found.into_iter().map(|(_, one)| one).collect()
 }
 
+/// Name and title, even of a file that has mistakes.
+pub fn head(text: &str) -> (String, String) {
+    // both stand before the first table: the rest need not be read
+    let top = text.find("\n[").and_then(|end| text.get(..end)).and_then(|top| {
+        let table = toml::de::DeTable::parse(top).ok()?;
+        Some((string(table.get_ref(), "name")?, string(table.get_ref(), "title")?))
+    });
+    top.unwrap_or_else(|| {
+        let (table, _) = toml::de::DeTable::parse_recoverable(text);
+        let or_unknown = |key| string(table.get_ref(), key).unwrap_or_else(|| "?".to_owned());
+        (or_unknown("name"), or_unknown("title"))
+    })
+}
+
+fn string(table: &toml::de::DeTable<'_>, key: &str) -> Option<String> {
+    table.get(key)?.get_ref().as_str().map(str::to_owned)
+}
+
 /// The names of all runbooks, sorted.
 pub fn names(world: &World) -> Vec<String> {
     let own = folders(world).into_iter().flat_map(|folder| files(&folder));
@@ -315,5 +355,15 @@ mod tests {
         names.sort_unstable();
         names.dedup();
         assert_eq!(names.len(), all, "a name is found in one place only: {names:?}");
+    }
+
+    #[test]
+    fn the_head_is_found_before_behind_and_among_mistakes() {
+        let said = |name: &str, title: &str| (name.to_owned(), title.to_owned());
+        assert_eq!(head("name = \"a\"\ntitle = \"A\"\n[vars]\nx = {\n"), said("a", "A"));
+        let text = "about = \"\"\"\n[no table]\n\"\"\"\nname = \"a\"\ntitle = \"A\"\n[vars]\n";
+        assert_eq!(head(text), said("a", "A"));
+        assert_eq!(head("name = \"a\"\n[vars]\n"), said("a", "?"));
+        assert_eq!(head("name = 1\n= \n"), said("?", "?"));
     }
 }

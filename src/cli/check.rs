@@ -181,6 +181,12 @@ impl Checked {
 
     fn tell(&self, world: &World) {
         load::show(&self.source, &self.diags, world);
+        if let Some((called, itself)) = library::two_names(&self.source, world) {
+            out::say(&format!(
+                "note: {} calls itself `{itself}`: it is found by that and by `{called}`",
+                self.source.path
+            ));
+        }
         let (mistakes, warnings) = (self.count(Severity::Error), self.count(Severity::Warning));
         let path = &self.source.path;
         if mistakes > 0 {

@@ -55,7 +55,10 @@ fn commands(id: &str, runbook: &Runbook) -> Result<String, Exit> {
         let ids = runbook.steps.iter().map(|step| step.id.as_str());
         match crate::diag::closest(id, ids) {
             Some(near) => out::hint(&format!("did you mean `{near}`?")),
-            None => out::hint(&format!("`runbook show {}` shows them all", runbook.name)),
+            None => {
+                let ids: Vec<&str> = runbook.steps.iter().map(|step| step.id.as_str()).collect();
+                out::hint(&format!("its steps are {}", crate::reader::list(&ids)));
+            }
         }
         return Err(Exit::Usage);
     };

@@ -52,7 +52,10 @@ fn new_in_a_terminal_asks_until_the_answers_are_right() {
     terminal.expect("a token in a header of another name");
     terminal.line("3");
     terminal.expect("as in x-api-key:");
-    terminal.line("X-Wiki-Key");
+    terminal.line("X Wiki");
+    terminal.expect("write the name alone, as in `x-api-key`");
+    terminal.keys(&"\x7f".repeat("X Wiki".len()));
+    terminal.line("header:X-Wiki-Key");
     terminal.expect("The first call");
     terminal.line("POST users/");
     let (rest, code) = terminal.finish();
@@ -175,7 +178,10 @@ fn show_is_what_a_person_could_type() {
     let one = env.run(&["show", "add-oidc", "--curl", "check_jwks"]);
     ends(&one, 0);
     assert!(text(one.stdout.as_ref()).contains("curl -sS \"$"), "{one:?}");
-    ends(&env.run(&["show", "add-oidc", "--curl", "nowhere"]), 2);
+    let missing = env.run(&["show", "list-oidc", "--curl", "nowhere"]);
+    ends(&missing, 2);
+    let steps = "hint: its steps: `need_token`, `make_token`, ";
+    assert!(text(missing.stderr.as_ref()).contains(steps), "{missing:?}");
     let graph = env.run(&["show", "add-oidc", "--graph"]);
     assert!(text(graph.stdout.as_ref()).starts_with("flowchart TD\n"), "{graph:?}");
 }

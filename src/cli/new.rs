@@ -141,7 +141,7 @@ fn auth(terminal: &dyn Terminal) -> Result<Auth, Exit> {
     match way.split_whitespace().next() {
         Some("header") => {
             let ask = "The header's name, as in x-api-key:";
-            given(terminal, None, "--auth", ask, |name| auth_of(&format!("header:{name}")))
+            given(terminal, None, "--auth", ask, header_of)
         }
         word => valid(word.unwrap_or_default(), "--auth", auth_of),
     }
@@ -228,6 +228,13 @@ fn auth_of(text: &str) -> Result<Auth, String> {
         Some(("header", name)) => header(name.trim()),
         _ => Err("one of `none`, `bearer`, `basic`, `header:NAME`".to_owned()),
     }
+}
+
+/// The name alone, or as `--auth` has it.
+fn header_of(text: &str) -> Result<Auth, String> {
+    let name = text.strip_prefix("header:").unwrap_or(text);
+    auth_of(&format!("header:{name}"))
+        .map_err(|_| "write the name alone, as in `x-api-key`".to_owned())
 }
 
 fn call_of(text: &str) -> Result<(&'static str, String), String> {

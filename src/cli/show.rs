@@ -1,5 +1,6 @@
 //! `show`: what a runbook is, without running it.
 
+use super::run::known;
 use super::{load, out};
 use crate::exit::Exit;
 use crate::printable::printable;
@@ -50,18 +51,8 @@ fn text(args: &Args, runbook: &Runbook, world: &World) -> Result<String, Exit> {
 }
 
 fn commands(id: &str, runbook: &Runbook) -> Result<String, Exit> {
-    let Some(step) = runbook.step(id) else {
-        out::error(&format!("`{}` has no step `{id}`", runbook.name));
-        let ids = runbook.steps.iter().map(|step| step.id.as_str());
-        match crate::diag::closest(id, ids) {
-            Some(near) => out::hint(&format!("did you mean `{near}`?")),
-            None => {
-                let ids: Vec<&str> = runbook.steps.iter().map(|step| step.id.as_str()).collect();
-                out::hint(&format!("its steps are {}", crate::reader::list(&ids)));
-            }
-        }
-        return Err(Exit::Usage);
-    };
+    known(runbook, id)?;
+    let Some((runbook, step)) = runbook.performed(id) else { return Err(Exit::Usage) };
     show::commands(runbook, step).map(|shell| shell.trim_end().to_owned() + "\n").ok_or_else(|| {
         out::error(&format!("step `{id}` is nothing one types"));
         out::hint(&format!("`runbook show {}` shows what it is", runbook.name));

@@ -16,7 +16,7 @@ use crate::runbook::Runbook;
 use crate::testing::Case;
 use crate::world::World;
 pub use answers::answers;
-pub use names::names;
+pub use names::{inputs, names};
 pub use routes::routes;
 
 /// A runbook with what lies beside it, each without mistakes of its own.

@@ -125,7 +125,7 @@ fn check(file: &str, world: &World, trust: bool) -> Result<Vec<Checked>, Exit> {
             let pack = Pack { runbook, fake: all, cases, world };
             first.diags.extend(review::answers(&pack));
             first.diags.sort_by_key(|diag| diag.span.as_ref().map_or(0, |span| span.start));
-            fake.diags.extend(uncalled(&source, service, world));
+            fake.diags.extend(unmet(&source, service, &fake.source, world));
         }
     }
     Ok(std::iter::once(first).chain(fake).chain(tests).collect())
@@ -159,13 +159,18 @@ fn tests(source: &Source) -> (Option<Vec<Case>>, Checked) {
     (cases, Checked { source: source.clone(), holds: counted(holds, "case"), diags })
 }
 
-/// Routes that no runbook of the folder calls; nothing is said where one of them has mistakes.
-fn uncalled(runbook: &Source, service: &Fake, world: &World) -> Vec<Diag> {
+/// Routes that no runbook of the folder calls, and inputs that none has; nothing is said where one of
+/// them has mistakes.
+fn unmet(runbook: &Source, service: &Fake, fake: &Source, world: &World) -> Vec<Diag> {
     let used = |name: &str, from: &Source| library::used(name, from, world);
     let all = library::beside(runbook, world);
     let all = all.iter().map(|source| Runbook::parse(source, &used).map(|(runbook, _)| runbook));
     match all.collect::<Result<Vec<_>, _>>() {
-        Ok(runbooks) => review::routes(service, &runbooks),
+        Ok(runbooks) => {
+            let mut found = review::inputs(fake, &runbooks);
+            found.extend(review::routes(service, &runbooks));
+            found
+        }
         Err(_) => Vec::new(),
     }
 }

@@ -25,6 +25,23 @@ pub fn names(tests: &Source, runbook: &Runbook, fake: Option<&Fake>) -> Vec<Diag
     known.missing.into_inner()
 }
 
+/// Inputs that a fake answers and none of the runbooks beside it has.
+pub fn inputs(fake: &Source, runbooks: &[Runbook]) -> Vec<Diag> {
+    let Ok(table) = fake.tables() else { return Vec::new() };
+    let none = |_: &str| Err::<Loaded, _>(String::new());
+    let gather = Gather::new(fake, &none);
+    let reader = Reader::new(&gather, table.get_ref(), &(0..0));
+    let known: Vec<&str> =
+        runbooks.iter().flat_map(|book| &book.inputs).map(|input| input.name.as_str()).collect();
+    let unknown = keys(&reader, "inputs").into_iter();
+    let unknown = unknown.filter(|(name, _)| !known.contains(&name.as_str()));
+    let told = |(name, span): (String, Span)| {
+        Diag::error(format!("no runbook beside this has an input `{name}`"), span)
+            .suggest(&name, known.iter().copied())
+    };
+    unknown.map(told).collect()
+}
+
 struct Known<'a> {
     runbook: &'a Runbook,
     inputs: Vec<&'a str>,

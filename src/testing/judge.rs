@@ -32,6 +32,8 @@ pub(super) struct Seen {
     saved: Vec<(String, Json)>,
     pub(super) requests: Vec<Asked>,
     pub(super) state: Json,
+    /// How often it was resumed.
+    pub(super) resumed: u64,
 }
 
 impl Seen {

@@ -48,6 +48,8 @@ pub(super) struct Stage {
     pub(super) inputs: serde_json::Map<String, Json>,
     /// The calls for which nobody listens.
     pub(super) refused: Rc<Met>,
+    /// Those that the fake does something else to.
+    faulty: Arc<Met>,
 }
 
 /// Runs a case; what came out otherwise than it must, or why it could not be run at all.
@@ -55,15 +57,24 @@ pub fn run(bench: &Bench<'_>, case: &Case) -> Result<Vec<Difference>, String> {
     let stage = stage(bench, case)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| error.to_string())?;
-    let mut seen = None;
+    let (mut seen, mut resumed) = (Seen::default(), 0);
     for _ in 0..case.runs {
-        seen = Some(runtime.block_on(one(bench, case, &stage, None))?);
+        seen = runtime.block_on(one(bench, case, &stage, None))?;
+        resumed = resumed.max(seen.resumed);
     }
-    let mut seen = seen.unwrap_or_default();
     seen.requests = stage.served.asked();
     seen.state = stage.served.state();
     let place = |path: &str| rehearsed(stage.folder.path(), path, bench.world);
-    Ok(judge(&case.expect, &seen, &place))
+    let idle = [&*stage.faulty, &*stage.refused].into_iter().flat_map(Met::idle);
+    let idle = idle.chain(not_resumed(case.resumes, resumed));
+    Ok(judge(&case.expect, &seen, &place).into_iter().chain(idle).collect())
+}
+
+/// What a case says of resuming and did not come to: it shows less than it says.
+fn not_resumed(wanted: u64, resumed: u64) -> Option<Difference> {
+    let got = format!("{resumed}, then the run was done");
+    let what = "resumes".to_owned();
+    (resumed < wanted).then(|| Difference { what, wanted: wanted.to_string(), got })
 }
 
 /// Serves the fake in the case's state, with its faults.
@@ -83,13 +94,14 @@ pub(super) fn stage(bench: &Bench<'_>, case: &Case) -> Result<Stage, String> {
         .filter(|(name, _)| known(name))
         .map(|(name, value)| (name, filled(&value, &url, &path)));
     let inputs = inputs.collect();
-    let faults = Met::new(case, |harm| matches!(harm, Harm::Server(_)));
-    served.set_faults(Box::new(move |_, method, target| match faults.meets(method, target) {
+    let faulty = Arc::new(Met::new(case, |harm| matches!(harm, Harm::Server(_))));
+    let met = Arc::clone(&faulty);
+    served.set_faults(Box::new(move |_, method, target| match met.meets(method, target) {
         Some(Harm::Server(fault)) => Some(fault),
         _ => None,
     }));
     let refused = Rc::new(Met::new(case, |harm| *harm == Harm::Refused));
-    Ok(Stage { served, folder, inputs, refused })
+    Ok(Stage { served, folder, inputs, refused, faulty })
 }
 
 /// A case's faults of one sort, each with how many requests it has been asked about.
@@ -114,6 +126,19 @@ impl Met {
             }
         }
         done
+    }
+
+    /// The faults that never happened: what they were to show is not shown.
+    fn idle(&self) -> Vec<Difference> {
+        let faults = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let idle = faults.iter().filter(|(fault, met)| *met < fault.nth && fault.times > 0);
+        let told = |(fault, met): &(Injected, u64)| {
+            let on = if fault.on.is_empty() { "" } else { &format!(" of `{}`", fault.on) };
+            let wanted = format!("a fault at request {}{on}", fault.nth);
+            let got = format!("none, such requests: {met}");
+            Difference { what: "faults".to_owned(), wanted, got }
+        };
+        idle.map(told).collect()
     }
 }
 
@@ -182,7 +207,7 @@ async fn one(
     }));
     let key = Key::random().map_err(|error| error.to_string())?;
     let entries = Rc::new(RefCell::new(Vec::new()));
-    let mut outcome = None;
+    let (mut outcome, mut resumed) = (None, 0);
     for walk in 0..=case.resumes {
         let done = entries
             .borrow()
@@ -208,13 +233,15 @@ async fn one(
             Broken::Journal(error) => error.message,
             Broken::History(message) | Broken::Sealed(message) => message,
         })?;
-        outcome = Some(ended);
+        (outcome, resumed) = (Some(ended), walk);
         if ended == crate::journal::event::Outcome::Done {
             break;
         }
     }
     let entries = entries.take();
-    Ok(Seen::from_events(outcome, &entries))
+    let mut seen = Seen::from_events(outcome, &entries);
+    seen.resumed = resumed;
+    Ok(seen)
 }
 
 fn words(refused: &Refused) -> Vec<String> {

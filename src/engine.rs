@@ -371,9 +371,13 @@ impl<'a> Engine<'a> {
         Ok(self.recorder.say(event, durable).await?)
     }
 
-    fn fail(&self, unit: &Unit<'_>, began: Duration, trouble: Trouble) -> Flow {
+    fn fail(&self, unit: &Unit<'_>, began: Duration, mut trouble: Trouble) -> Flow {
         let took_ms = self.took(began);
         let open = self.history.borrow().open(&unit.id);
+        if let Trouble::Failed(failure, _) = &mut trouble {
+            // where nothing is changed nothing can have happened
+            failure.doubt &= unit.step.effect > Effect::Read;
+        }
         match trouble.doubtful(open) {
             Trouble::Interrupted => Ok(Some(Outcome::Interrupted)),
             Trouble::Waiting(ask) => {

@@ -336,7 +336,11 @@ impl<'a> Reader<'a> {
         if let Some(number) = as_integer(value) {
             return vec![number];
         }
-        self.items(key)
+        if value.get_ref().as_array().is_none() {
+            self.wrong(key, value, "a whole number or a list of them");
+        }
+        let items = value.get_ref().as_array().map_or(&[][..], |items| items);
+        items
             .iter()
             .filter_map(|item| self.expect(key, item, "a list of whole numbers", as_integer))
             .collect()

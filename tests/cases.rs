@@ -82,6 +82,7 @@ cases! {
     plugin_check
     prompt_rules
     prompt_waits
+    read_fails
     redo_fails
     redo_when_done
     rehearse

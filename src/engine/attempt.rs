@@ -10,6 +10,7 @@ use crate::journal::event::{Effect, Event, How, StoredMap};
 use crate::jq;
 use crate::plan::ITEM;
 use crate::step::connection::named;
+use crate::step::gate::values;
 use crate::step::jq::{one, reads_secret};
 use crate::step::retry::Retry;
 use crate::step::{Again, Answer, Cx, Sight, Step, Trouble};
@@ -42,8 +43,11 @@ impl Engine<'_> {
             };
             let spent = self.now().saturating_sub(began);
             if spent + until.every > until.limit {
-                let limit = until.limit;
-                return Err(Trouble::failed(format!("gave up after {limit:?}: {so_far}")));
+                let message = format!(
+                    "gave up {so_far}: another look would come after the limit of {:?}",
+                    until.limit
+                );
+                return Err(Trouble::detailed(message, values(&until.that, &unit.scope)));
             }
             self.pause(unit, attempt, so_far, until.every, true).await?;
         }

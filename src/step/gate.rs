@@ -98,7 +98,7 @@ fn judge_one(gate: &Gate, scope: &Scope) -> Result<(), Failure> {
 }
 
 /// The values an expression compared, secrets masked, long ones cut.
-fn values(expr: &Expr, scope: &Scope) -> Vec<String> {
+pub fn values(expr: &Expr, scope: &Scope) -> Vec<String> {
     const SHOWN: usize = 200;
     let shown = |value: Labeled| {
         let full = if value.secret { value.shown() } else { text(&value.json) };

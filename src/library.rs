@@ -52,12 +52,20 @@ fn calls_itself(name: &str, world: &World) -> Option<Source> {
     own.find(|source| head(&source.text).0 == name)
 }
 
-/// What a runbook's file is called and what it calls itself, if it is found by either and they differ.
-pub fn two_names(runbook: &Source, world: &World) -> Option<(String, String)> {
-    let (called, itself) = (stem(Path::new(&*runbook.path)).to_owned(), head(&runbook.text).0);
-    let path = world.cwd.join(&*runbook.path);
-    let found = || folders(world).iter().any(|folder| files(folder).contains(&path));
-    (called != itself && found()).then_some((called, itself))
+/// The name by which a runbook is found, and what it calls itself: another file may be called so.
+pub fn names_of(runbook: &Source, world: &World) -> (String, String) {
+    let (called, itself) = (stem(Path::new(&*runbook.path)), head(&runbook.text).0);
+    let leads = |name: &str| find(name, world).is_ok_and(|found| found.path == runbook.path);
+    let name = if called == itself || leads(&itself) { itself.clone() } else { called.to_owned() };
+    (name, itself)
+}
+
+/// What a file is called if it calls itself otherwise and lies where runbooks are looked for.
+pub fn called_otherwise<'s>(runbook: &'s Source, world: &World) -> Option<&'s str> {
+    let called = stem(Path::new(&*runbook.path));
+    let found = || find(called, world).is_ok_and(|found| found.path == runbook.path);
+    let itself = head(&runbook.text).0;
+    (itself != called && itself != UNKNOWN && found()).then_some(called)
 }
 
 /// The paths of the bundled runbooks, below `runbooks/`.
@@ -246,6 +254,9 @@ pub fn all(world: &World) -> Vec<Source> {
     found.into_iter().map(|(_, one)| one).collect()
 }
 
+/// In the place of a name or a title that cannot be read.
+const UNKNOWN: &str = "?";
+
 /// Name and title, even of a file that has mistakes.
 pub fn head(text: &str) -> (String, String) {
     // both stand before the first table: the rest need not be read
@@ -255,7 +266,7 @@ pub fn head(text: &str) -> (String, String) {
     });
     top.unwrap_or_else(|| {
         let (table, _) = toml::de::DeTable::parse_recoverable(text);
-        let or_unknown = |key| string(table.get_ref(), key).unwrap_or_else(|| "?".to_owned());
+        let or_unknown = |key| string(table.get_ref(), key).unwrap_or_else(|| UNKNOWN.to_owned());
         (or_unknown("name"), or_unknown("title"))
     })
 }

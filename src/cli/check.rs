@@ -186,11 +186,18 @@ impl Checked {
 
     fn tell(&self, world: &World) {
         load::show(&self.source, &self.diags, world);
-        if let Some((called, itself)) = library::two_names(&self.source, world) {
-            out::say(&format!(
-                "note: {} calls itself `{itself}`: it is found by that and by `{called}`",
-                self.source.path
-            ));
+        if let Some(called) = library::called_otherwise(&self.source, world) {
+            let (name, itself) = library::names_of(&self.source, world);
+            let path = &self.source.path;
+            out::say(&if name == itself {
+                format!(
+                    "note: {path} calls itself `{itself}`: it is found by that and by `{called}`"
+                )
+            } else {
+                format!(
+                    "note: {path} calls itself `{itself}`, as another does: it is found by `{called}` alone"
+                )
+            });
         }
         let (mistakes, warnings) = (self.count(Severity::Error), self.count(Severity::Warning));
         let path = &self.source.path;

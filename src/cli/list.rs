@@ -15,7 +15,8 @@ pub(super) fn run(_: &Args, global: &Global, world: &World) -> Exit {
     let rows: Vec<(String, String, String)> = all
         .iter()
         .map(|source| {
-            let (name, title) = library::head(&source.text);
+            let (name, _) = library::names_of(source, world);
+            let (_, title) = library::head(&source.text);
             (name, title, source.path.to_string())
         })
         .collect();

@@ -391,3 +391,25 @@ fn what_a_person_thinks_is_no_time_of_the_step() {
     assert_eq!(took.len(), 2);
     assert!(took.iter().all(|(_, ms)| u128::from(*ms) < hour), "{took:?}");
 }
+
+#[test]
+fn a_default_that_is_asked_for_next_is_not_shown_as_what_will_run() {
+    let env = Env::new();
+    let book = "[inputs.folder]\ndefault = \"/harmless\"\n[inputs.name]\n\
+                [[steps]]\nid = \"it\"\ncommand = [\"true\", \"{{ folder }}\", \"{{ name }}\"]\n";
+    write(&env, book);
+    let args = ["run", "./book.toml", "-i", "name=it"];
+    let mut terminal = Terminal::start(&env, &args);
+    terminal.expect("runs    true '{{ folder }}' '{{ name }}'");
+    terminal.expect("Trust this file, as it is now?");
+    terminal.line("yes");
+    terminal.expect("? folder [/harmless]: ");
+    terminal.line("/other");
+    ends(terminal, 0, "done");
+    write(&env, &book.replace("\"it\"", "\"that\""));
+    let args = [&args[..], &["-i", "folder=/srv"]].concat();
+    let mut terminal = Terminal::start(&env, &args);
+    terminal.expect("runs    true /srv it  from `true '{{ folder }}' '{{ name }}'`");
+    terminal.line("no");
+    ends(terminal, 130, "nothing was run");
+}

@@ -123,10 +123,8 @@ impl Step for Command {
         &["response"]
     }
 
-    fn touches(&self) -> Vec<Touch> {
-        let words: Vec<_> = self.run.iter().map(|word| argument(word.source())).collect();
-        let place = self.ssh.as_ref().map(|ssh| format!(" on {}", ssh.source()));
-        vec![Touch::Runs(words.join(" ") + &place.unwrap_or_default())]
+    fn touches(&self) -> Vec<Touch<'_>> {
+        vec![Touch::Runs(&self.run, self.ssh.as_ref())]
     }
 
     fn argv(&self) -> Option<&[Template]> {

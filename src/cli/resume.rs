@@ -17,7 +17,7 @@ use crate::journal::event::{
 use crate::journal::seal::Key;
 use crate::journal::store::Store;
 use crate::plan::{History, ITEM, Status};
-use crate::printable::argument;
+use crate::printable::{argument, flag};
 use crate::runbook::settle::renewed;
 use crate::runbook::{Runbook, StepDef, digest};
 use crate::scope::Scope;
@@ -155,7 +155,7 @@ fn resume(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
         texts = super::run::texts(&new);
         runbook = new;
     } else {
-        edited(&history, &run, &world);
+        edited(&history, &run, args.walk.until.as_deref(), &world);
     }
     args.walk.check(&runbook)?;
     args.redo.iter().chain(&args.done).try_for_each(|step| known(&runbook, step))?;
@@ -193,11 +193,12 @@ fn resume(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
 }
 
 /// Says so if the file is not what the run began with: the run goes on with that.
-fn edited(history: &History, run: &str, world: &World) {
+fn edited(history: &History, run: &str, until: Option<&str>, world: &World) {
     let now = crate::library::find(&history.path, world);
     if now.is_ok_and(|now| digest(&now.text) != history.text) {
         out::say(&format!("note: {} has changed since this run began with it", history.path));
-        out::hint(&format!("`runbook resume {run} --updated` takes the file as it is now"));
+        let until = flag("until", until);
+        out::hint(&format!("`runbook resume {run} --updated{until}` takes the file as it is now"));
     }
 }
 
@@ -463,7 +464,8 @@ fn by_hand(
         crate::reader::list(&missing)
     ));
     let flags: Vec<String> = missing.iter().map(|name| format!("--save {name}=VALUE")).collect();
-    out::hint(&format!("`runbook resume {run} --done {} {}`", argument(id), flags.join(" ")));
+    let (id, until) = (argument(id), flag("until", engine.options.until.as_deref()));
+    out::hint(&format!("`runbook resume {run} --done {id} {}{until}`", flags.join(" ")));
     Err(Exit::Usage)
 }
 

@@ -142,7 +142,7 @@ fn resume(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
     let Taken { store, entries, history, mut runbook, key, world } = taken;
     contradiction(("redo", &args.redo), ("done", &args.done))?;
     contradiction(("rerun", &args.rerun), ("keep", &args.keep))?;
-    if let Some(exit) = over(&run, &history, args.decides()) {
+    if let Some(exit) = over(&run, &history, args.decides(), &world) {
         return Ok(exit);
     }
     let mut texts = Vec::new();
@@ -212,12 +212,12 @@ fn unnamed(args: &Args, exit: Exit) -> Exit {
 }
 
 /// Runs that cannot go on. One that is done can if something is decided about a step of it.
-fn over(run: &str, history: &History, decided: bool) -> Option<Exit> {
+fn over(run: &str, history: &History, decided: bool, world: &World) -> Option<Exit> {
     if history.undoing() {
         out::error(&format!("run `{run}` was taken back, wholly or in part"));
         out::hint(&format!(
             "`runbook undo {run}` goes on with that; `runbook run {}` begins anew",
-            argument(history.command_name())
+            argument(&history.command_name(&world.here))
         ));
         return Some(Exit::Usage);
     }

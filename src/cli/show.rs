@@ -55,13 +55,13 @@ fn commands(id: &str, runbook: &Runbook) -> Result<String, Exit> {
         let ids = runbook.steps.iter().map(|step| step.id.as_str());
         match crate::diag::closest(id, ids) {
             Some(near) => out::hint(&format!("did you mean `{near}`?")),
-            None => out::hint(&format!("`runbook show {}` shows them all", runbook.name)),
+            None => out::hint(&format!("`runbook show {}` shows them all", runbook.command_name())),
         }
         return Err(Exit::Usage);
     };
     show::commands(runbook, step).map(|shell| shell.trim_end().to_owned() + "\n").ok_or_else(|| {
         out::error(&format!("step `{id}` is nothing one types"));
-        out::hint(&format!("`runbook show {}` shows what it is", runbook.name));
+        out::hint(&format!("`runbook show {}` shows what it is", runbook.command_name()));
         Exit::Usage
     })
 }

@@ -44,7 +44,8 @@ impl Engine<'_> {
         }
         let undo =
             if history.changed() { format!("`runbook undo {run}`, then ") } else { String::new() };
-        let (name, until) = (argument(history.command_name()), self.up_to());
+        let (name, until) = (history.command_name(&self.services.world.here), self.up_to());
+        let name = argument(&name);
         Some(format!(
             "a run keeps its inputs: if one of them is wrong, {undo}begin anew with `runbook run {name}{until}`"
         ))

@@ -119,8 +119,8 @@ impl Step for Use {
         let with = if self.inputs.is_empty() { "" } else { ", with\n" };
         let inputs: String = inputs.collect();
         Manual::text(format!(
-            "Follow the runbook `{0}` (`runbook show {0}`){with}{inputs}",
-            self.name
+            "Follow the runbook `{}` (`runbook show {}`){with}{inputs}",
+            self.name, self.loaded.command
         ))
     }
 

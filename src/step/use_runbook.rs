@@ -114,7 +114,7 @@ impl Step for Use {
 
     fn manual(&self, _hand: &Hand<'_>) -> Manual {
         let inputs = self.inputs.iter().map(|(name, tree)| {
-            format!("\n- `{}`: `{}`", name.to_uppercase(), manual::tree_words(tree))
+            format!("\n- `{}`: `{}`", manual::called(name), manual::tree_words(tree))
         });
         let with = if self.inputs.is_empty() { "" } else { ", with\n" };
         let inputs: String = inputs.collect();

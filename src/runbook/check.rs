@@ -142,7 +142,7 @@ impl Names<'_> {
         let diag = Diag::error(format!("unknown name `{name}`"), span)
             .label("no input, variable or earlier saved value has this name")
             .suggest(name, names());
-        let near = closest(name, names()).filter(|_| often);
+        let near = often.then(|| closest(name, names())).flatten();
         match near.and_then(|near| self.all.iter().find(|known| known.name == near)) {
             Some(near) => diag.related(near.span.clone(), "or is it this that is misspelt?"),
             None => diag,

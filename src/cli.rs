@@ -105,7 +105,10 @@ pub fn main() -> Exit {
         out::print(VERSION);
         return out::ended(Exit::Done, false);
     }
-    clap_complete::CompleteEnv::with_factory(Cli::command).var(completions::VARIABLE).complete();
+    clap_complete::CompleteEnv::with_factory(Cli::command)
+        .var(completions::VARIABLE)
+        .shells(completions::SHELLS)
+        .complete();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return out::ended(usage(&error), false),

@@ -25,30 +25,44 @@ pub enum NotFound {
 
 /// Finds a runbook by its name or path.
 pub fn find(name: &str, world: &World) -> Result<Source, NotFound> {
-    if name.contains('/') || has_ending(name) {
-        return match name.strip_prefix(EMBEDDED) {
-            Some(inside) => bundled(inside).ok_or_else(|| NotFound::Nowhere(names(world))),
-            None => read(Path::new(name), &world.cwd.join(name)),
-        };
-    }
-    for folder in folders(world) {
-        if let Some(path) = files(&folder).into_iter().find(|path| stem(path) == name) {
-            return read(&shown(&path, world), &path);
-        }
-    }
-    match named(name) {
-        Some(source) => Ok(source),
-        None => calls_itself(name, world).ok_or_else(|| {
+    match file(name, world) {
+        Some((shown, path)) => read(&shown, &path),
+        None => inside_or_named(name).or_else(|| calls_itself(name, world)).ok_or_else(|| {
             let itself = all(world).into_iter().map(|source| head(&source.text).0);
             NotFound::Nowhere(names(world).into_iter().chain(itself).collect())
         }),
     }
 }
 
+/// The same, if it can be read at once: a pipe would be waited for.
+pub fn glance(name: &str, world: &World) -> Option<Source> {
+    match file(name, world) {
+        Some((shown, path)) => read_regular(&shown, &path),
+        None => inside_or_named(name).or_else(|| calls_itself(name, world)),
+    }
+}
+
+/// The file that a name or path means, as it is shown and where it is; none if what came with the
+/// program may have it.
+fn file(name: &str, world: &World) -> Option<(PathBuf, PathBuf)> {
+    if name.contains('/') || has_ending(name) {
+        return (!name.starts_with(EMBEDDED)).then(|| (name.into(), world.cwd.join(name)));
+    }
+    let mut folders = folders(world).into_iter();
+    let path =
+        folders.find_map(|folder| files(&folder).into_iter().find(|path| stem(path) == name))?;
+    Some((shown(&path, world), path))
+}
+
+/// What came with the program, by its path or its name.
+fn inside_or_named(name: &str) -> Option<Source> {
+    name.strip_prefix(EMBEDDED).map_or_else(|| named(name), bundled)
+}
+
 /// The first file that calls itself so, where none is called so.
 fn calls_itself(name: &str, world: &World) -> Option<Source> {
     let paths = folders(world).into_iter().flat_map(|folder| files(&folder));
-    let mut own = paths.filter_map(|path| read(&shown(&path, world), &path).ok());
+    let mut own = paths.filter_map(|path| read_regular(&shown(&path, world), &path));
     own.find(|source| head(&source.text).0 == name)
 }
 
@@ -97,7 +111,7 @@ fn file_beside(runbook: &Source, name: &str, world: &World) -> Option<Source> {
     let path = Path::new(&*runbook.path).with_file_name(name);
     match path.to_str().and_then(|path| path.strip_prefix(EMBEDDED)) {
         Some(inside) => bundled(inside),
-        None => read(&path, &world.cwd.join(&path)).ok(),
+        None => read_regular(&path, &world.cwd.join(&path)),
     }
 }
 
@@ -329,6 +343,11 @@ fn read(shown: &Path, path: &Path) -> Result<Source, NotFound> {
     let text = std::fs::read_to_string(path)
         .map_err(|error| NotFound::Unreadable(shown.to_path_buf(), error))?;
     Ok(Source::new(shown.display().to_string(), text))
+}
+
+/// What nobody asked for by name is no reason to wait.
+fn read_regular(shown: &Path, path: &Path) -> Option<Source> {
+    path.is_file().then(|| read(shown, path).ok()).flatten()
 }
 
 /// What is embedded under a path below `runbooks/`.

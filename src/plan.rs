@@ -4,12 +4,13 @@
 //! and on every resume. Nothing here does I/O.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::path::Path;
 use std::sync::Arc;
 
 use crate::journal::event::{
     Decision, Effect, Entry, Event, How, Outcome, Skip, StepRef, Stored, StoredMap, UsedRef,
 };
-use crate::source::EMBEDDED;
+use crate::source::in_command;
 
 /// Where one step of a run stands.
 #[derive(Debug, Clone, PartialEq)]
@@ -204,9 +205,14 @@ impl History {
         self.order.iter().any(|id| made(id) && self.undo(id) != Some(Undo::Undone))
     }
 
-    /// What its runbook is called in a command that runs it again.
-    pub fn command_name(&self) -> &str {
-        if self.path.starts_with(EMBEDDED) { &self.runbook } else { &self.path }
+    /// What its runbook is called in a command that runs it again, as seen from a folder.
+    pub fn command_name(&self, here: &Path) -> String {
+        let name = in_command(&self.path, &self.runbook);
+        let folder = Path::new(&self.folder);
+        if name == self.path && folder.is_absolute() && folder != here {
+            return folder.join(name).display().to_string();
+        }
+        name.to_owned()
     }
 
     /// Whether taking back has begun.

@@ -45,6 +45,11 @@ pub fn argument(word: &str) -> Cow<'_, str> {
     }
 }
 
+/// A flag with its value in a command to copy, a space before it; nothing if there is none.
+pub fn flag(name: &str, value: Option<&str>) -> String {
+    value.map(|value| format!(" --{name} {}", argument(value))).unwrap_or_default()
+}
+
 fn is_harmful(c: char) -> bool {
     match c {
         '\n' | '\t' => false,

@@ -163,6 +163,8 @@ pub struct Text {
 pub struct Loaded {
     /// The runbook, checked.
     pub runbook: Rc<dyn std::any::Any>,
+    /// What it is called in a command.
+    pub command: String,
     /// Its inputs, and whether each must be given.
     pub inputs: Vec<(String, bool)>,
     /// Those of them that are secret.

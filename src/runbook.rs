@@ -12,6 +12,7 @@ mod parse;
 pub mod settle;
 mod step;
 
+use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -21,10 +22,11 @@ use crate::diag::Diag;
 use crate::journal::event::{Effect, Failure, StepRef};
 use crate::journal::store;
 use crate::jq::{ProgramId, Programs};
+use crate::printable::argument;
 use crate::reader::{Gather, Text, Use};
 use crate::redact;
 use crate::scope::Scope;
-use crate::source::{Source, Span};
+use crate::source::{Source, Span, in_command};
 use crate::step::plugin::{Plugin, Refused, Sought};
 use crate::step::retry::Retry;
 use crate::step::{Connection, Gate, Step};
@@ -389,6 +391,11 @@ impl Runbook {
             Some(runbook) => Ok((runbook, diags)),
             None => Err(vec![Diag::error("this is not a runbook", 0..0)]),
         }
+    }
+
+    /// What it is called in a command.
+    pub fn command_name(&self) -> Cow<'_, str> {
+        argument(in_command(&self.source.path, &self.name))
     }
 
     /// The digest of its text, found out once.

@@ -12,7 +12,7 @@ use std::collections::HashSet;
 use std::fmt::Write as _;
 
 use crate::runbook::{From, Input, Runbook, Save, StepDef};
-use crate::step::manual::{variable, words};
+use crate::step::manual::{called, variable, words};
 use crate::step::retry::Retry;
 use crate::step::{Hand, Manual};
 pub use graph::graph;
@@ -56,13 +56,13 @@ fn from_environment(input: &Input, shell: &str) -> Option<String> {
         From::Env(name) if name.chars().all(in_name) => Some(name),
         _ => None,
     })?;
-    let own = input.name.to_uppercase();
+    let own = called(&input.name);
     let read = |start: &str| {
         let start = format!("{start}{own}");
         let mut found = shell.match_indices(&start);
         found.any(|(at, _)| !shell[at + start.len()..].starts_with(in_name))
     };
-    (own != *name && (read("$") || read("${"))).then(|| format!("{own}=${name}\n"))
+    (own != *name && (read("$") || read("${"))).then(|| format!("{own}=${{{name}:-${own}}}\n"))
 }
 
 fn hand<'a>(runbook: &'a Runbook, json: &'a HashSet<String>, head: bool) -> Hand<'a> {
@@ -202,7 +202,7 @@ fn shell(step: &StepDef, manual: &Manual, hand: &Hand<'_>) -> Option<String> {
         let itself = hand.programs.code(program).trim() == ".";
         (!itself).then(|| hand.jq(program, &format!("{plain}{raw}")))
     };
-    let name = |save: &Save| save.name.to_uppercase();
+    let name = |save: &Save| called(&save.name);
     let mut out = String::new();
     match step.saves.as_slice() {
         [] => return manual.piped(None),

@@ -17,6 +17,12 @@ pub type Span = Range<usize>;
 /// What the path of an embedded file begins with.
 pub const EMBEDDED: &str = "bundled:";
 
+/// What a runbook of this path and name is called in a command: one that came with the program is
+/// found by its name, any other surely by its path alone.
+pub fn in_command<'a>(path: &'a str, name: &'a str) -> &'a str {
+    if path.starts_with(EMBEDDED) { name } else { path }
+}
+
 /// One file an author wrote: where it came from and what it says.
 #[derive(Debug, Clone)]
 pub struct Source {

@@ -30,6 +30,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::fmt::Debug;
 use std::future::Future;
+use std::path::Path;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::time::Duration;
@@ -168,7 +169,7 @@ pub trait Step: Debug {
     }
 
     /// What of this machine it touches, as its author wrote it.
-    fn touches(&self) -> Vec<Touch> {
+    fn touches(&self) -> Vec<Touch<'_>> {
         Vec::new()
     }
 
@@ -194,14 +195,16 @@ pub trait Step: Debug {
 }
 
 /// Something of this machine that a step touches.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Touch {
-    /// Runs a program: its command line.
-    Runs(String),
+#[derive(Debug, Clone, Copy)]
+pub enum Touch<'a> {
+    /// Runs a program: it and its arguments, and the host it runs on.
+    Runs(&'a [Template], Option<&'a Template>),
+    /// Runs the program of a plug-in: its path.
+    Plugin(&'a Path),
     /// Writes a file: its path.
-    Writes(String),
+    Writes(&'a Template),
     /// Sends a file to a service: its path.
-    Sends(String),
+    Sends(&'a Template),
 }
 
 /// A call of a service, told from its text alone.

@@ -58,6 +58,20 @@ impl Terminal for Nobody {
     }
 }
 
+/// Somebody is there and is asked later: whatever is asked now has no answer yet.
+#[derive(Debug, Clone, Copy)]
+pub struct Later;
+
+impl Terminal for Later {
+    fn ask(&self, _: &Question, _: Validator) -> Result<String, NoAnswer> {
+        Err(NoAnswer::NoTerminal)
+    }
+
+    fn present(&self) -> bool {
+        true
+    }
+}
+
 /// A person at the process's own terminal, whatever stdout is.
 #[derive(Debug, Clone, Copy)]
 pub struct Person;

@@ -118,6 +118,8 @@ pub struct World {
     pub home: Option<PathBuf>,
     /// The folder relative paths start from.
     pub cwd: PathBuf,
+    /// The folder the person stands in: another one where a run goes on that began elsewhere.
+    pub here: PathBuf,
     /// Whether a person can type answers.
     pub stdin_tty: bool,
     /// Whether data goes to a terminal.
@@ -129,11 +131,13 @@ pub struct World {
 impl World {
     /// The real surroundings of this process.
     pub fn real() -> Self {
+        let here = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("."));
         Self {
             clock: Arc::new(SystemClock),
             env: environment(),
             home: std::env::home_dir().filter(|home| home.is_absolute()),
-            cwd: std::env::current_dir().unwrap_or_else(|_| PathBuf::from(".")),
+            cwd: here.clone(),
+            here,
             stdin_tty: std::io::stdin().is_terminal(),
             stdout_tty: std::io::stdout().is_terminal(),
             stderr_tty: std::io::stderr().is_terminal(),
@@ -229,6 +233,7 @@ mod tests {
             env: env.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
             home: Some(PathBuf::from("/home/me")),
             cwd: PathBuf::from("/work"),
+            here: PathBuf::from("/work"),
             stdin_tty: false,
             stdout_tty: false,
             stderr_tty: true,

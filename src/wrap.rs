@@ -5,8 +5,9 @@ use std::ops::Range;
 use unicode_width::UnicodeWidthStr as _;
 
 /// A line as lines no wider than so many columns, broken between words; those that go on are to
-/// be indented by `hang`. What stands in backticks stays together if it has room on one line, so
-/// that it can be copied, and so does a number with its unit. A wider word is left whole.
+/// be indented by `hang`. What stands in backticks stays together, so that it can be copied: the
+/// first line of a broken command would be one by itself. So does a number with its unit if it has
+/// room on one line. A wider word is left whole, for the terminal to break.
 pub fn wrapped(line: &str, width: usize, hang: usize) -> Vec<&str> {
     pieces(line, width, hang).into_iter().filter_map(|piece| line.get(piece)).collect()
 }
@@ -16,10 +17,10 @@ pub fn pieces(line: &str, width: usize, hang: usize) -> Vec<Range<usize>> {
     let mut pieces: Vec<Range<usize>> = Vec::new();
     let room = width.saturating_sub(hang);
     let broken = |unit: Range<usize>| match line[unit.clone()].width() {
-        wide if wide > room => words(line, unit),
+        wide if wide > room => units(line, unit, &|_| false),
         _ => vec![unit],
     };
-    for unit in units(line).into_iter().flat_map(broken) {
+    for unit in units(line, 0..line.len(), &bound).into_iter().flat_map(broken) {
         let room = if pieces.len() > 1 { room } else { width };
         let fits = |piece: &Range<usize>| line[piece.start..unit.end].width() <= room;
         match pieces.last_mut() {
@@ -32,24 +33,15 @@ pub fn pieces(line: &str, width: usize, hang: usize) -> Vec<Range<usize>> {
     pieces
 }
 
-fn words(line: &str, unit: Range<usize>) -> Vec<Range<usize>> {
-    let mut at = unit.start;
-    let mut words = Vec::new();
-    for word in line[unit].split(' ') {
-        words.extend((!word.is_empty()).then(|| at..at + word.len()));
-        at += word.len() + 1;
-    }
-    words
-}
-
-/// What is broken only where it has no room: words, most of them.
-fn units(line: &str) -> Vec<Range<usize>> {
+/// What stays on one line: words, most of them, and what is `bound` to the next.
+fn units(line: &str, part: Range<usize>, bound: &dyn Fn(&str) -> bool) -> Vec<Range<usize>> {
+    let text = &line[..part.end];
     let mut units = Vec::new();
     let mut start = None;
     let mut quoted = false;
-    for (at, c) in line.char_indices() {
+    for (at, c) in text[part.start..].char_indices().map(|(at, c)| (part.start + at, c)) {
         match (c, start) {
-            (' ', Some(begun)) if !quoted && !bound(&line[begun..at]) => {
+            (' ', Some(begun)) if !quoted && !bound(&text[begun..at]) => {
                 units.push(begun..at);
                 start = None;
             }
@@ -58,10 +50,10 @@ fn units(line: &str) -> Vec<Range<usize>> {
         }
         if c == '`' {
             // one alone binds nothing
-            quoted = !quoted && line[at + 1..].contains('`');
+            quoted = !quoted && text[at + 1..].contains('`');
         }
     }
-    units.extend(start.map(|start| start..line.trim_end().len()));
+    units.extend(start.map(|start| start..text.trim_end().len()));
     units
 }
 
@@ -90,7 +82,8 @@ mod tests {
         assert_eq!(wrapped("then `runbook resume r1`", 20, 1), ["then", "`runbook resume r1`"]);
         assert_eq!(wrapped("yes · 15.5 ms", 11, 2), ["yes", "· 15.5 ms"]);
         assert_eq!(wrapped("it`s a", 5, 0), ["it`s", "a"]);
-        assert_eq!(wrapped("a `very long command`", 8, 2), ["a `very", "long", "command`"]);
+        assert_eq!(wrapped("a `very long command` b c", 8, 2), ["a", "`very long command`", "b c"]);
+        assert_eq!(wrapped("in 3 `long commands`.", 8, 2), ["in 3", "`long commands`."]);
         assert_eq!(wrapped("at https://example.org/", 10, 2), ["at", "https://example.org/"]);
     }
 }

@@ -5,16 +5,18 @@ use std::path::Path;
 
 use crate::support::env::{Env, Running};
 
-/// Presses Tab at the end of each line, as bash would ask: a word, and the answers.
+/// Presses Tab at the end of each line, as bash would ask: it breaks words at `=`, and what it gets
+/// stands in place of what is behind that.
 const ASK: &str = r#"
 PATH="$1:$PATH"
 source <(runbook completions bash)
 asked=$(complete -p runbook); asked=${asked% runbook}; asked=${asked##* }
 while IFS= read -r line; do
-    read -ra COMP_WORDS <<< "$line"
+    read -ra COMP_WORDS <<< "${line//=/ = }"
     [[ $line == *" " ]] && COMP_WORDS+=("")
     COMP_CWORD=$((${#COMP_WORDS[@]} - 1)) COMP_TYPE=9 COMPREPLY=()
-    $asked runbook "${COMP_WORDS[-1]}" "${COMP_WORDS[-2]}"
+    COMP_LINE=$line COMP_POINT=${#line} word=${COMP_WORDS[-1]}
+    $asked runbook "${word#=}" "${COMP_WORDS[-2]}"
     echo "${COMPREPLY[*]}"
 done
 "#;
@@ -92,7 +94,12 @@ fn bash_completes_what_a_runbook_and_a_run_have() {
             ("runbook run wiki --preset ", "home work"),
             ("runbook plan wiki --preset w", "work"),
             ("runbook run wiki --input ", "user= kind="),
-            ("runbook plan wiki --input kind=m", "kind=member"),
+            ("runbook plan wiki --input kind=m", "member"),
+            ("runbook plan wiki -i kind=", "guest member"),
+            ("runbook plan wiki --input=kind=g", "guest"),
+            ("runbook plan wiki -i user=you -i kind=m", "member"),
+            ("runbook plan wiki -i user=", ""),
+            ("runbook plan wiki --preset=w", "work"),
             ("runbook run wiki --until s", "seek sure"),
             ("runbook run wiki --answer ", "sure="),
             ("runbook show wiki --curl l", "last"),
@@ -105,6 +112,65 @@ fn bash_completes_what_a_runbook_and_a_run_have() {
             ("runbook kinds app", "append"),
             ("runbook explain once", "once-without-already"),
             ("runbook run nothing-there --until ", ""),
+        ],
+    );
+}
+
+/// What is offered is put on the line as it is, and Enter would run it.
+#[test]
+fn what_means_anything_to_a_shell_is_not_offered() {
+    let env = Env::new();
+    let book = r#"
+[inputs."a;touch pwned"]
+[inputs.kind]
+one_of = ["$(touch pwned)", "guest", "a b", "`id`", "x\ny"]
+[presets."x;touch pwned"]
+[presets."x&"]
+[presets.home]
+[[steps]]
+id = "s;touch pwned"
+[[steps]]
+id = "fine"
+prompt = "Fine?"
+[[steps]]
+id = "$(touch pwned)"
+prompt = "Fine?"
+"#;
+    fs::write(env.path("far.toml"), book).unwrap();
+    fs::write(env.path("fake.toml"), "[states.'a;touch pwned']\n[states.full]\n").unwrap();
+    fs::write(env.path("$(touch pwned).toml"), BOOK).unwrap();
+    fs::write(env.path("a;touch pwned.json"), "{}").unwrap();
+    fs::write(env.path("all.json"), "{}").unwrap();
+    completes(
+        &env,
+        &[
+            ("runbook run ./far.toml -i ", "kind="),
+            ("runbook run ./far.toml -i kind=", "guest"),
+            ("runbook run ./far.toml --preset ", "home"),
+            ("runbook run ./far.toml --until ", "fine"),
+            ("runbook run ./far.toml --answer ", "fine="),
+            ("runbook rehearse ./far.toml --state ", "full"),
+            ("runbook run ./", "./fake.toml ./far.toml"),
+            ("runbook run ./far.toml --inputs a", "all.json"),
+        ],
+    );
+}
+
+/// A Tab waits for nobody.
+#[test]
+fn what_is_no_file_is_not_read_for_a_tab() {
+    let env = Env::new();
+    fs::create_dir(env.path("runbooks")).unwrap();
+    let mut make = env.any("mkfifo");
+    make.args(["pipe.toml", "fake.toml", "runbooks/named.toml"]);
+    assert_eq!(Running::start(make, "").finish().code, Some(0));
+    fs::write(env.path("book.toml"), BOOK).unwrap();
+    completes(
+        &env,
+        &[
+            ("runbook run ./pipe.toml --until ", ""),
+            ("runbook run named --until ", ""),
+            ("runbook rehearse ./book.toml --state ", ""),
         ],
     );
 }

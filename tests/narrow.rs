@@ -45,6 +45,22 @@ fn a_failure_is_told_between_words() {
     ");
 }
 
+/// Copied by its first line alone, a command would do something else.
+#[test]
+fn a_command_to_copy_is_never_broken() {
+    let env = Env::new();
+    let book = BOOK.replace("\"create\"", "\"make-the-new-user\"");
+    std::fs::write(
+        env.path("book.toml"),
+        book + "\n[[steps]]\nid = \"afterwards\"\nnote = \"x\"\n",
+    )
+    .unwrap();
+    let args = ["run", "./book.toml", "--trust", "--until", "afterwards"];
+    let screen = Terminal::narrow(&env, 30, &args).finish().0;
+    // the screen breaks it where its columns end, and puts it together again for who copies it
+    assert!(screen.contains("\n      `runbook resume r1 --unt\nil afterwards`"), "{screen}");
+}
+
 #[test]
 fn runs_leaves_out_what_can_be_spared() {
     let env = Env::new();

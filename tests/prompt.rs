@@ -425,3 +425,25 @@ fn a_person_says_which_run_goes_on_if_another_was_begun_since() {
     terminal.line("");
     ends(terminal, 0, "1 step");
 }
+
+#[test]
+fn a_default_that_is_asked_for_next_is_not_shown_as_what_will_run() {
+    let env = Env::new();
+    let book = "[inputs.folder]\ndefault = \"/harmless\"\n[inputs.name]\n\
+                [[steps]]\nid = \"it\"\ncommand = [\"true\", \"{{ folder }}\", \"{{ name }}\"]\n";
+    write(&env, book);
+    let args = ["run", "./book.toml", "-i", "name=it"];
+    let mut terminal = Terminal::start(&env, &args);
+    terminal.expect("runs    true '{{ folder }}' '{{ name }}'");
+    terminal.expect("Trust this file, as it is now?");
+    terminal.line("yes");
+    terminal.expect("? folder [/harmless]: ");
+    terminal.line("/other");
+    ends(terminal, 0, "done");
+    write(&env, &book.replace("\"it\"", "\"that\""));
+    let args = [&args[..], &["-i", "folder=/srv"]].concat();
+    let mut terminal = Terminal::start(&env, &args);
+    terminal.expect("runs    true /srv it  from `true '{{ folder }}' '{{ name }}'`");
+    terminal.line("no");
+    ends(terminal, 130, "nothing was run");
+}

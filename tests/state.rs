@@ -524,3 +524,26 @@ fn a_run_goes_on_where_it_began_wherever_it_is_resumed() {
     assert_eq!(out.code, Some(0), "{out:?}");
     assert!(!env.path("one/creds").exists());
 }
+
+/// What leads to a file from one folder leads to another one from elsewhere, or to none.
+#[test]
+fn a_command_to_copy_leads_to_the_same_file_wherever_one_stands() {
+    let env = Env::new();
+    std::fs::create_dir_all(env.path("one/two")).unwrap();
+    let book = "format = 1\nname = \"b\"\n[inputs.word]\n[[steps]]\nid = \"right\"\ngate = \"word == 'b'\"\n";
+    std::fs::write(env.path("one/my book.toml"), book).unwrap();
+    let from = |folder: &str, args: &[&str]| {
+        let mut command = env.command(args);
+        command.current_dir(env.path(folder));
+        Running::start(command, "").finish().stderr
+    };
+    let begun = from("one", &["run", "my book.toml", "--input", "word=a"]);
+    assert!(begun.contains("begin anew with `runbook run 'my book.toml'`"), "{begun}");
+    let there = env.path("one/my book.toml").display().to_string();
+    let resumed = from("one/two", &["resume", "r1"]);
+    assert!(resumed.contains(&format!("begin anew with `runbook run '{there}'`")), "{resumed}");
+    let shown = from("one", &["show", "my book.toml", "--curl", "right"]);
+    assert!(shown.contains("`runbook show 'my book.toml'` shows what it is"), "{shown}");
+    let shown = from("one", &["show", "add-oidc", "--curl", "zzzzzzzz"]);
+    assert!(shown.contains("`runbook show add-oidc` shows them all"), "{shown}");
+}

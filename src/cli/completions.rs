@@ -1,12 +1,16 @@
 //! `completions`: what a shell asks this program for at a Tab. The script that is printed only
 //! asks; names of runbooks, of runs and of what they have are looked up as they are by then.
 
+mod bash;
+
+use std::borrow::Cow;
+use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::sync::Arc;
 
 use clap::{ArgMatches, CommandFactory as _};
 use clap_complete::engine::{ArgValueCompleter, CompletionCandidate, PathCompleter};
-use clap_complete::env::{Bash, Elvish, EnvCompleter, Fish, Zsh};
+use clap_complete::env::{Elvish, EnvCompleter, Fish, Shells, Zsh};
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -16,11 +20,13 @@ use crate::exit::Exit;
 use crate::journal::event::{Entry, Event};
 use crate::journal::store::{RunFilter, RunSummary, Store};
 use crate::library;
+use crate::printable::argument;
 use crate::runbook::lint::PAGES;
 use crate::source::Source;
 use crate::step::KINDS;
 use crate::step::plugin::PREFIX;
 use crate::world::World;
+use bash::Bash;
 
 /// Print a shell's completion script
 ///
@@ -45,6 +51,9 @@ enum Shell {
 
 /// Asks for a completion: the shell's name is in this variable.
 pub(super) const VARIABLE: &str = "COMPLETE";
+
+/// The shells that are answered.
+pub(super) const SHELLS: Shells<'_> = Shells(&[&Bash, &Elvish, &Fish, &Zsh]);
 
 /// This program, as the shell finds it.
 const PROGRAM: &str = "runbook";
@@ -205,7 +214,7 @@ fn about() -> Option<About> {
 fn named() -> Option<Source> {
     let typed = typed()?;
     let name = typed.try_get_one::<String>("name").ok()??;
-    library::find(name, &World::real()).ok()
+    library::glance(name, &World::real())
 }
 
 /// What the line says so far.
@@ -238,8 +247,9 @@ fn performed(entries: &[Entry]) -> Vec<String> {
             ids = steps.iter().map(|step| step.id.clone()).collect();
         }
     }
+    let mut known: HashSet<String> = ids.iter().cloned().collect();
     for step in entries.iter().filter_map(|entry| entry.event.step()) {
-        if !ids.iter().any(|known| known == step) {
+        if known.insert(step.to_owned()) {
             ids.push(step.to_owned());
         }
     }
@@ -270,8 +280,15 @@ fn runs(limit: Option<usize>, fits: impl Fn(&RunSummary) -> bool) -> Vec<String>
     all.into_iter().filter(fits).take(RUNS).map(|run| run.run).collect()
 }
 
+/// The words that begin so. They come out of files that nobody has read or checked yet, and a word
+/// that a Tab put on the line is soon run: what means anything to a shell is left out.
 fn beginning(names: Vec<String>, current: &OsStr) -> Vec<CompletionCandidate> {
     let Some(current) = current.to_str() else { return Vec::new() };
-    let fitting = names.into_iter().filter(|name| name.starts_with(current));
+    let fitting = names.into_iter().filter(|name| name.starts_with(current) && plain(name));
     fitting.map(CompletionCandidate::new).collect()
+}
+
+/// Whether a word is the same to a shell as to a person.
+fn plain(word: &str) -> bool {
+    matches!(argument(word), Cow::Borrowed(_))
 }

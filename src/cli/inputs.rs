@@ -162,7 +162,7 @@ fn presets(runbook: &Runbook, missing: &[&str]) -> Vec<String> {
         format!("`--preset {}` gives {what} of that", argument(name))
     };
     let more = fitting.len() > PRESETS;
-    let rest = format!("`runbook show {}` lists all its presets", runbook.name);
+    let rest = format!("`runbook show {}` lists all its presets", runbook.command_name());
     fitting.iter().take(PRESETS).map(hint).chain(more.then_some(rest)).collect()
 }
 

@@ -18,7 +18,7 @@ use crate::journal::event::{
 use crate::journal::seal::Key;
 use crate::journal::store::Store;
 use crate::plan::{History, ITEM, Status};
-use crate::printable::argument;
+use crate::printable::{argument, flag};
 use crate::runbook::settle::renewed;
 use crate::runbook::{Runbook, StepDef, digest};
 use crate::scope::Scope;
@@ -144,7 +144,7 @@ fn resume(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
     let Taken { store, entries, history, mut runbook, key, world } = taken;
     contradiction(("redo", &args.redo), ("done", &args.done))?;
     contradiction(("rerun", &args.rerun), ("keep", &args.keep))?;
-    if let Some(exit) = over(&run, &history, args.decides()) {
+    if let Some(exit) = over(&run, &history, args.decides(), &world) {
         return Ok(exit);
     }
     let mut texts = Vec::new();
@@ -157,7 +157,7 @@ fn resume(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
         texts = super::run::texts(&new);
         runbook = new;
     } else {
-        edited(&history, &run, &world);
+        edited(&history, &run, args.walk.until.as_deref(), &world);
     }
     args.walk.check(&runbook)?;
     args.redo.iter().chain(&args.done).try_for_each(|step| known(&runbook, step))?;
@@ -200,11 +200,12 @@ fn asked(args: &Args, world: &World) -> Box<dyn Terminal> {
 }
 
 /// Says so if the file is not what the run began with: the run goes on with that.
-fn edited(history: &History, run: &str, world: &World) {
+fn edited(history: &History, run: &str, until: Option<&str>, world: &World) {
     let now = crate::library::find(&history.path, world);
     if now.is_ok_and(|now| digest(&now.text) != history.text) {
         out::say(&format!("note: {} has changed since this run began with it", history.path));
-        out::hint(&format!("`runbook resume {run} --updated` takes the file as it is now"));
+        let until = flag("until", until);
+        out::hint(&format!("`runbook resume {run} --updated{until}` takes the file as it is now"));
     }
 }
 
@@ -218,12 +219,12 @@ fn unnamed(args: &Args, exit: Exit) -> Exit {
 }
 
 /// Runs that cannot go on. One that is done can if something is decided about a step of it.
-fn over(run: &str, history: &History, decided: bool) -> Option<Exit> {
+fn over(run: &str, history: &History, decided: bool, world: &World) -> Option<Exit> {
     if history.undoing() {
         out::error(&format!("run `{run}` was taken back, wholly or in part"));
         out::hint(&format!(
             "`runbook undo {run}` goes on with that; `runbook run {}` begins anew",
-            argument(history.command_name())
+            argument(&history.command_name(&world.here))
         ));
         return Some(Exit::Usage);
     }
@@ -470,7 +471,8 @@ fn by_hand(
         crate::reader::list(&missing)
     ));
     let flags: Vec<String> = missing.iter().map(|name| format!("--save {name}=VALUE")).collect();
-    out::hint(&format!("`runbook resume {run} --done {} {}`", argument(id), flags.join(" ")));
+    let (id, until) = (argument(id), flag("until", engine.options.until.as_deref()));
+    out::hint(&format!("`runbook resume {run} --done {id} {}{until}`", flags.join(" ")));
     Err(Exit::Usage)
 }
 

@@ -55,7 +55,7 @@ fn commands(id: &str, runbook: &Runbook) -> Result<String, Exit> {
     let Some((runbook, step)) = runbook.performed(id) else { return Err(Exit::Usage) };
     show::commands(runbook, step).map(|shell| shell.trim_end().to_owned() + "\n").ok_or_else(|| {
         out::error(&format!("step `{id}` is nothing one types"));
-        out::hint(&format!("`runbook show {}` shows what it is", runbook.name));
+        out::hint(&format!("`runbook show {}` shows what it is", runbook.command_name()));
         Exit::Usage
     })
 }

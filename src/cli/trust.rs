@@ -19,7 +19,7 @@ use crate::runbook::settle::{Given, found};
 use crate::runbook::{Runbook, digest};
 use crate::scope::Scope;
 use crate::source::Source;
-use crate::terminal::{Nobody, Question, Terminal};
+use crate::terminal::{Later, Nobody, Question, Terminal};
 use crate::world::World;
 
 /// The file's name in the state folder: a digest and a path a line.
@@ -68,7 +68,8 @@ pub(super) fn require(
     }
     if !trusted {
         out::say(&format!("`{name}` ({}) did not come with this program:", runbook.source.path));
-        let known = given.map(|given| known_values(runbook, given, world));
+        let asks = terminal.present();
+        let known = given.map(|given| known_values(runbook, given, world, asks));
         effects(runbook, known.as_ref()).listing().lines().for_each(out::say);
         if !terminal.present() {
             out::error(
@@ -108,10 +109,12 @@ pub(super) fn program(
     Ok(true)
 }
 
-/// The names that have a value before anybody is asked.
-fn known_values(runbook: &Runbook, given: &Given, world: &World) -> Scope {
+/// The names that have a value without anybody being asked; a default that a person is offered next
+/// has none yet.
+fn known_values(runbook: &Runbook, given: &Given, world: &World, asks: bool) -> Scope {
+    let terminal: &dyn Terminal = if asks { &Later } else { &Nobody };
     // what is wrong or missing is told when the inputs are settled
-    let found = found(runbook, given, world, &Nobody);
+    let found = found(runbook, given, world, terminal);
     let scope = scope(&found.map_or_else(|_| Vec::new(), |(settled, _)| settled));
     let _ = runbook.bind_vars(&scope, |name, value| scope.set(name, value));
     scope

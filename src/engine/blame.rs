@@ -4,7 +4,7 @@
 use super::Engine;
 use super::frame::Unit;
 use crate::journal::event::{Failure, PLAN};
-use crate::printable::argument;
+use crate::printable::{argument, flag};
 use crate::runbook::Runbook;
 use crate::step::{Again, Gate, Trouble, judge};
 
@@ -45,10 +45,16 @@ impl Engine<'_> {
         }
         let undo =
             if history.changed() { format!("`runbook undo {run}`, then ") } else { String::new() };
-        let name = argument(history.command_name());
+        let (name, until) = (history.command_name(&self.services.world.here), self.up_to());
+        let name = argument(&name);
         Some(format!(
-            "a run keeps its inputs: if one of them is wrong, {undo}begin anew with `runbook run {name}`"
+            "a run keeps its inputs: if one of them is wrong, {undo}begin anew with `runbook run {name}{until}`"
         ))
+    }
+
+    /// The flag that keeps a command from doing more than was wanted of this walk.
+    pub(super) fn up_to(&self) -> String {
+        flag("until", self.options.until.as_deref())
     }
 }
 

@@ -172,17 +172,24 @@ impl Engine<'_> {
         if unit.step.already.is_some() || self.history.borrow().rehearsal {
             return trouble;
         }
-        let (run, id) = (self.recorder.run(), argument(&unit.id));
+        let id = argument(&unit.id);
+        let (done, redo) =
+            (self.resumed(&format!("--done {id}")), self.resumed(&format!("--redo {id}")));
         trouble.hint(format!(
-            "it is done, and what it gave is kept: `runbook resume {run} --done {id}` leaves it so, `runbook resume {run} --redo {id}` does it again"
+            "it is done, and what it gave is kept: `{done}` leaves it so, `{redo}` does it again"
         ))
+    }
+
+    /// The command that goes on so, and no farther than this one.
+    fn resumed(&self, how: &str) -> String {
+        format!("runbook resume {} {how}{}", self.recorder.run(), self.up_to())
     }
 
     fn there_already(&self) -> Trouble {
         let go_on = if self.history.borrow().rehearsal {
             "rehearse again with `--adopt`".to_owned()
         } else {
-            format!("`runbook resume {} --adopt`", self.recorder.run())
+            format!("`{}`", self.resumed("--adopt"))
         };
         let mut there = failure("what it makes is there already, exactly as wanted");
         there.hints.push(format!("to use it, {go_on}; else change the name"));

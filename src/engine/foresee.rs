@@ -36,6 +36,10 @@ pub fn foresee<'a>(
 
 /// Whether a step may do on this machine what a later one needs.
 fn prepares(step: &StepDef) -> bool {
-    let runs = step.action.touches().iter().any(|touch| matches!(touch, Touch::Runs(_)));
+    let runs = step
+        .action
+        .touches()
+        .iter()
+        .any(|touch| matches!(touch, Touch::Runs(..) | Touch::Plugin(_)));
     runs || step.action.nested().is_some() || step.action.asks()
 }

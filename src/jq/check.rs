@@ -481,14 +481,14 @@ impl<'s, 'n> Walk<'s, 'n> {
         }
     }
 
-    /// The filter whose name is nearly this; where none is given arguments, one that takes none.
+    /// The filter whose name is nearly this and that takes as many arguments.
     fn nearest(&self, name: &str, arity: usize) -> Option<&str> {
         let local = self.filters.iter().map(|local| (local.0, local.1));
         let shared = self.shared.iter().map(|(name, args)| (name.as_str(), *args));
         let library = library::names().filter(|name| !name.starts_with("__"));
         let library =
             library.flat_map(|name| library::arities(name).iter().map(move |args| (name, *args)));
-        let fits = |(_, args): &(&str, usize)| arity > 0 || *args == 0;
+        let fits = |(_, args): &(&str, usize)| *args == arity;
         let all = local.chain(shared).chain(library).filter(fits);
         closest(name, all.map(|(name, _)| name))
     }

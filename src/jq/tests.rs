@@ -49,6 +49,25 @@ fn unknown_names_are_found_all_at_once() {
     );
 }
 
+/// What would be refused in its turn is no help.
+#[test]
+fn a_filter_that_takes_as_many_arguments_is_suggested() {
+    for (code, help) in [
+        ("lengt(1)", ""),
+        ("lengt", "did you mean `length`, or the field"),
+        ("rang(1; 2; 3)", "did you mean `range`?"),
+        ("mapp(.)", "did you mean `map`?"),
+        ("mapp(.; .)", ""),
+        ("def mapping(f; g): .; mappin(.; .)", "did you mean `mapping`?"),
+    ] {
+        let said = mistakes(code);
+        assert!(
+            said[0].2.starts_with(help) && (said[0].2.is_empty() == help.is_empty()),
+            "{code}: {said:?}"
+        );
+    }
+}
+
 #[test]
 fn the_world_is_out_of_reach() {
     for code in [

@@ -21,7 +21,9 @@ pub fn parse_duration(text: &str) -> Result<Duration, &'static str> {
     let days = SpanRelativeTo::days_are_24_hours();
     let span = || text.parse::<Span>().ok()?.to_duration(days).ok();
     let found = text.parse::<SignedDuration>().ok().or_else(span).ok_or("it is no duration")?;
-    Duration::try_from(found).map_err(|_| "it is less than nothing")
+    // nothing is neither more nor less: what is written says what was meant
+    let less = text.trim_start().starts_with('-') || text.trim_end().ends_with("ago");
+    Duration::try_from(found).ok().filter(|_| !less).ok_or("it is less than nothing")
 }
 
 /// The same of a value; a number is seconds.
@@ -67,7 +69,7 @@ mod tests {
         for text in ["5", "-5", "1.5", " 5 "] {
             assert_eq!(parse_duration(text), Err("it has no unit"), "{text}");
         }
-        for text in ["-5s", "-1 day"] {
+        for text in ["-5s", "-1 day", "-0s", "-0h 0m", "0s ago", "5s ago"] {
             assert_eq!(parse_duration(text), Err("it is less than nothing"), "{text}");
         }
         for text in ["", "soon", "5 quarks", "1 month", "1:30", "99999999999999999999s"] {

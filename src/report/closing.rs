@@ -1,7 +1,7 @@
 //! The end of a walk: where the run stands, what went wrong, why, and the command that goes on.
 
 use crate::journal::event::{How, Outcome, PLAN};
-use crate::printable::argument;
+use crate::printable::{argument, flag};
 
 use super::story::{Doubtful, Settled, Trouble};
 use super::table::Table;
@@ -182,8 +182,7 @@ impl Teller {
     fn command(&self) -> String {
         let verb = if self.story.undoing { "undo" } else { "resume" };
         let there = self.story.undoing || self.story.ended == Some(Outcome::Stopped);
-        let until = self.options.until.as_deref().filter(|_| !there);
-        let until = until.map(|step| format!(" --until {}", argument(step))).unwrap_or_default();
+        let until = flag("until", self.options.until.as_deref().filter(|_| !there));
         format!("{} {verb} {}{until}", self.options.command, self.story.run)
     }
 

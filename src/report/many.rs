@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::io::Write;
 
 use crate::journal::event::{Entry, Event, Outcome};
+use crate::printable::flag;
 
 use super::teller::{Teller, View, status};
 use super::text::{Line, draw, folded};
@@ -79,13 +80,14 @@ impl Many {
         runs.sort_by_key(|(run, _)| (run.len(), run.as_str()));
         let [(first, place), ..] = runs[..] else { return Vec::new() };
         let last = runs.last().map_or("", |(run, _)| run.as_str());
+        let until = flag("until", self.options.until.as_deref());
+        let command = format!("{} resume", self.options.command);
         let said = if runs.len() == 1 {
-            format!("`{first}` ({place}) was not begun: `{} resume {first}`", self.options.command)
+            format!("`{first}` ({place}) was not begun: `{command} {first}{until}`")
         } else {
             format!(
-                "{} from `{first}` ({place}) to `{last}` were not begun: `{} resume RUN` for each",
-                count(runs.len(), "run"),
-                self.options.command
+                "{} from `{first}` ({place}) to `{last}` were not begun: `{command} RUN{until}` for each",
+                count(runs.len(), "run")
             )
         };
         vec![Line::default(), Line::styled(words::HINT, "hint").add(": ").add(&said)]

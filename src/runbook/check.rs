@@ -148,7 +148,7 @@ impl Names<'_> {
             }
             _ => diag,
         };
-        let near = closest(name, names()).filter(|_| often);
+        let near = often.then(|| closest(name, names())).flatten();
         match near.and_then(|near| self.all.iter().find(|known| known.name == near)) {
             Some(near) => diag.related(near.span.clone(), "or is it this that is misspelt?"),
             None => diag,

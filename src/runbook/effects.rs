@@ -5,9 +5,10 @@
 
 use super::{From, Runbook, StepDef};
 use crate::journal::event::Effect;
+use crate::printable::argument;
 use crate::scope::Scope;
 use crate::step::connection::named;
-use crate::step::{Connection, Step, Touch};
+use crate::step::{Step, Touch};
 use crate::template::Template;
 
 /// What a runbook touches. Each thing stands once, in the order of the file.
@@ -96,7 +97,7 @@ impl Effects {
         }
         let socket = |action: &dyn Step| {
             let used = action.connection().and_then(|name| named(&runbook.connections, name));
-            used.is_some_and(|used| used.socket_source().is_some())
+            used.is_some_and(|used| used.socket_template().is_some())
         };
         let acts = |action: &dyn Step| !action.touches().is_empty() || socket(action);
         let reads = step.effect <= Effect::Read && acts(&*step.action);
@@ -107,14 +108,22 @@ impl Effects {
         if let Some(name) = action.connection()
             && let Some(found) = named(&runbook.connections, name)
         {
-            once(&mut self.hosts, told(called(found), known));
-            self.sockets |= found.socket_source().is_some();
+            let way = found.ssh_template().or_else(|| found.socket_template());
+            let parts = [Some(found.base_template()), way];
+            let address = |parts: &[&str]| parts.join(" through ");
+            once(&mut self.hosts, told(parts.into_iter().flatten(), &address, known));
+            self.sockets |= found.socket_template().is_some();
         }
         for touch in action.touches() {
+            let path = |file| told([file], &|parts: &[&str]| parts.concat(), known);
             match touch {
-                Touch::Runs(command) => once(&mut self.commands, told(command, known)),
-                Touch::Writes(file) => once(&mut self.files, told(file, known)),
-                Touch::Sends(file) => once(&mut self.sent, told(file, known)),
+                Touch::Runs(argv, on) => {
+                    let line = |parts: &[&str]| command_line(argv.len(), parts);
+                    once(&mut self.commands, told(argv.iter().chain(on), &line, known));
+                }
+                Touch::Plugin(program) => once(&mut self.commands, program.display().to_string()),
+                Touch::Writes(file) => once(&mut self.files, path(file)),
+                Touch::Sends(file) => once(&mut self.sent, path(file)),
             }
         }
     }
@@ -127,21 +136,32 @@ pub fn effects(runbook: &Runbook, known: Option<&Scope>) -> Effects {
     found
 }
 
-/// The address of a service, and the host it is reached through.
-fn called(connection: &Connection) -> String {
-    match connection.ssh_source().or_else(|| connection.socket_source()) {
-        Some(way) => format!("{} through {way}", connection.base_source()),
-        None => connection.base_source().to_owned(),
-    }
+/// A program with so many words, itself among them, and the host it runs on, if any is named.
+fn command_line(words: usize, parts: &[&str]) -> String {
+    let (words, on) = parts.split_at(words);
+    let words: Vec<_> = words.iter().map(|word| argument(word)).collect();
+    let on = on.iter().filter(|host| !host.is_empty()).map(|host| format!(" on {host}"));
+    words.join(" ") + &on.collect::<String>()
 }
 
-/// A place with its values, if all of them are known and none is secret.
-fn told(place: String, known: Option<&Scope>) -> String {
-    let value = known.and_then(|scope| {
-        let template = Template::parse(&place).ok().filter(|template| !template.is_literal())?;
-        let names = || template.reads().iter().map(|read| read.name.as_str());
-        let shown = names().all(|name| scope.has(name)) && !scope.any_secret(names());
-        shown.then(|| template.render_text(scope).ok()).flatten()
+/// A place with its values, if all of them are known and none is secret. Each part is rendered by
+/// itself, as it is when it is used, and put together after that.
+fn told<'t>(
+    parts: impl IntoIterator<Item = &'t Template>,
+    together: &dyn Fn(&[&str]) -> String,
+    known: Option<&Scope>,
+) -> String {
+    let parts: Vec<&Template> = parts.into_iter().collect();
+    let sources: Vec<&str> = parts.iter().map(|part| part.source()).collect();
+    let place = together(&sources);
+    let value = known.filter(|_| !parts.iter().all(|part| part.is_literal())).and_then(|scope| {
+        let names = || parts.iter().flat_map(|part| part.reads()).map(|read| read.name.as_str());
+        if !names().all(|name| scope.has(name)) || scope.any_secret(names()) {
+            return None;
+        }
+        let values = parts.iter().map(|part| part.render_text(scope));
+        let values: Vec<String> = values.collect::<Result<_, _>>().ok()?;
+        Some(together(&values.iter().map(String::as_str).collect::<Vec<_>>()))
     });
     match value {
         Some(value) => format!("{value}  from `{place}`"),

@@ -85,7 +85,8 @@ pub(super) fn load(
     }
     used.note(Used { from: from.path.clone(), name: name.to_owned(), source });
     runbook.used.iter().for_each(|inner| used.note(inner.clone()));
-    Ok(Loaded { runbook, inputs, secrets })
+    let command = runbook.command_name().into_owned();
+    Ok(Loaded { runbook, command, inputs, secrets })
 }
 
 fn check(source: &Source, around: Around<'_>, inside: &[Rc<str>]) -> Result<Rc<Runbook>, String> {

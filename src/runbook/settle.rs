@@ -99,7 +99,7 @@ pub fn found(
                 scope.set(&input.name, one.value.clone());
                 settled.push(one);
             }
-            Ok(None) => missing.push(lacking(input)),
+            Ok(None) | Err(Problem::Unasked) => missing.push(lacking(input)),
             Err(Problem::Wrong(message)) => wrong.push(message),
             Err(Problem::Interrupted) => return Err(Refused::Interrupted),
         }
@@ -158,7 +158,7 @@ pub fn anew(
     });
     match got {
         Ok(Some(settled)) => Anew::Found(settled),
-        Ok(None) => Anew::Nothing,
+        Ok(None) | Err(Problem::Unasked) => Anew::Nothing,
         Err(Problem::Wrong(message)) => Anew::Wrong(message),
         Err(Problem::Interrupted) => Anew::Interrupted,
     }
@@ -204,7 +204,7 @@ pub fn added(
                 scope.set(&input.name, settled.value.clone());
                 found.push((settled.name, settled.value));
             }
-            Ok(None) => missing.push(lacking(input)),
+            Ok(None) | Err(Problem::Unasked) => missing.push(lacking(input)),
             Err(Problem::Wrong(message)) => return Err(Refused::Wrong(vec![message])),
             Err(Problem::Interrupted) => return Err(Refused::Interrupted),
         }
@@ -226,6 +226,8 @@ pub fn is_secret(input: &Input, scope: &Scope) -> bool {
 
 enum Problem {
     Wrong(String),
+    /// Nobody answered.
+    Unasked,
     Interrupted,
 }
 
@@ -516,9 +518,7 @@ fn asked(
     });
     terminal.ask(question, valid).map(Json::from).map_err(|none| match none {
         NoAnswer::Interrupted => Problem::Interrupted,
-        NoAnswer::NoTerminal => {
-            Problem::Wrong(format!("input `{}`: nobody is there to be asked", input.name))
-        }
+        NoAnswer::NoTerminal => Problem::Unasked,
         NoAnswer::Broken(why) => {
             Problem::Wrong(format!("input `{}`: the terminal failed: {why}", input.name))
         }

@@ -25,7 +25,7 @@ fn a_look_up_is_curl_and_jq() {
     assert_eq!(
         shell,
         "USER_ID=$(curl -sS -G https://api.example.com/v1/users/ \\\n  \
-               --data-urlencode \"name=$USER\" \\\n  -H \"Authorization: Bearer $TOKEN\" \\\n  \
+               --data-urlencode \"name=$MY_USER\" \\\n  -H \"Authorization: Bearer $TOKEN\" \\\n  \
                | jq -c '.results[0].id')\necho \"USER_ID: $USER_ID\"\n"
     );
 }
@@ -39,7 +39,7 @@ fn what_the_environment_has_is_taken_from_there_and_home_is_found_between_quotes
     let parsed = Runbook::parse(&Source::new("x.toml", text), &|_, _| Err(String::new()));
     let runbook = parsed.map_err(|diags| diags[0].title.clone()).unwrap().0;
     insta::assert_snapshot!(commands(&runbook, &runbook.steps[0]).unwrap(), @r#"
-    TOKEN=$WIKI_TOKEN
+    TOKEN=${WIKI_TOKEN:-$TOKEN}
     curl -sS -X PUT https://a.b/x \
       -H "Authorization: Bearer $TOKEN" \
       --data-binary "@$HOME/my notes" \
@@ -56,7 +56,7 @@ fn what_is_made_is_sent_as_json_with_the_names_in_it() {
     assert_eq!(
         shell,
         "RESPONSE=$(curl -sS -X POST https://api.example.com/v1/users/ \\\n  -H \"Authorization: Bearer $TOKEN\" \\\n  \
-         -H 'Content-Type: application/json' \\\n  --data-binary @- << EOF\n{\n  \"name\": \"$USER\",\n  \"tags\": [\"x\"]\n}\nEOF\n)\n\
+         -H 'Content-Type: application/json' \\\n  --data-binary @- << EOF\n{\n  \"name\": \"$MY_USER\",\n  \"tags\": [\"x\"]\n}\nEOF\n)\n\
          ONE=$(echo \"$RESPONSE\" | jq -r '.a')\nTWO=$(echo \"$RESPONSE\" | jq -r '.b')\n"
     );
 }
@@ -95,4 +95,32 @@ fn the_file_in_docs_lists_every_kind() {
         std::fs::write(&path, &text).unwrap();
     }
     assert!(std::fs::read_to_string(&path).unwrap_or_default() == text, "run with UPDATE=1");
+}
+
+/// Or the commands that follow would not be found, or go somewhere else.
+#[test]
+fn what_a_shell_gives_a_meaning_to_is_called_otherwise() {
+    let text = "format = 1\nname = \"x\"\n[inputs.path]\n[inputs.home]\nfrom = [{ env = \"SITE_HOME\" }]\n[[steps]]\nid = \"a\"\n\
+                command = { run = [\"ls\", \"{{ path }}\", \"{{ home }}/x\", \"{{ path | upper }}\", \"{{ path or home }}\"], cwd = \"~/y\" }\n\
+                save.hostname = '.'\n";
+    let parsed = Runbook::parse(&Source::new("x.toml", text), &|_, _| Err(String::new()));
+    let runbook = parsed.map_err(|diags| diags[0].title.clone()).unwrap().0;
+    insta::assert_snapshot!(commands(&runbook, &runbook.steps[0]).unwrap(), @r#"
+    MY_HOME=${SITE_HOME:-$MY_HOME}
+    MY_HOSTNAME=$(cd "$HOME/y" && ls "$MY_PATH" "$MY_HOME/x" "${MY_PATH^^}" "${MY_PATH:-$MY_HOME}")
+    "#);
+    assert!(markdown(&runbook).contains("`MY_PATH`"), "{}", markdown(&runbook));
+}
+
+#[test]
+fn the_home_of_a_command_on_another_host_is_the_one_there() {
+    let there = |cwd: &str| {
+        typed(&format!(
+            "[[steps]]\nid = \"a\"\ncommand = {{ run = [\"ls\"], ssh = \"box\", cwd = \"{cwd}\" }}\n"
+        ))
+    };
+    assert_eq!(there("~/x"), "ssh box 'cd ~/x && ls'");
+    assert_eq!(there("~"), "ssh box 'cd ~ && ls'");
+    assert_eq!(there("~/{{ user }}/a b"), "ssh box \"cd ~/\\\"$MY_USER/a b\\\" && ls\"");
+    assert_eq!(there("/srv/a b"), "ssh box \"cd '/srv/a b' && ls\"");
 }

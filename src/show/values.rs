@@ -8,7 +8,7 @@ use regex_lite::Regex;
 use super::{cell, fenced, first_paragraph, paragraph};
 use crate::reader::Tree;
 use crate::runbook::{From, Input, Runbook, Value};
-use crate::step::manual::{is_json, quoted, tree_shell, tree_words, words};
+use crate::step::manual::{called, is_json, quoted, tree_shell, tree_words, words};
 
 /// The names whose values are no texts, as far as the file tells.
 pub(super) fn json(runbook: &Runbook) -> HashSet<String> {
@@ -80,7 +80,7 @@ pub(super) fn markdown(runbook: &Runbook) -> String {
         inputs(&mut out, runbook);
         presets(&mut out, runbook);
         for input in runbook.inputs.iter().filter(|input| input.about.trim().contains("\n\n")) {
-            let _ = writeln!(out, "### {}\n", input.name.to_uppercase());
+            let _ = writeln!(out, "### {}\n", called(&input.name));
             paragraph(&mut out, &input.about);
         }
     }
@@ -99,7 +99,7 @@ fn inputs(out: &mut String, runbook: &Runbook) {
         let _ = writeln!(
             out,
             "| `{}` | {} | {} | {} |",
-            input.name.to_uppercase(),
+            called(&input.name),
             cell(&what(input)),
             cell(&code(input.example.as_deref().unwrap_or_default())),
             cell(&code(&default(input))),
@@ -159,7 +159,7 @@ fn presets(out: &mut String, runbook: &Runbook) {
             runbook.presets.iter().map(|preset| value(input, &preset.values)).collect();
         if row.iter().any(|value| !value.is_empty()) {
             let row: Vec<String> = row.iter().map(|value| cell(value)).collect();
-            let _ = writeln!(out, "| `{}` | {} |", input.name.to_uppercase(), row.join(" | "));
+            let _ = writeln!(out, "| `{}` | {} |", called(&input.name), row.join(" | "));
         }
     }
     out.push('\n');
@@ -167,7 +167,7 @@ fn presets(out: &mut String, runbook: &Runbook) {
 
 fn vars(runbook: &Runbook) -> String {
     let line = |name: &str, tree: &Tree| {
-        let (name, value) = (name.to_uppercase(), tree_words(tree));
+        let (name, value) = (called(name), tree_words(tree));
         match tree {
             // Something to work out: in a comment, as a shell would take it for a value.
             Tree::Template(_) if value.starts_with('{') && value.ends_with('}') => {

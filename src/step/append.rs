@@ -64,7 +64,7 @@ impl Step for Append {
         Effect::Repeatable
     }
 
-    fn touches(&self) -> Vec<Touch> {
+    fn touches(&self) -> Vec<Touch<'_>> {
         self.0.touches()
     }
 

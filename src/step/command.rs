@@ -124,10 +124,8 @@ impl Step for Command {
         &["response"]
     }
 
-    fn touches(&self) -> Vec<Touch> {
-        let words: Vec<_> = self.run.iter().map(|word| argument(word.source())).collect();
-        let place = self.ssh.as_ref().map(|ssh| format!(" on {}", ssh.source()));
-        vec![Touch::Runs(words.join(" ") + &place.unwrap_or_default())]
+    fn touches(&self) -> Vec<Touch<'_>> {
+        vec![Touch::Runs(&self.run, self.ssh.as_ref())]
     }
 
     fn argv(&self) -> Option<&[Template]> {
@@ -151,8 +149,12 @@ impl Step for Command {
             let (name, value) = (manual::literal(name), manual::tree_shell(tree));
             format!("{}={} ", manual::quoted(&name), manual::quoted(&value))
         });
-        let cwd = self.cwd.as_ref().map(manual::path);
-        let cwd = cwd.map(|cwd| format!("cd {} && ", manual::quoted(&cwd))).unwrap_or_default();
+        let folder = |cwd| match &self.ssh {
+            Some(_) => manual::folder_there(cwd),
+            None => manual::quoted(&manual::path(cwd)),
+        };
+        let cwd = self.cwd.as_ref().map(|cwd| format!("cd {} && ", folder(cwd)));
+        let cwd = cwd.unwrap_or_default();
         let line = format!("{cwd}{}{}", env.collect::<String>(), argv.join(" "));
         let shell = match self.ssh.as_ref().map(manual::shell) {
             Some(host) => format!("ssh {} {}", manual::quoted(&host), manual::quoted_line(&line)),

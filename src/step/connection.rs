@@ -271,11 +271,6 @@ impl Connection {
         })
     }
 
-    /// The base as its author wrote it.
-    pub fn base_source(&self) -> &str {
-        self.base.source()
-    }
-
     /// Its base, as its author wrote it.
     pub fn base_template(&self) -> &Template {
         &self.base
@@ -343,8 +338,8 @@ impl Connection {
     }
 
     /// The unix socket its calls go through, as the author wrote it.
-    pub fn socket_source(&self) -> Option<&str> {
-        self.socket.as_ref().map(Template::source)
+    pub fn socket_template(&self) -> Option<&Template> {
+        self.socket.as_ref()
     }
 
     /// Where its base is in a rehearsal, if a socket leads there otherwise: the fake.
@@ -360,8 +355,8 @@ impl Connection {
     }
 
     /// The host its calls go through, as the author wrote it.
-    pub fn ssh_source(&self) -> Option<&str> {
-        self.ssh.as_ref().map(Template::source)
+    pub fn ssh_template(&self) -> Option<&Template> {
+        self.ssh.as_ref()
     }
 
     /// The host its calls go through; none if they go directly.

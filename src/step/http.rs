@@ -214,8 +214,8 @@ impl Step for Http {
         Some(Manual::text(format!("Remove `{file}` if it is still as it was fetched.")))
     }
 
-    fn touches(&self) -> Vec<Touch> {
-        let writes = self.into.iter().map(|into| Touch::Writes(into.file.source().to_owned()));
+    fn touches(&self) -> Vec<Touch<'_>> {
+        let writes = self.into.iter().map(|into| Touch::Writes(&into.file));
         self.body.iter().flat_map(Body::touches).chain(writes).collect()
     }
 

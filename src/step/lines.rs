@@ -38,8 +38,8 @@ impl Lines {
         Some(Self { file: file?, text: text?, follow_links })
     }
 
-    pub(super) fn touches(&self) -> Vec<Touch> {
-        vec![Touch::Writes(self.file.source().to_owned())]
+    pub(super) fn touches(&self) -> Vec<Touch<'_>> {
+        vec![Touch::Writes(&self.file)]
     }
 
     /// The block as it is in the file.

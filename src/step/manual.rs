@@ -149,8 +149,98 @@ pub fn is_json(code: &str) -> bool {
 
 /// A name as a shell variable.
 pub fn variable(name: &str) -> String {
-    format!("${}", name.to_uppercase())
+    format!("${}", called(name))
 }
+
+/// What a shell variable for a name is called: not as one that the shell, or what it starts, gives a
+/// meaning to.
+pub fn called(name: &str) -> String {
+    let name = name.to_uppercase();
+    let begins = |start: &&str| name.starts_with(start);
+    if TAKEN.contains(&name.as_str()) || TAKEN_STARTS.iter().any(begins) {
+        format!("MY_{name}")
+    } else {
+        name
+    }
+}
+
+/// Variables of bash, zsh and the system.
+const TAKEN: &[&str] = &[
+    "ALL_PROXY",
+    "CDPATH",
+    "COLUMNS",
+    "DIRSTACK",
+    "DISPLAY",
+    "EDITOR",
+    "ENV",
+    "EPOCHREALTIME",
+    "EPOCHSECONDS",
+    "EUID",
+    "FCEDIT",
+    "FIGNORE",
+    "FPATH",
+    "FUNCNAME",
+    "FUNCNEST",
+    "GID",
+    "GLOBIGNORE",
+    "GROUPS",
+    "HOME",
+    "HOST",
+    "HOSTNAME",
+    "HOSTTYPE",
+    "HTTPS_PROXY",
+    "IFS",
+    "IGNOREEOF",
+    "INPUTRC",
+    "LANG",
+    "LANGUAGE",
+    "LINENO",
+    "LINES",
+    "LOGNAME",
+    "MACHTYPE",
+    "MAIL",
+    "MAILCHECK",
+    "MAILPATH",
+    "MANPATH",
+    "NO_PROXY",
+    "OLDPWD",
+    "OPTARG",
+    "OPTERR",
+    "OPTIND",
+    "OSTYPE",
+    "PAGER",
+    "PATH",
+    "PIPESTATUS",
+    "POSIXLY_CORRECT",
+    "PPID",
+    "PROMPT",
+    "PROMPT_COMMAND",
+    "PS0",
+    "PS1",
+    "PS2",
+    "PS3",
+    "PS4",
+    "PWD",
+    "RANDOM",
+    "REPLY",
+    "SECONDS",
+    "SHELL",
+    "SHELLOPTS",
+    "SHLVL",
+    "SRANDOM",
+    "TERM",
+    "TIMEFORMAT",
+    "TMOUT",
+    "TMPDIR",
+    "TZ",
+    "UID",
+    "USER",
+    "USERNAME",
+    "VISUAL",
+];
+
+/// What the names of others begin with.
+const TAKEN_STARTS: &[&str] = &["BASH", "COMP_", "CURL_", "HIST", "LC_", "LD_", "SSH_", "SSL_"];
 
 /// A template's text with `$NAME` where it reads a name, for reading.
 pub fn words(template: &Template) -> String {
@@ -165,7 +255,22 @@ pub fn shell(template: &Template) -> String {
 /// The path of a file as a shell text: a shell reads no `~` between quotes.
 pub fn path(template: &Template) -> String {
     let text = shell(template);
-    text.strip_prefix("~/").map_or(text.clone(), |below| format!("$HOME/{below}"))
+    match text.strip_prefix('~').filter(|below| below.is_empty() || below.starts_with('/')) {
+        Some(below) => format!("$HOME{below}"),
+        None => text,
+    }
+}
+
+/// A folder on another host as a word for its shell, which knows whose home `~` is.
+pub fn folder_there(template: &Template) -> String {
+    let text = shell(template);
+    match text.strip_prefix('~') {
+        Some("") => text,
+        Some(below) if below.starts_with('/') => {
+            format!("~/{}", quoted(below.trim_start_matches('/')))
+        }
+        _ => quoted(&text),
+    }
 }
 
 /// What an author wrote as a shell text: nothing in it is read.
@@ -215,7 +320,7 @@ fn placeholder(code: &str, joins: bool, write: &dyn Fn(&str) -> String) -> Strin
     let name = code.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
     match (name, joins) {
         (true, false) => variable(code),
-        (true, true) => format!("${{{}}}", code.to_uppercase()),
+        (true, true) => format!("${{{}}}", called(code)),
         (false, _) => expansion(code).unwrap_or_else(|| write(&format!("{{{code}}}"))),
     }
 }
@@ -224,11 +329,11 @@ fn placeholder(code: &str, joins: bool, write: &dyn Fn(&str) -> String) -> Strin
 fn expansion(code: &str) -> Option<String> {
     let is_name = |name: &str| name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
     if let Some((first, other)) = code.split_once(" or ") {
-        let (first, other) = (first.trim().to_uppercase(), other.trim().to_uppercase());
+        let (first, other) = (called(first.trim()), called(other.trim()));
         return (is_name(&first) && is_name(&other)).then(|| format!("${{{first}:-${other}}}"));
     }
     let (name, filter) = code.split_once('|')?;
-    let (name, filter) = (name.trim().to_uppercase(), filter.trim());
+    let (name, filter) = (called(name.trim()), filter.trim());
     let plain = is_name(&name);
     let end = match filter {
         "tojson" => "",

@@ -221,8 +221,8 @@ impl Step for Call {
         self.plugin.description.secret
     }
 
-    fn touches(&self) -> Vec<Touch> {
-        vec![Touch::Runs(self.plugin.program.path.display().to_string())]
+    fn touches(&self) -> Vec<Touch<'_>> {
+        vec![Touch::Plugin(&self.plugin.program.path)]
     }
 
     fn what(&self, cx: &Cx<'_>) -> Result<String, Trouble> {

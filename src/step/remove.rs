@@ -60,7 +60,7 @@ impl Step for Remove {
         Effect::Repeatable
     }
 
-    fn touches(&self) -> Vec<Touch> {
+    fn touches(&self) -> Vec<Touch<'_>> {
         self.0.touches()
     }
 

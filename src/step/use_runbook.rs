@@ -114,13 +114,13 @@ impl Step for Use {
 
     fn manual(&self, _hand: &Hand<'_>) -> Manual {
         let inputs = self.inputs.iter().map(|(name, tree)| {
-            format!("\n- `{}`: `{}`", name.to_uppercase(), manual::tree_words(tree))
+            format!("\n- `{}`: `{}`", manual::called(name), manual::tree_words(tree))
         });
         let with = if self.inputs.is_empty() { "" } else { ", with\n" };
         let inputs: String = inputs.collect();
         Manual::text(format!(
-            "Follow the runbook `{0}` (`runbook show {0}`){with}{inputs}",
-            self.name
+            "Follow the runbook `{}` (`runbook show {}`){with}{inputs}",
+            self.name, self.loaded.command
         ))
     }
 

@@ -121,9 +121,9 @@ fn part(call: &Reader<'_>, reader: &Reader<'_>) -> Option<Part> {
 }
 
 impl Body {
-    /// The files of this machine that it sends, as their author wrote them.
-    pub(super) fn touches(&self) -> Vec<Touch> {
-        self.files().map(|file| Touch::Sends(file.source().to_owned())).collect()
+    /// The files of this machine that it sends.
+    pub(super) fn touches(&self) -> Vec<Touch<'_>> {
+        self.files().map(Touch::Sends).collect()
     }
 
     fn files(&self) -> impl Iterator<Item = &Template> {

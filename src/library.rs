@@ -254,10 +254,9 @@ pub fn fakes(runbook: &Runbook, world: &World) -> Vec<Source> {
 /// Every runbook there is: those found first hide later ones of the same name.
 pub fn all(world: &World) -> Vec<Source> {
     let mut found: Vec<(String, Source)> = Vec::new();
-    let own = folders(world)
-        .into_iter()
-        .flat_map(|folder| files(&folder))
-        .filter_map(|path| Some((stem(&path).to_owned(), read(&shown(&path, world), &path).ok()?)));
+    let own = folders(world).into_iter().flat_map(|folder| files(&folder)).filter_map(|path| {
+        Some((stem(&path).to_owned(), read_regular(&shown(&path, world), &path)?))
+    });
     let inside =
         inside().filter_map(|path| Some((stem(Path::new(path)).to_owned(), bundled(path)?)));
     for (name, one) in own.chain(inside) {

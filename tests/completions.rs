@@ -173,4 +173,7 @@ fn what_is_no_file_is_not_read_for_a_tab() {
             ("runbook rehearse ./book.toml --state ", ""),
         ],
     );
+    // nor do those that look through a folder
+    assert_eq!(env.run(&["list"]).code, Some(0));
+    assert_eq!(env.run(&["run", "nothing-there"]).code, Some(2));
 }

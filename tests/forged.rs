@@ -31,7 +31,7 @@ fn a_list_has_a_line_for_each_file_whatever_its_name_and_title() {
     book(&env, &format!("runbooks/{EVIL}.toml"), &text);
     let out = env.run(&["list"]);
     harmless("list", &out);
-    assert_eq!(out.stdout.matches("ok  forged").count(), 3, "{}", out.stdout);
+    assert_eq!(out.stdout.matches("ok  forged").count(), 4, "{}", out.stdout);
     harmless("list as events", &env.run(&["list", "--output", "jsonl"]));
 }
 

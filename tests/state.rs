@@ -544,6 +544,4 @@ fn a_command_to_copy_leads_to_the_same_file_wherever_one_stands() {
     assert!(resumed.contains(&format!("begin anew with `runbook run '{there}'`")), "{resumed}");
     let shown = from("one", &["show", "my book.toml", "--curl", "right"]);
     assert!(shown.contains("`runbook show 'my book.toml'` shows what it is"), "{shown}");
-    let shown = from("one", &["show", "add-oidc", "--curl", "zzzzzzzz"]);
-    assert!(shown.contains("`runbook show add-oidc` shows them all"), "{shown}");
 }

@@ -31,6 +31,7 @@ mod whole;
 use std::io::{Read as _, Seek as _};
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use wait4::Wait4 as _;
@@ -105,9 +106,28 @@ fn main() {
     }
 }
 
-/// The binary: the one built with this, or another one to compare (`RUNBOOK`).
+/// The binary: the one built with this, another one to compare (`RUNBOOK`), or for the whole table
+/// the one that people get. What tests need changes features of crates that it is made of too, and
+/// by that the names that the linker is given.
 fn program() -> String {
-    std::env::var("RUNBOOK").unwrap_or_else(|_| env!("CARGO_BIN_EXE_runbook").to_owned())
+    static PROGRAM: OnceLock<String> = OnceLock::new();
+    let short = || std::env::args().any(|word| word == "--short" || word == "--order");
+    let found = PROGRAM.get_or_init(|| match std::env::var("RUNBOOK") {
+        Ok(given) => given,
+        Err(_) if short() => env!("CARGO_BIN_EXE_runbook").to_owned(),
+        Err(_) => given_out(),
+    });
+    found.clone()
+}
+
+/// Builds the program as `cargo install` does.
+fn given_out() -> String {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let folder = root.join("target/given-out");
+    let mut cargo = Command::new(std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned()));
+    cargo.args(["build", "--locked", "--release", "--target-dir"]).arg(&folder).current_dir(root);
+    assert!(cargo.status().unwrap().success(), "{cargo:?} failed");
+    folder.join("release/runbook").display().to_string()
 }
 
 fn own() -> String {

@@ -4,6 +4,9 @@
 //! spinner drops what is printed through it.
 
 use std::io::Write;
+use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::Builder;
 use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -26,7 +29,29 @@ pub(super) struct Terminal {
     /// How a spinner looks: made once, as that takes longer than to draw it.
     style: ProgressStyle,
     /// The steps that run, in the order in which they began.
-    running: Vec<(String, ProgressBar)>,
+    running: Running,
+    /// While it is there the spinners move.
+    moving: Option<SyncSender<()>>,
+}
+
+type Running = Arc<Mutex<Vec<(String, ProgressBar)>>>;
+
+fn locked(running: &Running) -> MutexGuard<'_, Vec<(String, ProgressBar)>> {
+    running.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Moves all spinners from now on, until what is given is dropped. One thread for all: one for each,
+/// as they come with, takes longer to begin and to wait for than most steps do.
+fn moved(running: &Running) -> Option<SyncSender<()>> {
+    let (moving, stopped) = sync_channel(0);
+    let running = Arc::clone(running);
+    let work = move || {
+        while stopped.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
+            locked(&running).iter().for_each(|(_, bar)| bar.tick());
+        }
+    };
+    // without a thread they stand still
+    Builder::new().spawn(work).ok().map(|_| moving)
 }
 
 impl Terminal {
@@ -34,22 +59,24 @@ impl Terminal {
         let bars = MultiProgress::with_draw_target(ProgressDrawTarget::stderr());
         let style = style(&options);
         let teller = Teller::new(options, View::Terminal);
-        Self { out, teller, bars, style, running: Vec::new() }
+        Self { out, teller, bars, style, running: Running::default(), moving: None }
     }
 
     fn spin(&mut self, step: &str, title: &str) {
         self.still(step);
         let bar = self.bars.add(ProgressBar::new_spinner());
-        self.running.push((step.to_owned(), bar.clone()));
-        self.echo();
         bar.set_style(self.style.clone());
+        locked(&self.running).push((step.to_owned(), bar.clone()));
+        self.echo();
         bar.set_message(Line::bare(title).draw(false));
-        bar.enable_steady_tick(TICK);
+        if self.moving.is_none() {
+            self.moving = moved(&self.running);
+        }
     }
 
     /// Takes a step's spinner away.
     fn still(&mut self, step: &str) {
-        self.running.retain(|(running, bar)| {
+        locked(&self.running).retain(|(running, bar)| {
             if running == step {
                 bar.finish_and_clear();
                 self.bars.remove(bar);
@@ -60,7 +87,7 @@ impl Terminal {
     }
 
     fn still_all(&mut self) {
-        for (_, bar) in self.running.drain(..) {
+        for (_, bar) in locked(&self.running).drain(..) {
             bar.finish_and_clear();
             self.bars.remove(&bar);
         }
@@ -69,7 +96,7 @@ impl Terminal {
 
     /// While something moves, what is typed is not shown: it would be written into that.
     fn echo(&self) {
-        if self.running.is_empty() || self.bars.is_hidden() {
+        if locked(&self.running).is_empty() || self.bars.is_hidden() {
             echo::on();
         } else {
             echo::off();
@@ -198,8 +225,9 @@ done  2 steps, 3.2 s
         let mut running = Vec::new();
         for entry in entries(events()) {
             terminal.event(&entry);
-            let steps = terminal.running.iter().map(|(step, _)| step.clone());
-            running.push(steps.collect::<Vec<_>>().join(" "));
+            let steps = locked(&terminal.running);
+            let steps: Vec<&str> = steps.iter().map(|(step, _)| step.as_str()).collect();
+            running.push(steps.join(" "));
         }
         assert_eq!(running, ["", "provider", "provider scopes", "scopes", "", ""]);
     }

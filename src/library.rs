@@ -69,7 +69,7 @@ fn calls_itself(name: &str, world: &World) -> Option<Source> {
 /// The name by which a runbook is found, and what it calls itself: another file may be called so.
 pub fn names_of(runbook: &Source, world: &World) -> (String, String) {
     let (called, itself) = (stem(Path::new(&*runbook.path)), head(&runbook.text).0);
-    let leads = |name: &str| find(name, world).is_ok_and(|found| found.path == runbook.path);
+    let leads = |name: &str| glance(name, world).is_some_and(|found| found.path == runbook.path);
     let name = if called == itself || leads(&itself) { itself.clone() } else { called.to_owned() };
     (name, itself)
 }
@@ -77,7 +77,7 @@ pub fn names_of(runbook: &Source, world: &World) -> (String, String) {
 /// What a file is called if it calls itself otherwise and lies where runbooks are looked for.
 pub fn called_otherwise<'s>(runbook: &'s Source, world: &World) -> Option<&'s str> {
     let called = stem(Path::new(&*runbook.path));
-    let found = || find(called, world).is_ok_and(|found| found.path == runbook.path);
+    let found = || file(called, world).is_some_and(|(shown, _)| shown == Path::new(&*runbook.path));
     let itself = head(&runbook.text).0;
     (itself != called && itself != UNKNOWN && found()).then_some(called)
 }

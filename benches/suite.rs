@@ -30,7 +30,7 @@ mod whole;
 
 use std::io::{Read as _, Seek as _};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
@@ -153,6 +153,14 @@ fn measure(command: &mut Command) -> Figures {
     }
     let cpu = used.rusage.utime + used.rusage.stime;
     Figures { wall, cpu, peak_kib: used.rusage.maxrss / 1024 }
+}
+
+/// Runs a command under another program, which watches it; quietly, to its end.
+fn watched(mut by: Command, plain: &Command) -> std::io::Result<ExitStatus> {
+    by.arg(plain.get_program()).args(plain.get_args());
+    by.current_dir(plain.get_current_dir().unwrap());
+    by.envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    by.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status()
 }
 
 /// Measures commands in turn, A B C A B C …; the medians.

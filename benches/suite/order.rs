@@ -5,10 +5,10 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use super::whole::Stage;
-use super::{at_home, program};
+use super::{at_home, program, watched};
 
 /// What is gone through: the commands whose figures are held to a target.
 const COMMANDS: [&[&str]; 3] = [&["--version"], &["list"], &["check", "add-oidc"]];
@@ -30,14 +30,10 @@ pub(crate) fn write(file: &Path) {
 
 /// The functions of the program itself that a command goes through, as the linker knows them.
 fn met(plain: &Command, log: &Path) -> Vec<String> {
-    let mut command = Command::new("valgrind");
-    command.args(["--tool=callgrind", "--demangle=no", "--compress-strings=no"]);
-    command.arg(format!("--callgrind-out-file={}", log.display()));
-    command.arg(plain.get_program()).args(plain.get_args());
-    command.current_dir(plain.get_current_dir().unwrap());
-    command.envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    let quiet = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    assert!(quiet.status().expect("valgrind runs").success(), "{plain:?}");
+    let mut valgrind = Command::new("valgrind");
+    valgrind.args(["--tool=callgrind", "--demangle=no", "--compress-strings=no"]);
+    valgrind.arg(format!("--callgrind-out-file={}", log.display()));
+    assert!(watched(valgrind, plain).expect("valgrind runs").success(), "{plain:?}");
     let own = std::fs::canonicalize(program()).unwrap().display().to_string();
     let (mut object, mut found) = (String::new(), Vec::new());
     for line in std::fs::read_to_string(log).unwrap().lines() {

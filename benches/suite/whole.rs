@@ -3,7 +3,7 @@
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitStatus};
 use std::time::Duration;
 
 use tempfile::TempDir;
@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use super::server::{self, Server};
 use super::{
     Figures, Row, at_home, baseline, calls, has, interleaved, is_released, measure, mib, ms, own,
-    ratio, row,
+    ratio, row, watched,
 };
 
 /// A server, and a folder for all that is measured against it.
@@ -98,13 +98,10 @@ impl Stage {
             return None;
         }
         self.fresh();
-        let (plain, log) = (self.command(), self.file("strace"));
-        let mut command = Command::new("strace");
-        command.args(["-f", "-e", "trace=fsync,fdatasync", "-o"]).arg(&log);
-        command.arg(plain.get_program()).args(plain.get_args()).current_dir(self.home.path());
-        command.envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?))));
-        let quiet = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        quiet.status().ok().filter(std::process::ExitStatus::success)?;
+        let log = self.file("strace");
+        let mut strace = Command::new("strace");
+        strace.args(["-f", "-e", "trace=fsync,fdatasync", "-o"]).arg(&log);
+        watched(strace, &self.command()).ok().filter(ExitStatus::success)?;
         Some(calls_of_sync(&log))
     }
 }

@@ -66,20 +66,22 @@ fn calls_itself(name: &str, world: &World) -> Option<Source> {
     own.find(|source| head(&source.text).0 == name)
 }
 
-/// The name by which a runbook is found, and what it calls itself: another file may be called so.
-pub fn names_of(runbook: &Source, world: &World) -> (String, String) {
-    let (called, itself) = (stem(Path::new(&*runbook.path)), head(&runbook.text).0);
-    let leads = |name: &str| glance(name, world).is_some_and(|found| found.path == runbook.path);
-    let name = if called == itself || leads(&itself) { itself.clone() } else { called.to_owned() };
-    (name, itself)
+/// The name by which a runbook is found that calls itself so: another file may be called that.
+pub fn found_by<'n>(runbook: &'n Source, itself: &'n str, world: &World) -> &'n str {
+    let called = stem(Path::new(&*runbook.path));
+    let leads = || glance(itself, world).is_some_and(|found| found.path == runbook.path);
+    if called == itself || leads() { itself } else { called }
 }
 
-/// What a file is called if it calls itself otherwise and lies where runbooks are looked for.
-pub fn called_otherwise<'s>(runbook: &'s Source, world: &World) -> Option<&'s str> {
-    let called = stem(Path::new(&*runbook.path));
-    let found = || file(called, world).is_some_and(|(shown, _)| shown == Path::new(&*runbook.path));
+/// What a runbook's file is called and what it calls itself, if these differ and it lies where
+/// runbooks are looked for.
+pub fn called_otherwise<'s>(runbook: &'s Source, world: &World) -> Option<(&'s str, String)> {
+    let path = Path::new(&*runbook.path);
+    // a fake and tests have no name, and their whole text would be read to find that out
+    let called = Some(stem(path)).filter(|_| is_runbook(path))?;
     let itself = head(&runbook.text).0;
-    (itself != called && itself != UNKNOWN && found()).then_some(called)
+    let found = || file(called, world).is_some_and(|(shown, _)| shown == path);
+    (itself != called && itself != UNKNOWN && found()).then_some((called, itself))
 }
 
 /// The paths of the bundled runbooks, below `runbooks/`.

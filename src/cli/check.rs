@@ -186,10 +186,9 @@ impl Checked {
 
     fn tell(&self, world: &World) {
         load::show(&self.source, &self.diags, world);
-        if let Some(called) = library::called_otherwise(&self.source, world) {
-            let (name, itself) = library::names_of(&self.source, world);
+        if let Some((called, itself)) = library::called_otherwise(&self.source, world) {
             let path = &self.source.path;
-            out::say(&if name == itself {
+            out::say(&if library::found_by(&self.source, &itself, world) == itself {
                 format!(
                     "note: {path} calls itself `{itself}`: it is found by that and by `{called}`"
                 )

@@ -15,8 +15,8 @@ pub(super) fn run(_: &Args, global: &Global, world: &World) -> Exit {
     let rows: Vec<(String, String, String)> = all
         .iter()
         .map(|source| {
-            let (name, _) = library::names_of(source, world);
-            let (_, title) = library::head(&source.text);
+            let (itself, title) = library::head(&source.text);
+            let name = library::found_by(source, &itself, world).to_owned();
             (name, title, source.path.to_string())
         })
         .collect();

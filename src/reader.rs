@@ -338,11 +338,7 @@ impl<'a> Reader<'a> {
         if let Some(number) = as_integer(value) {
             return vec![number];
         }
-        if value.get_ref().as_array().is_none() {
-            self.wrong(key, value, "a whole number or a list of them");
-        }
-        let items = value.get_ref().as_array().map_or(&[][..], |items| items);
-        items
+        self.listed(key, "a whole number or a list of them")
             .iter()
             .filter_map(|item| self.expect(key, item, "a list of whole numbers", as_integer))
             .collect()
@@ -350,11 +346,15 @@ impl<'a> Reader<'a> {
 
     /// The items of a list.
     pub fn items(&self, key: &str) -> &'a [Spanned<DeValue<'a>>] {
+        self.listed(key, "a list")
+    }
+
+    fn listed(&self, key: &str, wanted: &str) -> &'a [Spanned<DeValue<'a>>] {
         let Some(value) = self.get(key) else { return &[] };
         if let Some(array) = value.get_ref().as_array() {
             array
         } else {
-            self.wrong(key, value, "a list");
+            self.wrong(key, value, wanted);
             &[]
         }
     }

@@ -144,11 +144,11 @@ pub(super) fn done(result: Result<Exit, Exit>) -> Exit {
 
 fn start(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
     let runbook = load::load_trusting(&args.name, &world, args.flags.trust)?;
-    runbook.programs.ahead();
     args.walk.check(&runbook)?;
     let session = Session::new(global, world, args.walk.until.as_deref());
     let mut given = args.flags.given(&runbook, &session.world)?;
     if !args.explain {
+        runbook.programs.ahead();
         trust::require(
             &runbook,
             trust::Use::Run,

@@ -71,12 +71,10 @@ impl<'a> Engine<'a> {
         };
         let lost = lost.into_iter().map(|id| Back { id, way: Way::Lost, what: String::new() });
         let mut backs: Vec<Back> = units.iter().map(back).chain(lost).collect();
-        for at in 0..backs.len() {
-            if backs[at].way == Way::NotOurs
-                && let Some(way) = earlier_way(&backs, &backs[at])
-            {
-                backs[at].way = way;
-            }
+        let made = earlier_ways(&backs);
+        for back in backs.iter_mut().filter(|back| back.way == Way::NotOurs) {
+            let same = made.iter().find(|(step, what, _)| *step == back.id && *what == back.what);
+            back.way = same.map_or(Way::NotOurs, |(.., way)| *way);
         }
         Ok(backs)
     }
@@ -352,15 +350,16 @@ impl<'a> Engine<'a> {
     }
 }
 
-/// How a thing goes that a step found to be there already, if it was the same step that had made it,
-/// before it was done again.
-fn earlier_way(backs: &[Back], found: &Back) -> Option<Way> {
-    let same = |back: &&Back| {
-        back.what == found.what && earlier(&back.id).is_some_and(|step| step == found.id)
+/// How what a step found to be there already goes, if it was the same step that had made it, before it
+/// was done again: the step, what takes it back, and the way.
+fn earlier_ways(backs: &[Back]) -> Vec<(String, String, Way)> {
+    let made = |back: &Back| {
+        let way = match back.way {
+            Way::Author | Way::Kind => Way::Earlier,
+            Way::Done => Way::Done,
+            _ => return None,
+        };
+        Some((earlier(&back.id)?, back.what.clone(), way))
     };
-    backs.iter().filter(same).find_map(|made| match made.way {
-        Way::Author | Way::Kind => Some(Way::Earlier),
-        Way::Done => Some(Way::Done),
-        _ => None,
-    })
+    backs.iter().filter_map(made).collect()
 }

@@ -81,6 +81,6 @@ impl EnvCompleter for Bash {
         let words = String::from_utf8_lossy(&words);
         // names of files are among them
         let harmless: Vec<&str> = words.split(BETWEEN).filter(|word| plain(word)).collect();
-        write!(buf, "{}", harmless.join("\u{b}"))
+        write!(buf, "{}", harmless.join(&BETWEEN.to_string()))
     }
 }

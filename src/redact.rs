@@ -6,6 +6,7 @@
 //! that share their ends neither shows a part.
 
 mod forms;
+mod starts;
 mod writer;
 
 use std::borrow::Cow;
@@ -18,6 +19,7 @@ use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 
 use crate::value::{Json, MASK};
 
+use starts::Starts;
 pub use writer::{Lifted, RedactingWriter, Shared};
 
 /// Characters a secret needs: a shorter one would be found in innocent text.
@@ -26,7 +28,7 @@ const SHORTEST: usize = 6;
 /// Digits from which on a number is a secret of its own and not a count or a time.
 const LONG_NUMBER: usize = 16;
 
-/// Bytes searched from which on a better automaton is worth building.
+/// Bytes searched from which on an automaton is worth building.
 const MUCH: usize = 256 * 1024;
 
 /// Words that are found everywhere, in lower case.
@@ -91,8 +93,10 @@ pub struct Redactor {
     longest: usize,
     /// The bytes that are in any of them.
     bytes: ByteSet,
-    /// Built from them when it is first needed, for all that know the same.
-    search: Arc<OnceLock<Search>>,
+    /// Where one of them may begin.
+    starts: Starts,
+    /// For all that know the same.
+    much: Arc<Much>,
 }
 
 /// A set of bytes.
@@ -109,29 +113,13 @@ impl ByteSet {
     }
 }
 
-enum Search {
-    Nothing,
-    Automaton(Box<Automaton>),
-    /// The automaton could not be built: nothing can be let through.
-    Broken,
-}
-
-/// Quick to build at first, as most runs show little and each new secret asks for another one;
-/// quick to search once there is much to search.
-struct Automaton {
-    first: AhoCorasick,
-    packed: OnceLock<Option<AhoCorasick>>,
-    /// Bytes it was given so far.
+/// What searches once there is much to search.
+#[derive(Default)]
+struct Much {
+    /// Bytes that were searched so far.
     seen: AtomicUsize,
-}
-
-impl Automaton {
-    fn to_search(&self, patterns: &BTreeSet<Vec<u8>>, bytes: usize) -> Option<&AhoCorasick> {
-        if self.seen.fetch_add(bytes, Ordering::Relaxed) < MUCH {
-            return Some(&self.first);
-        }
-        self.packed.get_or_init(|| built(patterns, AhoCorasickKind::ContiguousNFA)).as_ref()
-    }
+    /// `None` when it could not be built: nothing can be let through.
+    automaton: OnceLock<Option<AhoCorasick>>,
 }
 
 impl std::fmt::Debug for Redactor {
@@ -190,7 +178,7 @@ impl Redactor {
     /// Searches with what another one has built, or will build, if both know the same secrets.
     pub fn search_as(&mut self, other: &Self) {
         if self.secrets == other.secrets {
-            self.search = Arc::clone(&other.search);
+            self.much = Arc::clone(&other.much);
         }
     }
 
@@ -245,11 +233,35 @@ impl Redactor {
     /// Where forms of secrets are, in order; those that overlap as one. `None` when that
     /// cannot be said.
     fn find(&self, text: &[u8]) -> Option<Vec<Range<usize>>> {
-        let automaton = match self.search.get_or_init(|| self.build()) {
-            Search::Nothing => return Some(Vec::new()),
-            Search::Broken => return None,
-            Search::Automaton(automaton) => automaton.to_search(&self.patterns, text.len())?,
-        };
+        if self.patterns.is_empty() {
+            return Some(Vec::new());
+        }
+        let seen = self.much.seen.fetch_add(text.len(), Ordering::Relaxed);
+        match self.starts.places(text).filter(|_| seen < MUCH) {
+            Some(places) => Some(joined(places.filter_map(|at| self.form_at(text, at)))),
+            None => self.searched(text),
+        }
+    }
+
+    /// The longest form that begins at this place.
+    ///
+    /// The form that is next below a text is the longest it begins with, or has more of its
+    /// beginning than any other.
+    fn form_at(&self, text: &[u8], at: usize) -> Option<Range<usize>> {
+        let mut tail = text.get(at..text.len().min(at + self.longest))?;
+        loop {
+            let below = (Bound::Unbounded, Bound::Included(tail));
+            let form = self.patterns.range::<[u8], _>(below).next_back()?;
+            let common = form.iter().zip(tail).take_while(|(a, b)| a == b).count();
+            if common == form.len() {
+                return Some(at..at + common);
+            }
+            tail = tail.get(..common).filter(|tail| !tail.is_empty())?;
+        }
+    }
+
+    fn searched(&self, text: &[u8]) -> Option<Vec<Range<usize>>> {
+        let automaton = self.much.automaton.get_or_init(|| built(&self.patterns)).as_ref()?;
         // most texts hold none, and that is found out faster
         if !automaton.is_match(text) {
             return Some(Vec::new());
@@ -257,14 +269,7 @@ impl Redactor {
         let all = automaton.try_find_overlapping_iter(text).ok()?;
         let mut ranges: Vec<Range<usize>> = all.map(|found| found.range()).collect();
         ranges.sort_unstable_by_key(|range| (range.start, range.end));
-        ranges.dedup_by(|next, last| {
-            let joined = next.start < last.end;
-            if joined {
-                last.end = last.end.max(next.end);
-            }
-            joined
-        });
-        Some(ranges)
+        Some(joined(ranges))
     }
 
     /// From where on a text's end may be the beginning of a form.
@@ -289,31 +294,30 @@ impl Redactor {
         for form in forms::all(secret) {
             self.longest = self.longest.max(form.len());
             form.bytes().for_each(|byte| self.bytes.add(byte));
+            self.starts.add(form.as_bytes());
             self.patterns.insert(form.into_bytes());
         }
-        self.search = Arc::default();
+        self.much = Arc::default();
     }
+}
 
-    fn build(&self) -> Search {
-        if self.patterns.is_empty() {
-            return Search::Nothing;
-        }
-        match built(&self.patterns, AhoCorasickKind::NoncontiguousNFA) {
-            Some(first) => {
-                let (packed, seen) = (OnceLock::new(), AtomicUsize::new(0));
-                Search::Automaton(Box::new(Automaton { first, packed, seen }))
-            }
-            None => Search::Broken,
+/// Ranges in the order of their starts, those that overlap as one.
+fn joined(ranges: impl IntoIterator<Item = Range<usize>>) -> Vec<Range<usize>> {
+    let mut all: Vec<Range<usize>> = Vec::new();
+    for range in ranges {
+        match all.last_mut().filter(|last| range.start < last.end) {
+            Some(last) => last.end = last.end.max(range.end),
+            None => all.push(range),
         }
     }
+    all
 }
 
 /// Every match is wanted, those inside others too; and no table of all states times all bytes,
 /// which a secret of some kilobytes would blow up to a hundred megabytes.
-fn built(patterns: &BTreeSet<Vec<u8>>, kind: AhoCorasickKind) -> Option<AhoCorasick> {
-    let builder =
-        AhoCorasick::builder().match_kind(MatchKind::Standard).kind(Some(kind)).to_owned();
-    builder.build(patterns).ok()
+fn built(patterns: &BTreeSet<Vec<u8>>) -> Option<AhoCorasick> {
+    let kind = Some(AhoCorasickKind::ContiguousNFA);
+    AhoCorasick::builder().match_kind(MatchKind::Standard).kind(kind).build(patterns).ok()
 }
 
 fn judge(secret: &str) -> Added {

@@ -7,6 +7,7 @@
 mod filters;
 mod harmless;
 mod meant;
+mod plain;
 mod scan;
 
 use std::collections::HashSet;
@@ -90,7 +91,12 @@ pub struct Template {
 enum Form {
     Literal,
     Expression(Expr),
-    Text { often: Often, harmless: OnceLock<bool> },
+    /// With its holes, if it has nothing else.
+    Text {
+        often: Often,
+        harmless: OnceLock<bool>,
+        holes: Box<[Range<usize>]>,
+    },
 }
 
 /// Whether something was wanted often. minijinja sets aside 13 KB for the least expression, and
@@ -139,7 +145,8 @@ impl Template {
             let env: &Environment<'_> = &ENV;
             Ok(env.template_from_str(source)?.undeclared_variables(false))
         })?;
-        let form = Form::Text { often: Often::default(), harmless: OnceLock::new() };
+        let holes = plain::holes(source, &areas, &reads);
+        let form = Form::Text { often: Often::default(), harmless: OnceLock::new(), holes };
         Ok(Self { source: source.to_owned(), form, reads })
     }
 
@@ -193,7 +200,11 @@ impl Template {
         match &self.form {
             Form::Literal => Ok(Json::String(self.source.clone())),
             Form::Expression(expr) => expr.eval(values),
-            Form::Text { often, harmless } => {
+            Form::Text { often, harmless, holes } => {
+                let filled = || plain::filled(&self.source, holes, values);
+                if let Some(filled) = (!holes.is_empty()).then(filled).flatten() {
+                    return Ok(Json::String(filled));
+                }
                 let (source, context) = (self.source.clone(), context(&self.reads, values));
                 let again = often.again();
                 let judged = || self::harmless(&self.source, &scan::code_areas(&self.source));
@@ -286,12 +297,22 @@ impl Expr {
         Ok(compiled)
     }
 
+    /// The value, where it is a name and nothing else; none if that is not known.
+    fn sole_value(&self, values: &dyn Lookup) -> Option<Value> {
+        let [read] = self.reads.as_slice() else { return None };
+        let value = (read.name == self.source.trim()).then(|| values.value(&read.name)).flatten();
+        value.filter(|value| !value.is_undefined())
+    }
+
     /// Takes what is wanted of its value; both where a clock runs if that may take long.
     fn take<T: Send + 'static>(
         &self,
         values: &dyn Lookup,
         wanted: impl FnOnce(Value) -> Result<T, RenderError> + Send + 'static,
     ) -> Result<T, RenderError> {
+        if let Some(value) = self.sole_value(values) {
+            return guarded(little(&value), || wanted(value));
+        }
         let (compiled, context) = (self.compiled()?, context(&self.reads, values));
         let undefined = format!("`{}` is undefined", self.source.trim());
         let whole = 0..self.source.len();
@@ -453,7 +474,7 @@ fn locate(source: &str, areas: &[Range<usize>], names: HashSet<String>) -> Vec<R
 
 /// Filters, tests and functions are looked up by name only when they run: find them now.
 fn unknown_callables(source: &str, areas: &[Range<usize>]) -> Result<(), Mistake> {
-    for (kind, range) in scan::callables(source, areas) {
+    for (kind, range) in scan::Words::of(source, areas).callables() {
         let name = &source[range.clone()];
         let mut state = ENV.empty_state();
         let known = match kind {

@@ -9,10 +9,10 @@ use std::ops::Range;
 use minijinja::Value;
 use minijinja::value::ValueKind;
 
-use super::scan::{self, Callable};
+use super::scan::{self, Callable, Words};
 
 /// The most parts and bytes of text in all values together.
-const LITTLE: usize = 4 * 1024;
+pub(super) const LITTLE: usize = 4 * 1024;
 
 /// The most bytes of code, which can name them so often.
 const BRIEF: usize = 4 * 1024;
@@ -71,11 +71,11 @@ pub(super) fn harmless(source: &str, areas: &[Range<usize>]) -> bool {
 fn growing(source: &str, area: &Range<usize>) -> Option<usize> {
     let code = &source[area.clone()];
     let loops = scan::is_statement(source, area) && !scan::decides(code);
-    let area = std::slice::from_ref(area);
-    if loops || code.contains('*') || scan::calls_functions(source, area) {
+    let words = Words::of(source, std::slice::from_ref(area));
+    if loops || code.contains('*') || words.call_functions() {
         return None;
     }
-    let callables = scan::callables(source, area);
+    let callables = words.callables();
     let filters = callables.iter().filter(|(kind, _)| *kind == Callable::Filter);
     let names: Vec<&str> = filters.map(|(_, range)| &source[range.clone()]).collect();
     let growing = names.iter().filter(|name| GROWING.contains(name)).count();
@@ -89,7 +89,7 @@ pub(super) fn little(values: &Value) -> bool {
 }
 
 /// Takes a value's parts and bytes of text from what is left, if there is so much left.
-fn fits(value: &Value, left: &mut usize) -> bool {
+pub(super) fn fits(value: &Value, left: &mut usize) -> bool {
     let size = 1 + value.as_str().map_or(0, str::len);
     let Some(rest) = left.checked_sub(size) else { return false };
     *left = rest;

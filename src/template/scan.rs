@@ -79,36 +79,80 @@ fn skip_string(bytes: &[u8], open: usize) -> usize {
     (at + 1).min(bytes.len())
 }
 
-/// The words outside strings, in order: identifiers, and single other characters.
-fn words(source: &str, areas: &[Range<usize>]) -> Vec<Range<usize>> {
-    let bytes = source.as_bytes();
-    let mut words = Vec::new();
-    for area in areas {
-        let mut at = area.start;
-        while at < area.end {
-            let start = at;
-            match bytes[at] {
-                b'"' | b'\'' => at = skip_string(bytes, at),
-                byte if is_word(byte) => {
-                    while at < area.end && is_word(bytes[at]) {
-                        at += 1;
+/// The words of code outside strings, in order: identifiers, and single other characters.
+pub(super) struct Words<'s> {
+    source: &'s str,
+    ranges: Vec<Range<usize>>,
+}
+
+impl<'s> Words<'s> {
+    /// The words between some braces of a text.
+    pub(super) fn of(source: &'s str, areas: &[Range<usize>]) -> Self {
+        let bytes = source.as_bytes();
+        let mut ranges = Vec::new();
+        for area in areas {
+            let mut at = area.start;
+            while at < area.end {
+                let start = at;
+                match bytes[at] {
+                    b'"' | b'\'' => at = skip_string(bytes, at),
+                    byte if is_word(byte) => {
+                        while at < area.end && is_word(bytes[at]) {
+                            at += 1;
+                        }
+                        ranges.push(start..at);
                     }
-                    words.push(start..at);
-                }
-                byte if byte.is_ascii_whitespace() => at += 1,
-                _ => {
-                    at += 1;
-                    words.push(start..at);
+                    byte if byte.is_ascii_whitespace() => at += 1,
+                    _ => {
+                        at += 1;
+                        ranges.push(start..at);
+                    }
                 }
             }
         }
+        Self { source, ranges }
     }
-    words
+
+    /// One of them, or nothing where there is none.
+    fn at(&self, index: usize) -> &'s str {
+        self.ranges.get(index).map_or("", |range| self.text(range))
+    }
+
+    fn text(&self, range: &Range<usize>) -> &'s str {
+        self.source.get(range.clone()).unwrap_or_default()
+    }
+
+    /// Whether a function is called: a name before a bracket that is no filter and no test.
+    pub(super) fn call_functions(&self) -> bool {
+        (1..self.ranges.len()).filter(|index| self.at(*index) == "(").any(|index| {
+            let name = self.at(index - 1);
+            let before = index.checked_sub(2).map_or("", |index| self.at(index));
+            begins_name(name) && !KEYWORDS.contains(&name) && !matches!(before, "|" | "is" | "not")
+        })
+    }
+
+    /// The filters and tests named, with their places.
+    pub(super) fn callables(&self) -> Vec<(Callable, Range<usize>)> {
+        let mut found = Vec::new();
+        for index in 0..self.ranges.len() {
+            let next = match self.at(index) {
+                "|" => Some((Callable::Filter, index + 1)),
+                "is" if self.at(index + 1) == "not" => Some((Callable::Test, index + 2)),
+                "is" => Some((Callable::Test, index + 1)),
+                _ => None,
+            };
+            if let Some((kind, at)) = next
+                && begins_name(self.at(at))
+            {
+                found.push((kind, self.ranges[at].clone()));
+            }
+        }
+        found
+    }
 }
 
-/// One of the words of a text, or nothing where there is none.
-fn word<'s>(source: &'s str, words: &[Range<usize>], index: usize) -> &'s str {
-    words.get(index).and_then(|word| source.get(word.clone())).unwrap_or_default()
+fn begins_name(word: &str) -> bool {
+    word.starts_with(|c: char| c.is_alphabetic() || c == '_')
 }
 
 fn is_word(byte: u8) -> bool {
@@ -124,11 +168,11 @@ pub(super) fn find_names(
     let bytes = source.as_bytes();
     let mut found = HashMap::with_capacity(names.len());
     let mut before: u8 = b' ';
-    for word in words(source, areas) {
-        let first = bytes[word.start];
-        let name = source.get(word.clone()).unwrap_or("");
+    let words = Words::of(source, areas);
+    for word in &words.ranges {
+        let (first, name) = (bytes[word.start], words.text(word));
         if !matches!(before, b'.' | b'|') && names.contains(name) && !found.contains_key(name) {
-            found.insert(name.to_owned(), word);
+            found.insert(name.to_owned(), word.clone());
         }
         before = first;
     }
@@ -147,41 +191,27 @@ pub(super) fn plain_names(source: &str, areas: &[Range<usize>]) -> Option<Vec<Ra
     if areas.iter().any(|area| is_statement(source, area) && !decides(&source[area.clone()])) {
         return None;
     }
-    let words = words(source, areas);
-    let text = |index: usize| word(source, &words, index);
+    let words = Words::of(source, areas);
     let mut found: Vec<Range<usize>> = Vec::new();
-    for (index, word) in words.iter().enumerate() {
-        let name = text(index);
-        let before = |back: usize| index.checked_sub(back).map_or("", text);
+    for (index, word) in words.ranges.iter().enumerate() {
+        let name = words.text(word);
+        let before = |back: usize| index.checked_sub(back).map_or("", |index| words.at(index));
         let called =
             matches!(before(1), "." | "|" | "is") || before(1) == "not" && before(2) == "is";
         // `name=` gives an argument by its name, `name ==` compares
-        let argument = text(index + 1) == "=" && text(index + 2) != "=";
-        let is_name = name.starts_with(|c: char| c.is_alphabetic() || c == '_');
-        let seen = || found.iter().any(|range| &source[range.clone()] == name);
-        if is_name && !called && !argument && !KEYWORDS.contains(&name) && !seen() {
+        let argument = words.at(index + 1) == "=" && words.at(index + 2) != "=";
+        let seen = || found.iter().any(|range| words.text(range) == name);
+        if begins_name(name) && !called && !argument && !KEYWORDS.contains(&name) && !seen() {
             found.push(word.clone());
         }
     }
     Some(found)
 }
 
-/// Whether a function is called in it: a name before a bracket that is no filter and no test.
-pub(super) fn calls_functions(source: &str, areas: &[Range<usize>]) -> bool {
-    let words = words(source, areas);
-    let text = |index: usize| word(source, &words, index);
-    (1..words.len()).filter(|index| text(*index) == "(").any(|index| {
-        let name = text(index - 1);
-        let before = index.checked_sub(2).map_or("", text);
-        let is_name = name.starts_with(|c: char| c.is_alphabetic() || c == '_');
-        is_name && !KEYWORDS.contains(&name) && !matches!(before, "|" | "is" | "not")
-    })
-}
-
 /// How many operators and filters a piece of code has, at least as many as its tree is deep.
 pub(super) fn operators(source: &str, area: &Range<usize>) -> usize {
-    let words = words(source, std::slice::from_ref(area));
-    let texts = words.into_iter().filter_map(|word| source.get(word));
+    let words = Words::of(source, std::slice::from_ref(area));
+    let texts = words.ranges.iter().map(|range| words.text(range));
     let binds = |text: &str| {
         matches!(text, "and" | "or" | "not" | "is" | "in" | "if" | "else")
             || text.starts_with(|c: char| c.is_ascii_punctuation() && !"_,:)]}".contains(c))
@@ -198,25 +228,4 @@ pub(super) fn is_statement(source: &str, area: &Range<usize>) -> bool {
 pub(super) fn decides(code: &str) -> bool {
     let word = code.trim_start_matches(['-', '+']).split_whitespace().next();
     word.is_some_and(|word| ["if", "elif", "else", "endif"].contains(&word.trim_end_matches('-')))
-}
-
-/// The filters and tests named, with their places.
-pub(super) fn callables(source: &str, areas: &[Range<usize>]) -> Vec<(Callable, Range<usize>)> {
-    let words = words(source, areas);
-    let text = |index: usize| word(source, &words, index);
-    let mut found = Vec::new();
-    for index in 0..words.len() {
-        let next = match text(index) {
-            "|" => Some((Callable::Filter, index + 1)),
-            "is" if text(index + 1) == "not" => Some((Callable::Test, index + 2)),
-            "is" => Some((Callable::Test, index + 1)),
-            _ => None,
-        };
-        if let Some((kind, at)) = next
-            && text(at).starts_with(|c: char| c.is_alphabetic() || c == '_')
-        {
-            found.push((kind, words[at].clone()));
-        }
-    }
-    found
 }

@@ -33,6 +33,43 @@ fn text_is_spelt_as_json_spells_it() {
 }
 
 #[test]
+fn what_is_only_filled_in_is_what_minijinja_makes_of_it() {
+    let long = "x".repeat(harmless::LITTLE);
+    let values = Values(json!({
+        "t": true, "n": null, "o": {"a": [1, 2.0, "x"], "é": "<&>"}, "s": "it's {{ t }}\n", "e": "",
+        "long": long, "i": 9_007_199_254_740_993_u64, "f": 1e300, "minus": -0.0,
+    }));
+    for name in ["t", "n", "o", "s", "e", "long", "i", "f", "minus"] {
+        for text in ["{{ N }}!", " {{N}}\n{{ t }}\n", "{{ e }}{{\n N }}\n\n", "{ {{ N }} }}"] {
+            let source = text.replace('N', name);
+            let template = Template::parse(&source).unwrap();
+            let Form::Text { holes, .. } = &template.form else { panic!("{source} is no text") };
+            assert!(!holes.is_empty(), "{source}");
+            let expected = ENV.render_str(&source, context(&template.reads, &values)).unwrap();
+            assert_eq!(template.render(&values), Ok(json!(expected)), "{source}");
+        }
+        let (sole, value) = (format!("{{{{ {name} }}}}"), values.0[name].clone());
+        assert_eq!(Template::parse(&sole).unwrap().render(&values), Ok(value), "{sole}");
+    }
+    for other in [
+        "{{- s }}.",
+        "{{ s -}} .",
+        "{# c #}{{ s }}",
+        "{% raw %}{{ s }}{% endraw %}",
+        "{{ s }}{{ 1 }}",
+    ] {
+        let template = Template::parse(other).unwrap();
+        let Form::Text { holes, .. } = &template.form else { panic!("{other} is no text") };
+        assert!(holes.is_empty(), "{other}");
+    }
+    assert_eq!(
+        render("a {{ nowhere }}", json!({})),
+        Err("undefined value: `nowhere` is undefined, in `nowhere`".to_owned())
+    );
+    assert_eq!(render("{{ nowhere }}", json!({})), Err("`nowhere` is undefined".to_owned()));
+}
+
+#[test]
 fn undefined_is_an_error() {
     assert!(render("{{ missing }}", json!({})).is_err());
     assert!(render("a {{ o.missing }}", json!({"o": {}})).is_err());

@@ -183,6 +183,9 @@ impl Names<'_> {
 }
 
 fn presets(gather: &Gather<'_>, draft: &Draft) {
+    if gather.source.known.is_so() {
+        return;
+    }
     for preset in &draft.presets {
         for (key, value) in &preset.values {
             match draft.inputs.iter().find(|input| input.name == key.value) {

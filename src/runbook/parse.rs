@@ -182,7 +182,9 @@ fn default(reader: &Reader<'_>, typed: &Typed) -> Option<Value> {
         }
     }
     let json = to_json(value);
-    if let Err(wrong) = typed.accept(&json) {
+    if !reader.gather.source.known.is_so()
+        && let Err(wrong) = typed.accept(&json)
+    {
         reader.gather.report(Diag::error(format!("`default` {wrong}"), value.span()));
     }
     Some(Value::Literal(json))

@@ -1,15 +1,24 @@
 //! Embeds everything below `runbooks/` into the binary, as a list of paths, texts, and their
-//! tables in a form that is quick to read.
+//! tables in a form that is quick to read; and the library of jq, taken apart.
 
 #[path = "src/source/packed.rs"]
 #[expect(dead_code, unreachable_pub, reason = "it is a module of the program, which unpacks")]
 mod packed;
 
+#[path = "src/jq/calls.rs"]
+mod calls;
+
+#[path = "src/jq/unparse.rs"]
+mod unparse;
+
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs, io};
+
+use jaq_core::load::parse::Def;
 
 /// The functions that a run goes through, by the names the linker knows them by.
 const ORDER: &str = "link/order.txt";
@@ -20,6 +29,9 @@ const NAMES: &str = "RUNBOOK_NAMES";
 fn main() -> io::Result<()> {
     println!("cargo::rerun-if-changed=runbooks");
     println!("cargo::rerun-if-changed=src/source/packed.rs");
+    for file in ["calls.rs", "unparse.rs"] {
+        println!("cargo::rerun-if-changed=src/jq/{file}");
+    }
     println!("cargo::rerun-if-changed={ORDER}");
     println!("cargo::rerun-if-env-changed={NAMES}");
     if is_released() {
@@ -39,7 +51,40 @@ fn main() -> io::Result<()> {
             .map_err(io::Error::other)?;
     }
     list.push_str("]\n");
-    fs::write(out()?.join("bundled.rs"), list)
+    fs::write(out()?.join("bundled.rs"), list)?;
+    fs::write(out()?.join("library.rs"), jq_library()?)
+}
+
+fn parsed(defs: &str) -> Option<Vec<Def<&str>>> {
+    jaq_core::load::parse(defs, |parser| parser.defs())
+}
+
+/// The definitions of jq's library as tables for `src/jq/library.rs`: a program reads the few of
+/// them that it calls.
+fn jq_library() -> io::Result<String> {
+    let wrong = |what: &str| io::Error::other(format!("jq's library: {what}"));
+    let more = parsed(include_str!("src/jq/more.jq")).ok_or_else(|| wrong("more.jq"))?;
+    let all = jaq_core::defs().chain(jaq_std::defs()).chain(jaq_json::defs()).chain(more);
+    let mut by_name: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+    let mut list = String::from("pub(super) const PARTS: &[Part] = &[\n");
+    for (place, def) in all.enumerate() {
+        by_name.entry(def.name).or_default().push(place);
+        let text = unparse::definition(&def);
+        let again = parsed(&text).filter(|again| format!("{again:?}") == format!("{:?}", [&def]));
+        again.ok_or_else(|| wrong(&text))?;
+        let mut called = Vec::new();
+        calls::calls(&def.body, &mut |name| called.push(name));
+        called.sort_unstable();
+        called.dedup();
+        writeln!(list, "    Part {{ name: {:?}, text: {text:?}, calls: &{called:?} }},", def.name)
+            .map_err(io::Error::other)?;
+    }
+    list.push_str("];\n\npub(super) const BY_NAME: &[(&str, &[usize])] = &[\n");
+    for (name, places) in by_name {
+        writeln!(list, "    ({name:?}, &{places:?}),").map_err(io::Error::other)?;
+    }
+    list.push_str("];\n");
+    Ok(list)
 }
 
 /// Whether this is for people to use.

@@ -7,13 +7,15 @@
 //! the same input gives the same answer on every machine.
 
 mod bounds;
+mod calls;
 mod check;
 mod convert;
 mod lacking;
 mod library;
 mod names;
-mod needed;
+mod straight;
 mod trust;
+mod whole;
 
 use std::fmt;
 use std::ops::Range;
@@ -26,7 +28,7 @@ pub use check::Mistake;
 pub use convert::{from_json, parse_body, to_json};
 pub use lacking::{Lacking, lacking, seeks};
 
-use crate::patience::{ahead, within};
+use crate::patience::within;
 use crate::source::Span;
 use bounds::{Jq, Limits, World};
 use trust::{FEW_STEPS, SMALL, Trust, little};
@@ -181,14 +183,6 @@ impl Programs {
         self.all.get(id.0).map(Program::names).unwrap_or_default()
     }
 
-    /// Begins to compile what most runs need, beside what is done meanwhile.
-    pub fn ahead(self: &Arc<Self>) {
-        if self.all.iter().any(|program| !program.seldom) {
-            let programs = Arc::clone(self);
-            ahead(move || drop(programs.compiled(false)));
-        }
-    }
-
     fn compiled(&self, seldom: bool) -> Arc<Result<Filter<Jq>, String>> {
         let compiled = if seldom { &self.seldom } else { &self.usual };
         Arc::clone(compiled.get_or_init(|| Arc::new(self.compile(seldom))))
@@ -203,6 +197,10 @@ impl Programs {
         input: Val,
     ) -> Result<Vec<Val>, RunError> {
         let program = self.all.get(id.0).ok_or_else(|| RunError::bug("no such program"))?;
+        if let Some(path) = straight::path(&program.code) {
+            let start = path.from.map_or(Some(input), vars).unwrap_or_default();
+            return path.follow(start).map(|value| vec![value]).map_err(RunError::language);
+        }
         let compiled = self.compiled(program.seldom);
         let values = program.names().into_iter().map(|name| vars(name).unwrap_or_default());
         let vars = [Val::from(id.0), values.collect::<Val>()];
@@ -234,7 +232,9 @@ impl Programs {
     /// One program out of many: what they call of the library, the shared definitions, a definition
     /// for each program, and a dispatcher as a balanced tree over their numbers.
     fn compile(&self, seldom: bool) -> Result<Filter<Jq>, String> {
-        let all = self.all.iter().enumerate().filter(|(_, program)| program.seldom == seldom);
+        let all = self.all.iter().enumerate().filter(|(_, program)| {
+            program.seldom == seldom && straight::path(&program.code).is_none()
+        });
         let (names, all): (Vec<String>, Vec<&Program>) =
             all.map(|(number, program)| (format!("__p{number}"), program)).unzip();
         let vars: Vec<Vec<String>> = all.iter().map(|program| dollars(&program.names())).collect();
@@ -242,23 +242,18 @@ impl Programs {
         own.extend(check::parse_defs(&self.defs.code).ok_or("the definitions do not parse")?);
         for ((program, name), vars) in all.iter().zip(&names).zip(&vars) {
             let body = check::parse(&program.code).ok_or("a program does not parse")?;
-            own.push(library::program(name, vars, body));
+            own.push(whole::program(name, vars, body));
         }
-        own.push(library::dispatcher(&names));
-        let library = library::defs();
-        let called = needed::names(&library, &own);
-        let library = library.into_iter().filter(|def| called.contains(def.name));
-        let defs = library.chain(own).map(bounds::definition);
+        let called = library::called(&own);
+        own.push(whole::dispatcher(&names));
+        let defs = library::defs(&called).into_iter().chain(own).map(bounds::definition);
         let arena = Arena::default();
         let modules = Loader::new(defs)
-            .load(&arena, File { code: library::MAIN, path: () })
+            .load(&arena, File { code: whole::MAIN, path: () })
             .map_err(|_| "the main program does not load")?;
         jaq_core::Compiler::default()
-            .with_funs(
-                library::funs()
-                    .filter(|(name, ..)| library::is_inside(name) || called.contains(name)),
-            )
-            .with_global_vars(["$__program", "$__vars"])
+            .with_funs(library::funs(|name| called.binary_search(&name).is_ok()))
+            .with_global_vars(whole::VARS)
             .compile(modules)
             .map_err(|errors| format!("undefined: {:?}", errors.first().map(|(_, e)| e)))
     }
@@ -324,11 +319,17 @@ impl RunError {
         Self::new(message, RunCause::Bug)
     }
 
+    /// jaq shows an error that is a text as JSON.
+    fn language(error: impl fmt::Display) -> Self {
+        let message = cut(error);
+        Self::new(serde_json::from_str(&message).unwrap_or(message), RunCause::Language)
+    }
+
     fn from_exn(exn: Exn<'_, Val>, world: &World<'_>) -> Self {
         match exn.get_err() {
             Ok(error) => match world.authored(error) {
                 Ok(text) => Self::new(text, RunCause::Author),
-                Err(error) => Self::new(unquoted(cut(error)), RunCause::Language),
+                Err(error) => Self::language(error),
             },
             Err(exn) => match exn.get_halt() {
                 Ok(code) => Self::bound(bounds::reason(code)),
@@ -345,11 +346,6 @@ impl fmt::Display for RunError {
 }
 
 impl std::error::Error for RunError {}
-
-/// jaq shows an error that is a text as JSON.
-fn unquoted(message: String) -> String {
-    serde_json::from_str(&message).unwrap_or(message)
-}
 
 /// A text cut to [`MAX_MESSAGE`] characters, without writing the rest: it may be endless.
 fn cut(shown: impl fmt::Display) -> String {

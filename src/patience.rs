@@ -84,15 +84,6 @@ pub fn within<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> R
     result
 }
 
-/// Does some work on a thread of its own, for which nobody waits: whoever needs what comes of it
-/// and finds it missing does it themselves.
-pub fn ahead(work: impl FnOnce() + Send + 'static) {
-    if let Ok(helper) = helper() {
-        // a helper that is gone has not done it, and that is all
-        let _ = helper.send(Box::new(work));
-    }
-}
-
 fn helper() -> Result<SyncSender<Job>, Lost> {
     if let Some(idle) = IDLE.lock().ok().and_then(|mut idle| idle.pop()) {
         return Ok(idle);

@@ -148,7 +148,6 @@ fn start(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
     let session = Session::new(global, world, args.walk.until.as_deref());
     let mut given = args.flags.given(&runbook, &session.world)?;
     if !args.explain {
-        runbook.programs.ahead();
         trust::require(
             &runbook,
             trust::Use::Run,

@@ -1,17 +1,22 @@
-//! What a program may call, and how programs become definitions of one whole.
+//! What a program may call.
 //!
 //! The world is left out: no environment, clock, log, exit or further input. Where jaq lacks
 //! what people know from jq, it is defined here.
 
-use jaq_core::load::parse::{BinaryOp, Def, Pattern, Term};
+use jaq_core::load::{self, parse};
 use jaq_core::native::Fun;
-use jaq_core::{load, ops};
+use parse::Def;
 
 use super::bounds::{self, Jq};
+use super::calls::calls;
 use super::names::NAMES;
 
-/// The main program: all else is a definition.
-pub(super) const MAIN: &str = "__main";
+/// Written by `build.rs`.
+mod parts {
+    use super::Part;
+
+    include!(concat!(env!("OUT_DIR"), "/library.rs"));
+}
 
 /// What jaq has and a program must not: name, what to do instead.
 const FORBIDDEN: &[(&str, &str)] = &[
@@ -31,46 +36,64 @@ const FORBIDDEN: &[(&str, &str)] = &[
     ("stderr_empty", "look at values with `-v`"),
 ];
 
-/// What jq has and jaq does not.
-const MORE: &str = r#"
-def toarray: if isarray then . else [.] end;
-def IN(s): . as $x | any(s; . == $x);
-def IN(source; s): any(source; IN(s));
-def INDEX(stream; f): reduce stream as $row ({}; .[$row | f | tostring] = $row);
-def INDEX(f): INDEX(.[]; f);
-def trimstr($x): ltrimstr($x) | rtrimstr($x);
-def leaf_paths: paths(scalars);
-def ascii: [.] | implode;
-def __cell(quoted): if isstring then quoted elif . == null then "" elif isarray or isobject
-  then error("a list or an object cannot be a cell") else tostring end;
-def @csv: [.[] | __cell("\"" + gsub("\""; "\"\"") + "\"")] | join(",");
-def @tsv: [.[] | __cell(gsub("\\\\"; "\\\\") | gsub("\t"; "\\t") | gsub("\n"; "\\n") | gsub("\r"; "\\r"))]
-  | join("\t");
-"#;
+/// A definition of the library.
+struct Part {
+    name: &'static str,
+    /// `def NAME: …;`
+    text: &'static str,
+    /// What it calls.
+    calls: &'static [&'static str],
+}
+
+/// The definitions of jaq's library, and of `more.jq` what jq has and jaq does not, in an order in
+/// which each finds what it calls.
+const PARTS: &[Part] = parts::PARTS;
+
+/// Where those of a name stand in [`PARTS`]; the names are sorted.
+const BY_NAME: &[(&str, &[usize])] = parts::BY_NAME;
 
 /// Why a filter is left out on purpose, if it is.
 pub(super) fn forbidden(name: &str) -> Option<&'static str> {
     FORBIDDEN.iter().find(|(forbidden, _)| *forbidden == name).map(|(_, help)| *help)
 }
 
-/// The definitions of the library, in an order in which each finds what it calls.
-pub(super) fn defs() -> Vec<Def<&'static str>> {
-    let more = load::parse(MORE, |parser| parser.defs()).unwrap_or_default();
-    let jaq = jaq_core::defs().chain(jaq_std::defs()).chain(jaq_json::defs());
-    jaq.filter(|def| forbidden(def.name).is_none()).chain(more).collect()
+/// The names of all that is called by definitions, and by what they call of the library's; sorted.
+pub(super) fn called<'s>(own: &[Def<&'s str>]) -> Vec<&'s str> {
+    let (mut names, mut open) = (Vec::new(), Vec::new());
+    for def in own {
+        calls(&def.body, &mut |name| open.push(name));
+    }
+    while let Some(name) = open.pop() {
+        let Err(place) = names.binary_search(&name) else { continue };
+        names.insert(place, name);
+        open.extend(named(name).iter().filter_map(|at| PARTS.get(*at)).flat_map(|part| part.calls));
+    }
+    names
 }
 
-/// The native filters of the library.
-pub(super) fn funs() -> impl Iterator<Item = Fun<Jq>> {
+/// The definitions of the library that have these names.
+pub(super) fn defs<'s>(names: &[&str]) -> Vec<Def<&'s str>> {
+    let mut places: Vec<usize> = names.iter().copied().flat_map(named).copied().collect();
+    places.sort_unstable();
+    let parts = places.into_iter().filter_map(|at| PARTS.get(at));
+    let parts = parts.filter(|part| forbidden(part.name).is_none());
+    parts
+        .flat_map(|part| load::parse(part.text, |parser| parser.defs()).unwrap_or_default())
+        .collect()
+}
+
+fn named(name: &str) -> &'static [usize] {
+    let place = BY_NAME.binary_search_by_key(&name, |(known, _)| *known);
+    place.ok().and_then(|place| BY_NAME.get(place)).map_or(&[], |(_, places)| *places)
+}
+
+/// The native filters of the library that are called, and those that the counting puts in.
+pub(super) fn funs(is_called: impl Fn(&str) -> bool) -> impl Iterator<Item = Fun<Jq>> {
     let jaq = jaq_core::funs().chain(jaq_std::funs()).chain(jaq_json::funs());
-    let jaq = jaq
-        .filter(|(name, args, _)| forbidden(name).is_none() && !bounds::replaces(name, args.len()));
+    let jaq = jaq.filter(move |(name, args, _)| {
+        is_called(name) && forbidden(name).is_none() && !bounds::replaces(name, args.len())
+    });
     bounds::funs().chain(jaq)
-}
-
-/// Whether a filter is called by what jaq or the counting puts into a program.
-pub(super) fn is_inside(name: &str) -> bool {
-    name.starts_with('!') || name.starts_with("__")
 }
 
 /// The names of all that a program may call.
@@ -85,39 +108,6 @@ pub(super) fn arities(name: &str) -> &'static [usize] {
     place.ok().and_then(|place| NAMES.get(place)).map_or(&[], |(_, arities)| *arities)
 }
 
-/// `def NAME: $__vars as [$a, $b] | BODY;`
-pub(super) fn program<'s>(name: &'s str, vars: &'s [String], body: Term<&'s str>) -> Def<&'s str> {
-    let body = if vars.is_empty() {
-        body
-    } else {
-        let pattern = Pattern::Arr(vars.iter().map(|var| Pattern::Var(var.as_str())).collect());
-        binary(Term::Var("$__vars"), BinaryOp::Pipe(Some(pattern)), body)
-    };
-    Def { name, args: Vec::new(), body }
-}
-
-/// `def __main: if $__program < N then … else … end;` over names that end in their number.
-pub(super) fn dispatcher(names: &[String]) -> Def<&str> {
-    Def { name: MAIN, args: Vec::new(), body: choose(names) }
-}
-
-fn choose(names: &[String]) -> Term<&str> {
-    match names {
-        [] => Term::Id,
-        [name] => Term::Call(name, Vec::new()),
-        many => {
-            let (low, high) = many.split_at(many.len() / 2);
-            let border = Term::Num(high[0].trim_start_matches("__p"));
-            let below = binary(Term::Var("$__program"), BinaryOp::Cmp(ops::Cmp::Lt), border);
-            Term::IfThenElse(vec![(below, choose(low))], Some(Box::new(choose(high))))
-        }
-    }
-}
-
-fn binary<'s>(left: Term<&'s str>, op: BinaryOp<&'s str>, right: Term<&'s str>) -> Term<&'s str> {
-    Term::BinOp(Box::new(left), op, Box::new(right))
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::{BTreeMap, BTreeSet};
@@ -125,10 +115,22 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_is_called_through_others_is_kept_and_nothing_else() {
+        let parsed = |code| load::parse(code, |parser| parser.defs()).unwrap();
+        let called = |defs| super::called(&parsed(defs));
+        assert_eq!(called("def m: .x;"), [""; 0]);
+        assert_eq!(called("def m: [.[] | select(.a)];"), ["empty", "f", "select"]);
+        assert_eq!(called("def c: add; def m: c;"), ["add", "c", "f", "null"]);
+        let names = |program| defs(&called(program)).iter().map(|def| def.name).collect::<Vec<_>>();
+        assert_eq!(names("def m: map(not);"), ["true", "false", "not", "map"]);
+    }
+
+    #[test]
     fn the_table_of_names_is_what_there_is() {
         let mut names: BTreeMap<&str, BTreeSet<usize>> = BTreeMap::new();
-        let defs = defs().into_iter().map(|def| (def.name, def.args.len()));
-        let funs = funs().map(|(name, args, _)| (name, args.len()));
+        let all: Vec<&str> = BY_NAME.iter().map(|(name, _)| *name).collect();
+        let defs = defs(&all).into_iter().map(|def| (def.name, def.args.len()));
+        let funs = funs(|_| true).map(|(name, args, _)| (name, args.len()));
         for (name, arity) in defs.chain(funs) {
             names.entry(name).or_default().insert(arity);
         }

@@ -33,60 +33,54 @@ pub(super) enum Trust {
     None,
 }
 
+/// What a word does that is called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Does {
+    /// It makes a program go round.
+    Loop,
+    /// It builds, or looks at much at once.
+    Build,
+    /// It can give twice of what it is given, or thrice.
+    Double,
+}
+
+impl Does {
+    fn of(word: &str) -> Option<Self> {
+        match word {
+            "combinations" | "def" | "foreach" | "limit" | "paths" | "range" | "recurse"
+            | "reduce" | "repeat" | "until" | "walk" | "while" => Some(Self::Loop),
+            "add" | "as" | "capture" | "explode" | "flatten" | "group_by" | "implode" | "match"
+            | "scan" | "sort" | "sort_by" | "split" | "splits" | "test" | "unique"
+            | "unique_by" => Some(Self::Build),
+            "gsub" | "join" | "sub" | "tojson" => Some(Self::Double),
+            _ => None,
+        }
+    }
+}
+
 impl Trust {
-    /// What makes a program go round.
-    const LOOPS: &[&str] = &[
-        "combinations",
-        "def",
-        "foreach",
-        "limit",
-        "paths",
-        "range",
-        "recurse",
-        "reduce",
-        "repeat",
-        "until",
-        "walk",
-        "while",
-    ];
-    /// What makes it build, or look at much at once.
-    const BUILDS: &[&str] = &[
-        "add",
-        "as",
-        "capture",
-        "explode",
-        "flatten",
-        "group_by",
-        "implode",
-        "match",
-        "scan",
-        "sort",
-        "sort_by",
-        "split",
-        "splits",
-        "test",
-        "unique",
-        "unique_by",
-    ];
-    /// What can give twice of what it is given, or thrice.
-    const DOUBLES: &[&str] = &["gsub", "join", "sub", "tojson"];
-    /// The signs that do. A comma gives two values, which then share what is in them.
+    /// What can give twice of what it is given, too. A comma gives two values, which then share
+    /// what is in them.
     const SIGNS: &[char] = &[',', '+', '@'];
     /// So often a little may become twice or thrice of itself.
     const OFTEN: usize = 8;
 
     /// How far a program that calls nothing but the library can be trusted.
     pub(super) fn of(program: &str) -> Self {
+        if program.len() > BRIEF {
+            return Self::None;
+        }
         let code = without_texts(program);
-        let words = || code.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
-        let count = |names: &[&str]| words().filter(|word| names.contains(word)).count();
-        let doubles = count(Self::DOUBLES) + code.matches(Self::SIGNS).count();
-        let goes_round = code.contains("..") || multiplies(&code) || count(Self::LOOPS) > 0;
-        if goes_round || program.len() > BRIEF || doubles > Self::OFTEN || repeats(program) {
+        let words = code.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+        let does: Vec<Does> = words.filter_map(Does::of).collect();
+        let doubles = does.iter().filter(|does| **does == Does::Double).count();
+        let doubles = doubles + code.matches(Self::SIGNS).count();
+        let goes_round = code.contains("..") || multiplies(&code) || does.contains(&Does::Loop);
+        if goes_round || doubles > Self::OFTEN || repeats(program) {
             return Self::None;
         }
         let builds =
-            count(Self::BUILDS) + doubles > 0 || code.contains(['*', '{']) || collects(&code);
+            !does.is_empty() || doubles > 0 || code.contains(['*', '{']) || collects(&code);
         if builds { Self::Short } else { Self::Plain }
     }
 }

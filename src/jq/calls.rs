@@ -1,35 +1,11 @@
-//! What of the library some programs call, directly or through others.
-//!
-//! Compiling the whole library costs more than all programs of a runbook do, and each call looks
-//! for its filter among all there are; what nobody calls is left out. By name alone: one too many
-//! does no harm.
-
-use std::collections::{HashMap, HashSet};
+//! What a term calls, by name alone.
 
 use jaq_core::load::lex::StrPart;
-use jaq_core::load::parse::{BinaryOp, Def, Pattern, Term};
+use jaq_core::load::parse::{BinaryOp, Pattern, Term};
 use jaq_core::path::Part;
 
-/// The names of all that is called by these, and by what they call of the library's definitions.
-pub(super) fn names<'s>(library: &[Def<&'s str>], callers: &[Def<&'s str>]) -> HashSet<&'s str> {
-    let mut bodies: HashMap<&str, Vec<&Term<&str>>> = HashMap::new();
-    for def in library {
-        bodies.entry(def.name).or_default().push(&def.body);
-    }
-    let mut open: Vec<&Term<&str>> = callers.iter().map(|def| &def.body).collect();
-    let mut names = HashSet::new();
-    while let Some(term) = open.pop() {
-        calls(term, &mut |name| {
-            if names.insert(name) {
-                open.extend(bodies.get(name).into_iter().flatten());
-            }
-        });
-    }
-    names
-}
-
 /// Names every filter that a term calls.
-fn calls<'s>(term: &Term<&'s str>, found: &mut dyn FnMut(&'s str)) {
+pub(super) fn calls<'s>(term: &Term<&'s str>, found: &mut dyn FnMut(&'s str)) {
     match term {
         Term::Id | Term::Recurse | Term::Num(_) | Term::Var(_) | Term::Break(_) => {}
         Term::Str(format, parts) => {
@@ -108,27 +84,20 @@ fn keys<'s>(pattern: &Pattern<&'s str>, found: &mut dyn FnMut(&'s str)) {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-
-    fn defs(code: &str) -> Vec<Def<&str>> {
-        jaq_core::load::parse(code, |parser| parser.defs()).unwrap()
-    }
-
     #[test]
-    fn what_is_called_is_kept_wherever_the_call_stands() {
-        let library = "def a: b; def b: 1; def c: 2; def @f: 3; def unused: a;";
-        let kept = |code| {
-            let (library, callers) = (defs(library), defs(code));
-            let names = super::names(&library, &callers);
-            let kept = library.iter().map(|def| def.name).filter(|name| names.contains(name));
-            kept.collect::<Vec<_>>().join(" ")
+    fn a_call_is_found_wherever_it_stands() {
+        let found = |code| {
+            let defs = jaq_core::load::parse(code, |parser| parser.defs()).unwrap();
+            let mut names = Vec::new();
+            super::calls(&defs[0].body, &mut |name| names.push(name));
+            names.join(" ")
         };
-        assert_eq!(kept("def m: .x;"), "");
-        assert_eq!(kept("def m: a;"), "a b");
-        assert_eq!(kept("def m: [.[c:b]?] | {(c): -b};"), "b c");
-        assert_eq!(kept("def m: @f \"\\(b)\";"), "b @f");
-        assert_eq!(kept("def m: . as {(\"x\" | c): $y} | if b then . else $y end;"), "b c");
-        assert_eq!(kept("def m: reduce c as [$x] (0; . + $x) | try error catch b;"), "b c");
-        assert_eq!(kept("def m: def n: c; label $l | n, break $l;"), "c");
+        assert_eq!(found("def m: .x;"), "");
+        assert_eq!(found("def m: a;"), "a");
+        assert_eq!(found("def m: [.[c:b]?] | {(c): -b};"), "c b c b");
+        assert_eq!(found("def m: @f \"\\(b)\";"), "@f b");
+        assert_eq!(found("def m: . as {(\"x\" | c): $y} | if b then . else $y end;"), "c b");
+        assert_eq!(found("def m: reduce c as [$x] (0; . + $x) | try error catch b;"), "c error b");
+        assert_eq!(found("def m: def n: c; label $l | n, break $l;"), "c n");
     }
 }

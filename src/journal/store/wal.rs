@@ -149,19 +149,18 @@ fn salted(header: &[u8], frame: &[u8]) -> bool {
     header.get(16..24) == frame.get(8..16)
 }
 
-fn checksum(big: bool, (mut a, mut b): (u32, u32), bytes: &[u8]) -> (u32, u32) {
-    let (pairs, _) = bytes.as_chunks::<8>();
-    for [p, q, r, s, t, u, v, w] in pairs {
-        let (x, y) = ([*p, *q, *r, *s], [*t, *u, *v, *w]);
-        let (x, y) = if big {
-            (u32::from_be_bytes(x), u32::from_be_bytes(y))
-        } else {
-            (u32::from_le_bytes(x), u32::from_le_bytes(y))
-        };
-        a = a.wrapping_add(x).wrapping_add(b);
-        b = b.wrapping_add(y).wrapping_add(a);
-    }
-    (a, b)
+fn checksum(big: bool, sum: (u32, u32), bytes: &[u8]) -> (u32, u32) {
+    // decided once: a log has tens of thousands of words
+    if big { sums(sum, bytes, u32::from_be_bytes) } else { sums(sum, bytes, u32::from_le_bytes) }
+}
+
+fn sums(sum: (u32, u32), bytes: &[u8], word: impl Fn([u8; 4]) -> u32) -> (u32, u32) {
+    let (words, _) = bytes.as_chunks::<4>();
+    let (pairs, _) = words.as_chunks::<2>();
+    pairs.iter().fold(sum, |(a, b), [x, y]| {
+        let a = a.wrapping_add(word(*x)).wrapping_add(b);
+        (a, b.wrapping_add(word(*y)).wrapping_add(a))
+    })
 }
 
 /// A big-endian word; zero behind the end.

@@ -3,7 +3,7 @@
 //! Running is replaying: the same question is asked on a first run, with an empty journal,
 //! and on every resume. Nothing here does I/O.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -11,6 +11,7 @@ use crate::journal::event::{
     Decision, Effect, Entry, Event, How, Outcome, Skip, StepRef, Stored, StoredMap, UsedRef,
 };
 use crate::source::in_command;
+use crate::value::{ByName, Names};
 
 /// Where one step of a run stands.
 #[derive(Debug, Clone, PartialEq)]
@@ -92,7 +93,7 @@ pub struct History {
     /// The steps of that definition.
     pub steps: Arc<[StepRef]>,
     /// Where each of them stands.
-    places: HashMap<String, usize>,
+    places: ByName<usize>,
     /// All inputs.
     pub inputs: StoredMap,
     /// Inputs of runbooks that a step uses, renewed on the way: `outer/token`.
@@ -108,14 +109,14 @@ pub struct History {
     /// Steps in the order in which they were done.
     pub order: Vec<String>,
     /// The same steps, to be found quickly.
-    finished: HashSet<String>,
-    statuses: HashMap<String, Status>,
-    undos: HashMap<String, Undo>,
+    finished: Names,
+    statuses: ByName<Status>,
+    undos: ByName<Undo>,
     /// Steps whose only open intent is one of this walk: what becomes of that one becomes of the
     /// step. Of an intent before it, a later refusal says nothing.
-    under_way: HashSet<String>,
+    under_way: Names,
     /// What steps without an outcome are said to do.
-    effects: HashMap<String, Effect>,
+    effects: ByName<Effect>,
     /// The step of the last event, if that says that it is done.
     just_done: Option<String>,
     adopts: Vec<String>,

@@ -5,17 +5,16 @@
 //! to it, as each item of a `for_each` does.
 
 use std::cell::{OnceCell, RefCell};
-use std::collections::HashMap;
 use std::rc::Rc;
 
 use crate::jq::{self, Val};
 use crate::template::{Lookup, from_json};
-use crate::value::{Json, Labeled, MASK};
+use crate::value::{ByName, Json, Labeled, MASK};
 
 /// Names and values.
 #[derive(Default, Clone)]
 pub struct Scope {
-    names: RefCell<HashMap<String, Rc<Slot>>>,
+    names: RefCell<ByName<Rc<Slot>>>,
     above: Option<Rc<Scope>>,
 }
 

@@ -1,7 +1,16 @@
 //! Values: JSON with a label that says whether it is secret.
 
+use std::collections::{HashMap, HashSet};
+
 /// A value without its label.
 pub type Json = serde_json::Value;
+
+/// A map by names: looked into for each step and each value. Its keys are an author's words, so
+/// nobody sends thousands that fall together.
+pub type ByName<V, K = String> = HashMap<K, V, foldhash::fast::RandomState>;
+
+/// A set of names, likewise.
+pub type Names = HashSet<String, foldhash::fast::RandomState>;
 
 /// A value and its label. The label joins: whatever is made from a secret is secret.
 #[derive(Clone, PartialEq)]

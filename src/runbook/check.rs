@@ -1,13 +1,13 @@
 //! The names of a whole file: each defined once, before it is read, and no secret where it would show.
 
 use std::cell::RefCell;
-use std::collections::{HashMap, HashSet};
 
 use super::parse::{ConnectionDef, Draft};
 use super::{Save, StepDef, Value, Var};
 use crate::diag::{Diag, closest};
 use crate::reader::{Gather, Sink, Use};
 use crate::source::Span;
+use crate::value::{self, ByName};
 
 /// A name at the place where it is defined.
 #[derive(Clone)]
@@ -25,11 +25,11 @@ struct Defined {
 
 struct Names<'a> {
     gather: &'a Gather<'a>,
-    known: HashMap<String, Known>,
+    known: ByName<Known>,
     /// Every name of the file, for "defined later".
     all: Vec<Defined>,
     /// What `for_each` steps call their items.
-    items: HashSet<String>,
+    items: value::Names,
     /// Names that are not known where they are read, each with all these places: one is one mistake.
     strange: RefCell<Vec<(String, Vec<Span>)>>,
 }
@@ -38,7 +38,7 @@ pub(super) fn names(gather: &Gather<'_>, draft: &Draft) {
     let items = draft.steps.iter().filter_map(|step| Some(step.for_each.as_ref()?.name.clone()));
     let items = items.collect();
     let strange = RefCell::default();
-    let mut names = Names { gather, known: HashMap::new(), all: all(draft), items, strange };
+    let mut names = Names { gather, known: ByName::default(), all: all(draft), items, strange };
     for input in &draft.inputs {
         names.read(&input.uses);
         let secret = input.secret
@@ -53,7 +53,7 @@ pub(super) fn names(gather: &Gather<'_>, draft: &Draft) {
     }
     connection_names(&names, draft);
     renewals(gather, draft);
-    let mut ids: HashMap<&str, Span> = HashMap::new();
+    let mut ids: ByName<Span, &str> = ByName::default();
     for step in &draft.steps {
         unique(gather, &mut ids, step);
         connections(&names, step, &draft.connections);
@@ -209,7 +209,7 @@ fn presets(gather: &Gather<'_>, draft: &Draft) {
     }
 }
 
-fn unique<'a>(gather: &Gather<'_>, ids: &mut HashMap<&'a str, Span>, step: &'a StepDef) {
+fn unique<'a>(gather: &Gather<'_>, ids: &mut ByName<Span, &'a str>, step: &'a StepDef) {
     if let Some(first) = ids.get(step.id.as_str()) {
         let diag = Diag::error(format!("two steps have the id `{}`", step.id), step.span.clone());
         gather.report(diag.related(first.clone(), "the first one"));

@@ -37,7 +37,7 @@ use std::time::Duration;
 
 pub use crate::journal::event::{Effect, Failure};
 use crate::jq::{Programs, Val};
-use crate::reader::{Field, Reader, Rules};
+use crate::reader::{Field, Reader, Rules, Tree};
 use crate::redact;
 use crate::scope::Scope;
 use crate::template::{RenderError, Template};
@@ -197,14 +197,29 @@ pub trait Step: Debug {
 /// Something of this machine that a step touches.
 #[derive(Debug, Clone, Copy)]
 pub enum Touch<'a> {
-    /// Runs a program: it and its arguments, and the host it runs on.
-    Runs(&'a [Template], Option<&'a Template>),
+    /// Runs a program.
+    Runs(Runs<'a>),
     /// Runs the program of a plug-in: its path.
     Plugin(&'a Path),
     /// Writes a file: its path.
     Writes(&'a Template),
     /// Sends a file to a service: its path.
     Sends(&'a Template),
+}
+
+/// A program that a step runs, told from its text alone.
+#[derive(Debug, Clone, Copy)]
+pub struct Runs<'a> {
+    /// It and its arguments.
+    pub argv: &'a [Template],
+    /// The host it runs on; here if there is none.
+    pub on: Option<&'a Template>,
+    /// What it reads on standard input.
+    pub stdin: Option<&'a Template>,
+    /// Its environment variables, besides the person's own.
+    pub env: &'a [(String, Tree)],
+    /// The folder it runs in.
+    pub cwd: Option<&'a Template>,
 }
 
 /// A call of a service, told from its text alone.
@@ -225,7 +240,7 @@ pub struct Nested<'a> {
     /// The runbook; the engine knows its type, which stands above kinds.
     pub runbook: &'a dyn std::any::Any,
     /// Its inputs, as the step gives them.
-    pub inputs: &'a [(String, crate::reader::Tree)],
+    pub inputs: &'a [(String, Tree)],
 }
 
 /// What a step came back with.

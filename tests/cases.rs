@@ -109,6 +109,7 @@ cases! {
     titles_told
     transcript_itself
     trust
+    trust_commands
     undo
     undo_adopted
     undo_append

@@ -70,7 +70,12 @@ pub(super) fn require(
         out::say(&format!("`{name}` ({}) did not come with this program:", runbook.source.path));
         let asks = terminal.present();
         let known = given.map(|given| known_values(runbook, given, world, asks));
-        effects(runbook, known.as_ref()).listing().lines().for_each(out::say);
+        let (listing, shortened) = effects(runbook, known.as_ref()).brief();
+        listing.lines().for_each(out::say);
+        if shortened {
+            let name = runbook.command_name();
+            out::hint(&format!("`runbook show {name} --effects` shows what is left out"));
+        }
         if !terminal.present() {
             out::error(
                 "a runbook from elsewhere that runs commands, writes files or calls a service with \

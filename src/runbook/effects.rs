@@ -3,13 +3,17 @@
 //! Places are as their author wrote them, templates and all, as it can be shown before anything
 //! is asked; behind what is known by then.
 
+use std::fmt::Write as _;
+
 use super::{From, Runbook, StepDef};
 use crate::journal::event::Effect;
 use crate::printable::argument;
+use crate::reader::Tree;
 use crate::scope::Scope;
 use crate::step::connection::named;
-use crate::step::{Step, Touch};
+use crate::step::{Runs, Step, Touch};
 use crate::template::Template;
+use crate::value::{Json, Labeled, text};
 
 /// What a runbook touches. Each thing stands once, in the order of the file.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -17,7 +21,7 @@ pub struct Effects {
     /// Base addresses of the services it calls.
     pub hosts: Vec<String>,
     /// Programs with their arguments.
-    pub commands: Vec<String>,
+    pub commands: Vec<Program>,
     /// Files it writes.
     pub files: Vec<String>,
     /// Files of this machine that it sends to a service.
@@ -32,11 +36,69 @@ pub struct Effects {
     pub from_files: bool,
 }
 
+/// A program that runs, and all that is decided about it.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Program {
+    /// It and its arguments, and where it runs if that is not here.
+    pub line: String,
+    /// Its folder and its variables, each after the word that says what it is.
+    pub details: Vec<(&'static str, String)>,
+    /// What it reads on standard input.
+    pub stdin: Option<String>,
+}
+
+/// How much of a standard input is shown when it is shortened.
+const BRIEF_LINES: usize = 20;
+/// The same in characters.
+const BRIEF_CHARS: usize = 2000;
+
+impl Program {
+    fn tell(&self, out: &mut String, brief: bool) {
+        place(out, "runs", &self.line);
+        for (word, said) in &self.details {
+            let _ = writeln!(out, "{:8}{word:5}  {}", "", line(said));
+        }
+        let Some(stdin) = &self.stdin else { return };
+        let shown = if brief { shortened(stdin) } else { stdin };
+        for (at, text) in shown.lines().enumerate() {
+            let word = if at == 0 { "stdin" } else { "" };
+            let text = format!("{:8}{word:5}  {text}", "");
+            let _ = writeln!(out, "{}", text.trim_end());
+        }
+        let rest = &stdin[shown.len()..];
+        if !rest.is_empty() {
+            let (lines, chars) = (rest.trim_matches('\n').lines().count(), rest.chars().count());
+            let _ = writeln!(out, "{:15}… left out: {chars} characters on {lines} lines", "");
+        }
+    }
+
+    fn is_long(&self) -> bool {
+        self.stdin.as_ref().is_some_and(|stdin| shortened(stdin).len() < stdin.len())
+    }
+}
+
+/// The beginning of a text, all of it if that is not much longer.
+fn shortened(text: &str) -> &str {
+    let lines = text.match_indices('\n').nth(BRIEF_LINES - 1).map(|(at, _)| at + 1);
+    let chars = text.char_indices().nth(BRIEF_CHARS).map(|(at, _)| at);
+    let end = lines.into_iter().chain(chars).min().unwrap_or(text.len());
+    &text[..end]
+}
+
+fn place(out: &mut String, word: &str, one: &str) {
+    let _ = writeln!(out, "{word:6}  {}", line(one));
+}
+
+fn line(text: &str) -> String {
+    text.replace('\n', "\\n")
+}
+
 impl Effects {
     /// Whether it can do more to this machine than call services.
     pub fn needs_trust(&self) -> bool {
-        let lists = [&self.commands, &self.files, &self.sent];
-        self.sockets || self.may_tell() || lists.iter().any(|list| !list.is_empty())
+        let lists = [&self.files, &self.sent];
+        let touches = !self.commands.is_empty() || lists.iter().any(|list| !list.is_empty());
+        self.sockets || self.may_tell() || touches
     }
 
     /// The same of what is done when a run is only planned.
@@ -51,20 +113,34 @@ impl Effects {
 
     /// The list, for a person.
     pub fn listing(&self) -> String {
-        let parts = [
-            ("calls", &self.hosts),
-            ("runs", &self.commands),
-            ("writes", &self.files),
-            ("sends", &self.sent),
-            ("reads", &self.reads),
-        ];
-        let lines = parts.iter().flat_map(|(word, all)| {
-            all.iter().map(move |one| format!("{word:6}  {}\n", one.replace('\n', "\\n")))
-        });
-        lines.collect()
+        self.listed(false)
+    }
+
+    /// The same with long standard inputs shortened; and whether any is.
+    pub fn brief(&self) -> (String, bool) {
+        (self.listed(true), self.commands.iter().any(Program::is_long))
+    }
+
+    fn listed(&self, brief: bool) -> String {
+        let mut out = String::new();
+        for one in &self.hosts {
+            place(&mut out, "calls", one);
+        }
+        for one in &self.commands {
+            one.tell(&mut out, brief);
+        }
+        for (word, all) in [("writes", &self.files), ("sends", &self.sent), ("reads", &self.reads)]
+        {
+            for one in all {
+                place(&mut out, word, one);
+            }
+        }
+        out
     }
 
     fn all(&mut self, runbook: &Runbook, known: Option<&Scope>) {
+        let own = known.is_none().then(|| constants(runbook));
+        let known = known.or(own.as_ref());
         for step in &runbook.steps {
             self.step(runbook, step, known);
             let actions = [Some(&step.action), step.undo.as_ref()].into_iter().flatten();
@@ -117,11 +193,11 @@ impl Effects {
         for touch in action.touches() {
             let path = |file| told([file], &|parts: &[&str]| parts.concat(), known);
             match touch {
-                Touch::Runs(argv, on) => {
-                    let line = |parts: &[&str]| command_line(argv.len(), parts);
-                    once(&mut self.commands, told(argv.iter().chain(on), &line, known));
+                Touch::Runs(runs) => once(&mut self.commands, program(runs, known)),
+                Touch::Plugin(program) => {
+                    let line = program.display().to_string();
+                    once(&mut self.commands, Program { line, ..Program::default() });
                 }
-                Touch::Plugin(program) => once(&mut self.commands, program.display().to_string()),
                 Touch::Writes(file) => once(&mut self.files, path(file)),
                 Touch::Sends(file) => once(&mut self.sent, path(file)),
             }
@@ -134,6 +210,75 @@ pub fn effects(runbook: &Runbook, known: Option<&Scope>) -> Effects {
     let mut found = Effects::default();
     found.all(runbook, known);
     found
+}
+
+/// The vars that say the same whatever the inputs.
+fn constants(runbook: &Runbook) -> Scope {
+    let scope = Scope::default();
+    for var in &runbook.vars {
+        let known = var.value.reads().iter().all(|name| scope.has(name));
+        // one that cannot be worked out is told when it is needed
+        if let Some(json) = known.then(|| var.value.render(&scope).ok()).flatten() {
+            scope.set(&var.name, Labeled::plain(json));
+        }
+    }
+    scope
+}
+
+fn program(runs: Runs<'_>, known: Option<&Scope>) -> Program {
+    let line = |parts: &[&str]| command_line(runs.argv.len(), parts);
+    let line = told(runs.argv.iter().chain(runs.on), &line, known);
+    let text = |template| told([template], &|parts: &[&str]| parts.concat(), known);
+    let folder = runs.cwd.map(|cwd| ("cwd", text(cwd)));
+    let variables = runs.env.iter().map(|(name, tree)| ("env", variable(name, tree, known)));
+    let details = folder.into_iter().chain(variables).collect();
+    Program { line, details, stdin: runs.stdin.map(|stdin| read(stdin, known)) }
+}
+
+/// What a program reads. Of a template of several lines the value stands alone, if it is known.
+fn read(stdin: &Template, known: Option<&Scope>) -> String {
+    let names = stdin.reads().iter().map(|read| &*read.name).collect();
+    let value = value(names, known, |scope| stdin.render_text(scope).ok());
+    let source = stdin.source();
+    match value.filter(|_| !stdin.is_literal()) {
+        Some(value) if source.contains('\n') => value,
+        Some(value) => format!("{value}  from `{source}`"),
+        None => source.to_owned(),
+    }
+}
+
+/// A variable and its value as a shell would be told.
+fn variable(name: &str, tree: &Tree, known: Option<&Scope>) -> String {
+    let pair = |json: &Json| format!("{}={}", argument(name), argument(&text(json)));
+    let written = pair(&written(tree));
+    let value = value(tree.reads(), known, |scope| tree.render(scope).ok()).map(|json| pair(&json));
+    match value.filter(|value| *value != written) {
+        Some(value) => format!("{value}  from `{written}`"),
+        None => written,
+    }
+}
+
+/// A value as its author wrote it.
+fn written(tree: &Tree) -> Json {
+    match tree {
+        Tree::Literal(json) => json.clone(),
+        Tree::Template(template) => template.source().into(),
+        Tree::List(items) => items.iter().map(written).collect(),
+        Tree::Map(entries) => {
+            entries.iter().map(|(key, tree)| (key.clone(), written(tree))).collect()
+        }
+    }
+}
+
+/// What is made of names, if all of them are known and none is secret.
+fn value<T>(
+    names: Vec<&str>,
+    known: Option<&Scope>,
+    made: impl FnOnce(&Scope) -> Option<T>,
+) -> Option<T> {
+    let scope = known?;
+    let open = names.iter().all(|name| scope.has(name)) && !scope.any_secret(names);
+    open.then(|| made(scope)).flatten()
 }
 
 /// A program with so many words, itself among them, and the host it runs on, if any is named.
@@ -154,11 +299,9 @@ fn told<'t>(
     let parts: Vec<&Template> = parts.into_iter().collect();
     let sources: Vec<&str> = parts.iter().map(|part| part.source()).collect();
     let place = together(&sources);
-    let value = known.filter(|_| !parts.iter().all(|part| part.is_literal())).and_then(|scope| {
-        let names = || parts.iter().flat_map(|part| part.reads()).map(|read| read.name.as_str());
-        if !names().all(|name| scope.has(name)) || scope.any_secret(names()) {
-            return None;
-        }
+    let names = parts.iter().flat_map(|part| part.reads()).map(|read| &*read.name).collect();
+    let known = known.filter(|_| !parts.iter().all(|part| part.is_literal()));
+    let value = value(names, known, |scope| {
         let values = parts.iter().map(|part| part.render_text(scope));
         let values: Vec<String> = values.collect::<Result<_, _>>().ok()?;
         Some(together(&values.iter().map(String::as_str).collect::<Vec<_>>()))
@@ -169,7 +312,7 @@ fn told<'t>(
     }
 }
 
-fn once(all: &mut Vec<String>, one: String) {
+fn once<T: PartialEq>(all: &mut Vec<T>, one: T) {
     if !all.contains(&one) {
         all.push(one);
     }

@@ -19,7 +19,8 @@ use super::child::{End, Listen, Take, listen};
 use super::connection::{SSH, through};
 use super::rehearsed;
 use super::{
-    Again, Answer, Cx, Failure, Hand, Kind, Local, Manual, Step, Touch, Trouble, failure, manual,
+    Again, Answer, Cx, Failure, Hand, Kind, Local, Manual, Runs, Step, Touch, Trouble, failure,
+    manual,
 };
 
 /// The kind.
@@ -125,7 +126,13 @@ impl Step for Command {
     }
 
     fn touches(&self) -> Vec<Touch<'_>> {
-        vec![Touch::Runs(&self.run, self.ssh.as_ref())]
+        vec![Touch::Runs(Runs {
+            argv: &self.run,
+            on: self.ssh.as_ref(),
+            stdin: self.stdin.as_ref(),
+            env: &self.env,
+            cwd: self.cwd.as_ref(),
+        })]
     }
 
     fn argv(&self) -> Option<&[Template]> {

@@ -8,13 +8,14 @@ mod graph;
 mod kinds;
 mod values;
 
+use std::cell::RefCell;
 use std::collections::HashSet;
 use std::fmt::Write as _;
 
 use crate::runbook::{From, Input, Runbook, Save, StepDef};
 use crate::step::manual::{called, variable, words};
 use crate::step::retry::Retry;
-use crate::step::{Hand, Manual};
+use crate::step::{Hand, Manual, Step};
 pub use graph::graph;
 pub use kinds::{kind, kinds, plugin, plugins};
 
@@ -30,7 +31,7 @@ pub fn markdown(runbook: &Runbook) -> String {
         }
         out.push('\n');
     }
-    out.push_str(&values::markdown(runbook));
+    out.push_str(&values::markdown(runbook, &json));
     for (at, step) in runbook.steps.iter().enumerate() {
         let _ = writeln!(out, "## {}. {}\n", at + 1, title(step));
         out.push_str(&body(runbook, step, &json));
@@ -44,33 +45,55 @@ pub fn commands(runbook: &Runbook, step: &StepDef) -> Option<String> {
     let json = values::json(runbook);
     let hand = hand(runbook, &json, wants_head(runbook, step));
     let shell = shell(step, &by_hand(runbook, step, &json), &hand)?;
-    let given = runbook.inputs.iter().filter_map(|input| from_environment(input, &shell));
-    Some(given.collect::<String>() + &shell)
+    let read = || runbook.inputs.iter().filter(|input| reads(&shell, &called(&input.name)));
+    let typed = read().filter_map(as_json);
+    let given = read().filter_map(from_environment);
+    Some(typed.chain(given).collect::<String>() + &shell)
 }
 
-/// An input that the commands read and the environment has, under the name that they call it by.
-fn from_environment(input: &Input, shell: &str) -> Option<String> {
-    let in_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+/// How an input's variable is written that is no text, as a remark.
+fn as_json(input: &Input) -> Option<String> {
+    let how = input.typed.written_in_commands()?;
+    Some(format!("# {}: {how}\n", called(&input.name)))
+}
+
+/// An input that the environment has, under the name that the commands call it by.
+fn from_environment(input: &Input) -> Option<String> {
     let name = input.from.iter().find_map(|from| match from {
         // anything else would be more than a name to a shell
         From::Env(name) if name.chars().all(in_name) => Some(name),
         _ => None,
     })?;
     let own = called(&input.name);
-    let read = |start: &str| {
-        let start = format!("{start}{own}");
+    (own != *name).then(|| format!("{own}=${{{name}:-${own}}}\n"))
+}
+
+fn in_name(c: char) -> bool {
+    c.is_ascii_alphanumeric() || c == '_'
+}
+
+/// Whether commands read a variable.
+fn reads(shell: &str, name: &str) -> bool {
+    ["$", "${"].into_iter().any(|start| {
+        let start = format!("{start}{name}");
         let mut found = shell.match_indices(&start);
         found.any(|(at, _)| !shell[at + start.len()..].starts_with(in_name))
-    };
-    (own != *name && (read("$") || read("${"))).then(|| format!("{own}=${{{name}:-${own}}}\n"))
+    })
 }
 
 fn hand<'a>(runbook: &'a Runbook, json: &'a HashSet<String>, head: bool) -> Hand<'a> {
-    Hand { connections: &runbook.connections, programs: &runbook.programs, json, head }
+    let (connections, programs) = (&runbook.connections, &runbook.programs);
+    Hand { connections, programs, json, head, unsaid: RefCell::default() }
 }
 
 fn by_hand(runbook: &Runbook, step: &StepDef, json: &HashSet<String>) -> Manual {
-    step.action.manual(&hand(runbook, json, wants_head(runbook, step)))
+    remarked(&*step.action, &hand(runbook, json, wants_head(runbook, step)))
+}
+
+/// What is done by hand, with what is left to the person in remarks.
+fn remarked(action: &dyn Step, hand: &Hand<'_>) -> Manual {
+    let manual = action.manual(hand);
+    Manual { remarks: hand.remarks(), ..manual }
 }
 
 /// Whether what is saved is read from the head of the answer.
@@ -156,7 +179,7 @@ fn conditions(out: &mut String, step: &StepDef) {
 fn look_first(out: &mut String, runbook: &Runbook, step: &StepDef, json: &HashSet<String>) {
     let Some(already) = &step.already else { return };
     let hand = hand(runbook, json, false);
-    let look = already.probe.manual(&hand).piped(Some(&hand.jq(already.find, "")));
+    let look = remarked(&*already.probe, &hand).piped(Some(&hand.jq(already.find, "")));
     let Some(look) = look else { return };
     out.push_str("It may be there already. Look first:\n\n");
     fenced(out, &look);
@@ -256,10 +279,9 @@ fn judged(step: &StepDef, save: &Save) -> bool {
 }
 
 fn taking_back(runbook: &Runbook, json: &HashSet<String>) -> String {
-    let hand = hand(runbook, json, false);
     let back = |step: &StepDef| {
         let manual = match &step.undo {
-            Some(undo) => undo.manual(&hand),
+            Some(undo) => remarked(&**undo, &self::hand(runbook, json, false)),
             None => step.action.manual_back()?,
         };
         let mut part = format!("### {}\n\n", title(step));

@@ -161,6 +161,16 @@ impl Typed {
         }
     }
 
+    /// How its value is written in commands to follow by hand, where a person would type another
+    /// thing.
+    pub fn written_in_commands(&self) -> Option<&'static str> {
+        match self.name {
+            "boolean" => Some("`true` or `false`"),
+            "list" | "object" => Some("JSON"),
+            _ => None,
+        }
+    }
+
     /// What must hold of a value, each in a few words of Markdown.
     pub fn told(&self) -> Vec<String> {
         let words = |words: &[String]| {

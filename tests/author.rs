@@ -168,7 +168,7 @@ fn show_is_what_a_person_could_type() {
         "-H \"Authorization: Bearer ${AUTHENTIK_TOKEN:-$MADE_TOKEN}\"",
         "| jq -r '.client_secret'",
         "**Gate:** `provider_pk is integer`",
-        "\"property_mappings\": $SCOPE_PKS",
+        "\"property_mappings\": ($ENV.SCOPE_PKS | fromjson)",
         "cat >> \"$CREDENTIALS_FILE\" << EOF",
         "## Taking it back",
         "curl -sS -X DELETE",

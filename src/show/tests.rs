@@ -55,8 +55,9 @@ fn what_is_made_is_sent_as_json_with_the_names_in_it() {
     );
     assert_eq!(
         shell,
-        "RESPONSE=$(curl -sS -X POST https://api.example.com/v1/users/ \\\n  -H \"Authorization: Bearer $TOKEN\" \\\n  \
-         -H 'Content-Type: application/json' \\\n  --data-binary @- << EOF\n{\n  \"name\": \"$MY_USER\",\n  \"tags\": [\"x\"]\n}\nEOF\n)\n\
+        "RESPONSE=$(MY_USER=\"$MY_USER\" jq -n '{\n  \"name\": $ENV.MY_USER,\n  \"tags\": [\"x\"]\n}' \\\n  \
+         | curl -sS -X POST https://api.example.com/v1/users/ \\\n  -H \"Authorization: Bearer $TOKEN\" \\\n  \
+         -H 'Content-Type: application/json' \\\n  --data-binary @-)\n\
          ONE=$(echo \"$RESPONSE\" | jq -r '.a')\nTWO=$(echo \"$RESPONSE\" | jq -r '.b')\n"
     );
 }
@@ -123,4 +124,42 @@ fn the_home_of_a_command_on_another_host_is_the_one_there() {
     assert_eq!(there("~"), "ssh box 'cd ~ && ls'");
     assert_eq!(there("~/{{ user }}/a b"), "ssh box \"cd ~/\\\"$MY_USER/a b\\\" && ls\"");
     assert_eq!(there("/srv/a b"), "ssh box \"cd '/srv/a b' && ls\"");
+}
+
+/// Whatever is in a value, what is sent is JSON: `jq` writes it. What no shell and no jq can say is
+/// said to be left.
+#[test]
+fn a_body_stays_json_and_conditions_are_kept() {
+    let text = "format = 1\nname = \"x\"\n[inputs.user]\n[inputs.open]\ntype = \"boolean\"\n\
+                [inputs.tags]\ntype = \"list\"\n[inputs.ca_file]\ndefault = \"\"\n[connections.api]\n\
+                base = \"https://a.b/\"\nca = \"{{ ca_file }}\"\n[[steps]]\nid = \"a\"\n\
+                [steps.http]\non = \"api\"\nmethod = \"POST\"\nurl = \"x{% if user %}/of/{{ user }}{% endif %}\"\n\
+                [steps.http.json]\nname = \"say \\\"{{ user }}\\\"\"\ntags = \"{{ tags }}\"\nn = [1, \"\"]\n\
+                mode = \"{% if open %}open{% else %}shut{% endif %}\"\nall = \"{{ tags | join(',') }}\"\n\
+                [[steps]]\nid = \"b\"\ncommand = [\"x\", \"{% if open %}a{% endif %}\"]\n";
+    let parsed = Runbook::parse(&Source::new("x.toml", text), &|_, _| Err(String::new()));
+    let runbook = parsed.map_err(|diags| diags[0].title.clone()).unwrap().0;
+    insta::assert_snapshot!(commands(&runbook, &runbook.steps[0]).unwrap(), @r##"
+    # OPEN: `true` or `false`
+    # TAGS: JSON
+    # to be filled in: {tags | join(',')}
+    MY_USER="$MY_USER" \
+    TAGS="$TAGS" \
+    OPEN="$OPEN" \
+    VALUE_1="{tags | join(',')}" \
+    jq -n '{
+      "name": "say \"\($ENV.MY_USER)\"",
+      "tags": ($ENV.TAGS | fromjson),
+      "n": [1, ""],
+      "mode": "\(if ($ENV.OPEN | fromjson) | IN(false, null, 0, "", [], {}) | not then "open" else "shut" end)",
+      "all": $ENV.VALUE_1
+    }' \
+      | curl -sS -X POST ${CA_FILE:+--cacert} ${CA_FILE:+"$CA_FILE"} "https://a.b/x${MY_USER:+/of/$MY_USER}" \
+      -H 'Content-Type: application/json' \
+      --data-binary @-
+    "##);
+    insta::assert_snapshot!(commands(&runbook, &runbook.steps[1]).unwrap(), @r"
+    # to be filled in: [if open: a]
+    x '[if open: a]'
+    ");
 }

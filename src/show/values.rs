@@ -5,10 +5,10 @@ use std::fmt::Write as _;
 
 use regex_lite::Regex;
 
-use super::{cell, fenced, first_paragraph, paragraph};
+use super::{cell, fenced, first_paragraph, hand, paragraph};
 use crate::reader::Tree;
 use crate::runbook::{From, Input, Runbook, Value};
-use crate::step::manual::{called, is_json, quoted, tree_shell, tree_words, words};
+use crate::step::manual::{called, is_json, quoted, tree_words, words};
 
 /// The names whose values are no texts, as far as the file tells.
 pub(super) fn json(runbook: &Runbook) -> HashSet<String> {
@@ -74,7 +74,7 @@ fn compares_as_json(gate: &str, name: &str) -> bool {
     Regex::new(&format!(r"\b{name} *{kinds}")).is_ok_and(|regex| regex.is_match(gate))
 }
 
-pub(super) fn markdown(runbook: &Runbook) -> String {
+pub(super) fn markdown(runbook: &Runbook, json: &HashSet<String>) -> String {
     let mut out = String::new();
     if !runbook.inputs.is_empty() {
         inputs(&mut out, runbook);
@@ -86,7 +86,7 @@ pub(super) fn markdown(runbook: &Runbook) -> String {
     }
     if !runbook.vars.is_empty() {
         out.push_str("## Derived values\n\n");
-        fenced(&mut out, &vars(runbook));
+        fenced(&mut out, &vars(runbook, json));
     }
     out
 }
@@ -111,6 +111,7 @@ fn inputs(out: &mut String, runbook: &Runbook) {
 fn what(input: &Input) -> String {
     let about = first_paragraph(input);
     let mut parts = input.typed.told();
+    parts.extend(input.typed.written_in_commands().map(|how| format!("in commands {how}")));
     if input.secret {
         parts.push("secret".to_owned());
     }
@@ -137,7 +138,7 @@ fn place(from: &From) -> String {
 fn default(input: &Input) -> String {
     match &input.default {
         None => String::new(),
-        Some(Value::Literal(json)) => input.typed.typed(json),
+        Some(Value::Literal(json)) => crate::value::text(json),
         Some(Value::Template(template)) => words(template),
     }
 }
@@ -152,7 +153,7 @@ fn presets(out: &mut String, runbook: &Runbook) {
     let _ = writeln!(out, "|---|{}", "---|".repeat(runbook.presets.len()));
     let value = |input: &Input, values: &[(crate::reader::Text, crate::value::Json)]| {
         let found = values.iter().find(|(name, _)| name.value == input.name);
-        found.map(|(_, value)| format!("`{}`", input.typed.typed(value))).unwrap_or_default()
+        found.map(|(_, value)| format!("`{}`", crate::value::text(value))).unwrap_or_default()
     };
     for input in &runbook.inputs {
         let row: Vec<String> =
@@ -165,7 +166,7 @@ fn presets(out: &mut String, runbook: &Runbook) {
     out.push('\n');
 }
 
-fn vars(runbook: &Runbook) -> String {
+fn vars(runbook: &Runbook, json: &HashSet<String>) -> String {
     let line = |name: &str, tree: &Tree| {
         let (name, value) = (called(name), tree_words(tree));
         match tree {
@@ -175,7 +176,13 @@ fn vars(runbook: &Runbook) -> String {
                 let code = value[1..value.len() - 1].replace('\'', &quotes.to_string());
                 format!("{name}=  # {}\n", code.replace('\n', " "))
             }
-            tree => format!("{name}={}\n", quoted(&tree_shell(tree))),
+            tree => {
+                let hand = hand(runbook, json, false);
+                let value = quoted(&hand.tree_shell(tree));
+                let left = !hand.remarks().is_empty();
+                let remark = if left { "  # to be filled in" } else { "" };
+                format!("{name}={value}{remark}\n")
+            }
         }
     };
     runbook.vars.iter().map(|var| line(&var.name, &var.value)).collect()

@@ -94,9 +94,9 @@ impl Step for Append {
         ]
     }
 
-    fn manual(&self, _hand: &Hand<'_>) -> Manual {
-        let shell = format!("cat >> {}", manual::quoted(&manual::path(&self.0.file)));
-        let stdin = Some(manual::shell(&self.0.text));
+    fn manual(&self, hand: &Hand<'_>) -> Manual {
+        let shell = format!("cat >> {}", manual::quoted(&hand.path(&self.0.file)));
+        let stdin = Some(hand.shell(&self.0.text));
         Manual { shell: Some(shell), stdin, ..Manual::default() }
     }
 

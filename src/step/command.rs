@@ -149,25 +149,25 @@ impl Step for Command {
         Ok(cx.mask(&format!("run {}{place}", quoted.join(" "))))
     }
 
-    fn manual(&self, _hand: &Hand<'_>) -> Manual {
+    fn manual(&self, hand: &Hand<'_>) -> Manual {
         let argv: Vec<String> =
-            self.run.iter().map(|word| manual::quoted(&manual::shell(word))).collect();
+            self.run.iter().map(|word| manual::quoted(&hand.shell(word))).collect();
         let env = self.env.iter().map(|(name, tree)| {
-            let (name, value) = (manual::literal(name), manual::tree_shell(tree));
+            let (name, value) = (manual::literal(name), hand.tree_shell(tree));
             format!("{}={} ", manual::quoted(&name), manual::quoted(&value))
         });
         let folder = |cwd| match &self.ssh {
-            Some(_) => manual::folder_there(cwd),
-            None => manual::quoted(&manual::path(cwd)),
+            Some(_) => hand.folder_there(cwd),
+            None => manual::quoted(&hand.path(cwd)),
         };
         let cwd = self.cwd.as_ref().map(|cwd| format!("cd {} && ", folder(cwd)));
         let cwd = cwd.unwrap_or_default();
         let line = format!("{cwd}{}{}", env.collect::<String>(), argv.join(" "));
-        let shell = match self.ssh.as_ref().map(manual::shell) {
+        let shell = match self.ssh.as_ref().map(|text| hand.shell(text)) {
             Some(host) => format!("ssh {} {}", manual::quoted(&host), manual::quoted_line(&line)),
             None => line,
         };
-        let stdin = self.stdin.as_ref().map(manual::shell);
+        let stdin = self.stdin.as_ref().map(|text| hand.shell(text));
         Manual { shell: Some(shell), stdin, raw: true, ..Manual::default() }
     }
 

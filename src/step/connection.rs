@@ -16,7 +16,7 @@ use crate::transport::ssh::Destination;
 use crate::value::text;
 
 use super::retry::{RETRY, Retry};
-use super::{Cx, Trouble, manual};
+use super::{Cx, Hand, Trouble, manual};
 
 /// How long a call may take when nobody says.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -286,8 +286,8 @@ impl Connection {
     }
 
     /// The base, as a shell text.
-    pub(super) fn manual_base(&self) -> String {
-        manual::shell(&self.base)
+    pub(super) fn manual_base(&self, hand: &Hand<'_>) -> String {
+        hand.shell(&self.base)
     }
 
     /// The headers, for a person.
@@ -296,30 +296,27 @@ impl Connection {
     }
 
     /// The host its calls go through, for a person.
-    pub(super) fn manual_way(&self) -> Option<String> {
-        self.ssh.as_ref().map(manual::shell)
+    pub(super) fn manual_way(&self, hand: &Hand<'_>) -> Option<String> {
+        self.ssh.as_ref().map(|text| hand.shell(text))
     }
 
     /// What `curl` is told about the way there, the user and certificates.
-    pub(super) fn manual_options(&self) -> Vec<String> {
-        let socket = self
-            .socket
-            .as_ref()
-            .map(|socket| format!("--unix-socket {}", manual::quoted(&manual::path(socket))));
+    pub(super) fn manual_options(&self, hand: &Hand<'_>) -> Vec<String> {
+        let socket = self.socket.as_ref().map(|socket| hand.option("--unix-socket", socket));
         let basic = self.basic.as_ref().map(|(user, password)| {
-            let both = format!("{}:{}", manual::shell(user), manual::shell(password));
+            let both = format!("{}:{}", hand.shell(user), hand.shell(password));
             format!("-u {}", manual::quoted(&both))
         });
         let cookies = self.cookies.then(|| "-b cookies -c cookies".to_owned());
-        socket.into_iter().chain(basic).chain(cookies).chain(self.manual_tls()).collect()
+        socket.into_iter().chain(basic).chain(cookies).chain(self.manual_tls(hand)).collect()
     }
 
-    fn manual_tls(&self) -> Vec<String> {
+    fn manual_tls(&self, hand: &Hand<'_>) -> Vec<String> {
         let files =
             [("--cacert", &self.ca), ("--cert", &self.client_cert), ("--key", &self.client_key)];
-        let files = files.into_iter().filter_map(|(option, file)| {
-            Some(format!("{option} {}", manual::quoted(&manual::path(file.as_ref()?))))
-        });
+        let files = files
+            .into_iter()
+            .filter_map(|(option, file)| Some(hand.option(option, file.as_ref()?)));
         files.chain(self.insecure.then(|| "--insecure".to_owned())).collect()
     }
 

@@ -53,8 +53,8 @@ impl Step for Dns {
         Ok(cx.mask(&format!("look up {}", self.name.render_text(cx.scope)?)))
     }
 
-    fn manual(&self, _hand: &Hand<'_>) -> Manual {
-        let name = manual::quoted(&manual::shell(&self.name));
+    fn manual(&self, hand: &Hand<'_>) -> Manual {
+        let name = manual::quoted(&hand.shell(&self.name));
         // As the step's answer: a JSON list of addresses.
         Manual::shell(format!(
             "getent ahosts {name} | cut -d ' ' -f 1 | sort -u | jq -R . | jq -s ."

@@ -5,6 +5,9 @@
 //! is a *shell text*, as a here document has it: `$NAME` is read, and what the author wrote is
 //! escaped, so that it arrives as it is and a file cannot slip a command in.
 
+mod filled;
+
+use std::cell::RefCell;
 use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::rc::Rc;
@@ -14,6 +17,7 @@ use crate::jq::{ProgramId, Programs};
 use crate::reader::Tree;
 use crate::template::{Piece, Template};
 use crate::value::Json;
+pub use filled::Filled;
 
 /// How a person would do it without this program.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -26,6 +30,8 @@ pub struct Manual {
     pub stdin: Option<String>,
     /// Whether the output is text, not JSON.
     pub raw: bool,
+    /// What the person must know of the command, each in a line.
+    pub remarks: Vec<String>,
 }
 
 impl Manual {
@@ -45,16 +51,22 @@ impl Manual {
         let broken = shell.contains('\n') && self.stdin.is_none();
         let pipe = into.map(|into| format!("{}| {into}", if broken { " \\\n  " } else { " " }));
         let pipe = pipe.unwrap_or_default();
-        Some(match &self.stdin {
-            None => format!("{shell}{pipe}"),
-            Some(text) => {
-                let mut end = "EOF".to_owned();
-                while text.lines().any(|line| line == end) {
-                    end.push('_');
+        let mut out = String::new();
+        for remark in &self.remarks {
+            let _ = writeln!(out, "# {remark}");
+        }
+        Some(
+            out + &match &self.stdin {
+                None => format!("{shell}{pipe}"),
+                Some(text) => {
+                    let mut end = "EOF".to_owned();
+                    while text.lines().any(|line| line == end) {
+                        end.push('_');
+                    }
+                    format!("{shell} << {end}{pipe}\n{}\n{end}", text.trim_end_matches('\n'))
                 }
-                format!("{shell} << {end}{pipe}\n{}\n{end}", text.trim_end_matches('\n'))
-            }
-        })
+            },
+        )
     }
 }
 
@@ -70,6 +82,8 @@ pub struct Hand<'a> {
     /// Whether what came with the answer (`$response`) is wanted instead: the answer itself
     /// then goes to the file `answer`.
     pub head: bool,
+    /// What no shell can work out: it stands in the commands as its author wrote it.
+    pub unsaid: RefCell<Vec<String>>,
 }
 
 impl Hand<'_> {
@@ -98,7 +112,113 @@ impl Hand<'_> {
         self.programs.code(program).trim()
     }
 
-    /// A value as JSON with the names in it, a shell text.
+    /// A template as a shell text.
+    pub fn shell(&self, template: &Template) -> String {
+        self.told(template, &literal)
+    }
+
+    /// A value as a shell text: of a list or table, its JSON.
+    pub fn tree_shell(&self, tree: &Tree) -> String {
+        tree_told(tree, &literal, &|template| self.shell(template))
+    }
+
+    /// The path of a file as a shell text: a shell reads no `~` between quotes.
+    pub fn path(&self, template: &Template) -> String {
+        let text = self.shell(template);
+        match text.strip_prefix('~').filter(|below| below.is_empty() || below.starts_with('/')) {
+            Some(below) => format!("$HOME{below}"),
+            None => text,
+        }
+    }
+
+    /// A folder on another host as a word for its shell, which knows whose home `~` is.
+    pub fn folder_there(&self, template: &Template) -> String {
+        let text = self.shell(template);
+        match text.strip_prefix('~') {
+            Some("") => text,
+            Some(below) if below.starts_with('/') => {
+                format!("~/{}", quoted(below.trim_start_matches('/')))
+            }
+            _ => quoted(&text),
+        }
+    }
+
+    /// An option with a file, as words of a command; none if the file is a name without a value.
+    pub fn option(&self, option: &str, file: &Template) -> String {
+        match file.sole_name().map(called) {
+            // two words, as not every shell splits what stands in one
+            Some(name) => format!("${{{name}:+{option}}} ${{{name}:+\"${name}\"}}"),
+            None => format!("{option} {}", quoted(&self.path(file))),
+        }
+    }
+
+    /// What is left for the person to work out, as remarks.
+    pub fn remarks(&self) -> Vec<String> {
+        let told = |code: &String| format!("to be filled in: {}", code.replace('\n', " "));
+        self.unsaid.borrow().iter().map(told).collect()
+    }
+
+    fn left(&self, said: String) -> String {
+        let mut unsaid = self.unsaid.borrow_mut();
+        if !unsaid.contains(&said) {
+            unsaid.push(said.clone());
+        }
+        said
+    }
+
+    fn told(&self, template: &Template, write: &dyn Fn(&str) -> String) -> String {
+        let pieces = template.pieces();
+        let code = |piece: &Piece<'_>| matches!(piece, Piece::Statement(_));
+        if !pieces.iter().any(code) {
+            return joined(&pieces, write, &|code, joins| self.placeholder(code, joins, write));
+        }
+        self.optional(&pieces, write).unwrap_or_else(|| {
+            self.left(words(template));
+            told(template, write)
+        })
+    }
+
+    /// Parts that stand only if a name has a text, in a shell's words.
+    fn optional(&self, pieces: &[Piece<'_>], write: &dyn Fn(&str) -> String) -> Option<String> {
+        let say = |pieces: &[Piece<'_>]| {
+            joined(pieces, write, &|code, joins| self.placeholder(code, joins, write))
+        };
+        let (mut out, mut rest) = (String::new(), pieces);
+        while let Some(at) = rest.iter().position(|piece| matches!(piece, Piece::Statement(_))) {
+            let Piece::Statement(code) = rest[at] else { return None };
+            let name = code.trim().strip_prefix("if ")?.trim();
+            let inside = rest[at + 1..].iter();
+            let end = inside.clone().position(|piece| matches!(piece, Piece::Statement(_)))?;
+            let inside = &rest[at + 1..at + 1 + end];
+            let ends =
+                matches!(rest[at + 1 + end], Piece::Statement(code) if code.trim() == "endif");
+            let plain = |piece: &Piece<'_>| match piece {
+                Piece::Text(text) => !text.contains(['}', '{', '"', '\'', '\\', '`', '$', '\n']),
+                Piece::Expression(code) => is_name(code.trim()),
+                Piece::Statement(_) => false,
+            };
+            if !ends || !is_name(name) || self.json.contains(name) || !inside.iter().all(plain) {
+                return None;
+            }
+            out += &say(&rest[..at]);
+            let _ = write!(out, "${{{}:+{}}}", called(name), say(inside));
+            rest = &rest[at + 2 + end..];
+        }
+        Some(out + &say(rest))
+    }
+
+    fn placeholder(&self, code: &str, joins: bool, write: &dyn Fn(&str) -> String) -> String {
+        match (is_name(code), joins) {
+            (true, false) => variable(code),
+            (true, true) => format!("${{{}}}", called(code)),
+            (false, _) => {
+                expansion(code).unwrap_or_else(|| write(&self.left(format!("{{{code}}}"))))
+            }
+        }
+    }
+
+    /// A value as JSON with the names in it, a shell text: names of texts stand in it as they are,
+    /// which is JSON only as long as nothing in them means anything there.
     pub fn body(&self, tree: &Tree) -> String {
         self.json_at(tree, 0)
     }
@@ -109,12 +229,10 @@ impl Hand<'_> {
         match tree {
             Tree::Literal(json) => literal(&json.to_string()),
             Tree::Template(template) => {
-                let whole = template.sole_name().is_some_and(|name| self.json.contains(name))
-                    || is_json(template.source().trim_start_matches('{').trim());
-                if whole {
-                    shell(template)
+                if self.is_whole(template) {
+                    self.shell(template)
                 } else {
-                    format!("\"{}\"", told(template, &|text| literal(&in_json(text))))
+                    format!("\"{}\"", self.told(template, &|text| literal(&in_json(text))))
                 }
             }
             Tree::List(items) if items.is_empty() => "[]".to_owned(),
@@ -247,32 +365,6 @@ pub fn words(template: &Template) -> String {
     told(template, &str::to_owned)
 }
 
-/// The same as a shell text.
-pub fn shell(template: &Template) -> String {
-    told(template, &literal)
-}
-
-/// The path of a file as a shell text: a shell reads no `~` between quotes.
-pub fn path(template: &Template) -> String {
-    let text = shell(template);
-    match text.strip_prefix('~').filter(|below| below.is_empty() || below.starts_with('/')) {
-        Some(below) => format!("$HOME{below}"),
-        None => text,
-    }
-}
-
-/// A folder on another host as a word for its shell, which knows whose home `~` is.
-pub fn folder_there(template: &Template) -> String {
-    let text = shell(template);
-    match text.strip_prefix('~') {
-        Some("") => text,
-        Some(below) if below.starts_with('/') => {
-            format!("~/{}", quoted(below.trim_start_matches('/')))
-        }
-        _ => quoted(&text),
-    }
-}
-
 /// What an author wrote as a shell text: nothing in it is read.
 pub fn literal(text: &str) -> String {
     let mut out = String::new();
@@ -300,7 +392,16 @@ fn in_json(text: &str) -> String {
 
 /// A template's text; what its author wrote goes through `write`.
 fn told(template: &Template, write: &dyn Fn(&str) -> String) -> String {
-    let pieces = template.pieces();
+    joined(&template.pieces(), write, &|code, joins| placeholder(code, joins, write))
+}
+
+/// The same, its expressions told by `place`: each with whether what follows would be taken for a
+/// part of a name.
+fn joined(
+    pieces: &[Piece<'_>],
+    write: &dyn Fn(&str) -> String,
+    place: &dyn Fn(&str, bool) -> String,
+) -> String {
     let mut out = String::new();
     for (at, piece) in pieces.iter().enumerate() {
         match piece {
@@ -308,7 +409,7 @@ fn told(template: &Template, write: &dyn Fn(&str) -> String) -> String {
             Piece::Expression(code) => {
                 let joins = matches!(pieces.get(at + 1), Some(Piece::Text(next))
                     if next.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_'));
-                out.push_str(&placeholder(code.trim(), joins, write));
+                out.push_str(&place(code.trim(), joins));
             }
             Piece::Statement(code) => out.push_str(&write(&statement(code.trim()))),
         }
@@ -316,9 +417,12 @@ fn told(template: &Template, write: &dyn Fn(&str) -> String) -> String {
     out
 }
 
+fn is_name(code: &str) -> bool {
+    code.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+}
+
 fn placeholder(code: &str, joins: bool, write: &dyn Fn(&str) -> String) -> String {
-    let name = code.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
-    match (name, joins) {
+    match (is_name(code), joins) {
         (true, false) => variable(code),
         (true, true) => format!("${{{}}}", called(code)),
         (false, _) => expansion(code).unwrap_or_else(|| write(&format!("{{{code}}}"))),
@@ -327,7 +431,6 @@ fn placeholder(code: &str, joins: bool, write: &dyn Fn(&str) -> String) -> Strin
 
 /// What a shell can say too: a few filters, and one value or else another.
 fn expansion(code: &str) -> Option<String> {
-    let is_name = |name: &str| name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
     if let Some((first, other)) = code.split_once(" or ") {
         let (first, other) = (called(first.trim()), called(other.trim()));
         return (is_name(&first) && is_name(&other)).then(|| format!("${{{first}:-${other}}}"));
@@ -359,25 +462,25 @@ fn statement(code: &str) -> String {
 
 /// A value as a text with names, for reading: of a list or table, its JSON.
 pub fn tree_words(tree: &Tree) -> String {
-    tree_told(tree, &str::to_owned)
+    tree_told(tree, &str::to_owned, &words)
 }
 
-/// The same as a shell text.
-pub fn tree_shell(tree: &Tree) -> String {
-    tree_told(tree, &literal)
-}
-
-fn tree_told(tree: &Tree, write: &dyn Fn(&str) -> String) -> String {
+fn tree_told(
+    tree: &Tree,
+    write: &dyn Fn(&str) -> String,
+    template: &dyn Fn(&Template) -> String,
+) -> String {
     match tree {
         Tree::Literal(json) => write(&crate::value::text(json)),
-        Tree::Template(template) => told(template, write),
+        Tree::Template(found) => template(found),
         Tree::List(items) => {
-            let items: Vec<String> = items.iter().map(|item| tree_told(item, write)).collect();
+            let items: Vec<String> =
+                items.iter().map(|item| tree_told(item, write, template)).collect();
             format!("[{}]", items.join(", "))
         }
         Tree::Map(entries) => {
             let entry = |(key, tree): &(String, Tree)| {
-                format!("{}: {}", write(key), tree_told(tree, write))
+                format!("{}: {}", write(key), tree_told(tree, write, template))
             };
             format!("{{{}}}", entries.iter().map(entry).collect::<Vec<_>>().join(", "))
         }

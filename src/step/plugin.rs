@@ -243,16 +243,26 @@ impl Step for Call {
     }
 
     fn manual(&self, hand: &Hand<'_>) -> Manual {
-        let given = self.fields.iter().map(|(name, tree)| (name.as_str(), hand.body(tree)));
         let left_out = self.defaults().map(|(name, value)| (name, value.to_string()));
-        let field = |(name, value): (&str, String)| format!("{}: {value}", Json::from(name));
-        let fields: Vec<String> = given.chain(left_out).map(field).collect();
-        let told = format!(
-            "{{\"protocol\": {PROTOCOL}, \"action\": \"run\", \"fields\": {{{}}}}}",
-            fields.join(", ")
-        );
+        let left_out: Vec<(&str, String)> = left_out.collect();
+        let told = |given: Vec<(&str, String)>| {
+            let field = |(name, value): &(&str, String)| format!("{}: {value}", Json::from(*name));
+            let fields: Vec<String> = given.iter().chain(&left_out).map(field).collect();
+            format!(
+                "{{\"protocol\": {PROTOCOL}, \"action\": \"run\", \"fields\": {{{}}}}}",
+                fields.join(", ")
+            )
+        };
         let shell = format!("{{ {} | jq .output; }}", manual::quoted(&self.plugin.command()));
-        Manual { shell: Some(shell), stdin: Some(told), ..Manual::default() }
+        let fields = || self.fields.iter().map(|(name, tree)| (name.as_str(), tree));
+        if !fields().any(|(_, tree)| hand.fills_text(tree)) {
+            let given = fields().map(|(name, tree)| (name, hand.body(tree))).collect();
+            return Manual { stdin: Some(told(given)), ..Manual::shell(shell) };
+        }
+        let mut filled = manual::Filled::new(hand);
+        let given = fields().map(|(name, tree)| (name, filled.value(tree, 0))).collect();
+        let program = told(given);
+        Manual::shell(format!("{} \\\n  | {shell}", filled.command(&program)))
     }
 
     fn run<'a>(&'a self, cx: &'a Cx<'a>) -> Local<'a, Result<Answer, Trouble>> {

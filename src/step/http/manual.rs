@@ -10,7 +10,7 @@ impl Http {
     /// The command, and what it reads on standard input.
     pub(super) fn by_hand(&self, hand: &Hand<'_>) -> Manual {
         let connection = named(hand.connections, &self.on);
-        let mut parts = vec![self.curl(connection.map(|connection| &**connection))];
+        let mut parts = vec![self.curl(hand, connection.map(|connection| &**connection))];
         let headers = connection.map(|connection| connection.manual_headers()).unwrap_or_default();
         let own = |name: &str| self.headers.iter().any(|(own, _)| own.eq_ignore_ascii_case(name));
         let shared = headers.iter().filter(|(name, _)| !own(name));
@@ -20,7 +20,7 @@ impl Http {
                 manual::quoted(&format!(
                     "{}: {}",
                     manual::literal(&manual::header(name)),
-                    manual::tree_shell(tree)
+                    hand.tree_shell(tree)
                 ))
             )
         }));
@@ -34,9 +34,9 @@ impl Http {
             parts.push(format!("| {}", hand.list(paginate.items)));
         }
         if let Some(into) = &self.into {
-            parts.push(format!("-o {}", manual::quoted(&manual::path(&into.file))));
+            parts.push(format!("-o {}", manual::quoted(&hand.path(&into.file))));
         }
-        let way = connection.and_then(|connection| connection.manual_way());
+        let way = connection.and_then(|connection| connection.manual_way(hand));
         let way = way
             .map(|host| format!("# on {}, where it is set\n", host.replace('\n', " ")))
             .unwrap_or_default();
@@ -51,13 +51,13 @@ impl Http {
         };
         let text = [Some(text).filter(|text| !text.is_empty()), pages];
         let text = text.into_iter().flatten().collect::<Vec<_>>().join(" ");
-        Manual { text, shell: Some(way + &parts.join(" \\\n  ")), stdin, raw: false }
+        Manual { text, shell: Some(way + &parts.join(" \\\n  ")), stdin, ..Manual::default() }
     }
 
     /// `curl` with its method and address.
-    fn curl(&self, connection: Option<&Connection>) -> String {
-        let base = connection.map(Connection::manual_base).unwrap_or_default();
-        let path = manual::shell(&self.url);
+    fn curl(&self, hand: &Hand<'_>, connection: Option<&Connection>) -> String {
+        let base = connection.map(|connection| connection.manual_base(hand)).unwrap_or_default();
+        let path = hand.shell(&self.url);
         let mut url = if path.starts_with("http://") || path.starts_with("https://") {
             path
         } else {
@@ -76,7 +76,7 @@ impl Http {
             }
         } else {
             query.extend(self.query.iter().map(|(name, tree)| {
-                let pair = format!("{}={}", manual::literal(name), manual::tree_shell(tree));
+                let pair = format!("{}={}", manual::literal(name), hand.tree_shell(tree));
                 format!("--data-urlencode {}", manual::quoted(&pair))
             }));
         }
@@ -89,12 +89,25 @@ impl Http {
         if self.redirects > 0 {
             words.push(format!("-L --max-redirs {}", self.redirects));
         }
-        words.extend(connection.map(Connection::manual_options).unwrap_or_default());
+        words.extend(
+            connection.map(|connection| connection.manual_options(hand)).unwrap_or_default(),
+        );
         if !query.is_empty() {
             words.push("-G".to_owned());
         }
         words.push(manual::quoted(&url));
         std::iter::once(words.join(" ")).chain(query).collect::<Vec<_>>().join(" \\\n  ")
+    }
+
+    /// The body is what another command prints.
+    fn piped_body(&self, command: String, parts: &mut Vec<String>) -> Option<String> {
+        if !self.says_type() {
+            parts.push("-H 'Content-Type: application/json'".to_owned());
+        }
+        parts.push("--data-binary @-".to_owned());
+        parts[0] = format!("| {}", parts[0]);
+        parts.insert(0, command);
+        None
     }
 
     fn says_type(&self) -> bool {
@@ -106,22 +119,25 @@ impl Http {
         let (kind, text) = match self.body.as_ref()? {
             Body::Form(fields) => {
                 parts.extend(fields.iter().map(|(name, tree)| {
-                    let pair = format!("{}={}", manual::literal(name), manual::tree_shell(tree));
+                    let pair = format!("{}={}", manual::literal(name), hand.tree_shell(tree));
                     format!("--data-urlencode {}", manual::quoted(&pair))
                 }));
                 return None;
             }
-            Body::Json(tree) => ("application/json", hand.body(tree)),
-            Body::Text(template) => ("text/plain; charset=utf-8", manual::shell(template)),
+            Body::Json(tree) => match hand.filled(tree) {
+                Some(command) => return self.piped_body(command, parts),
+                None => ("application/json", hand.body(tree)),
+            },
+            Body::Text(template) => ("text/plain; charset=utf-8", hand.shell(template)),
             Body::Upload(file) => {
-                parts.push(format!("--data-binary {}", manual::quoted(&at(file))));
+                parts.push(format!("--data-binary {}", manual::quoted(&at(hand, file))));
                 if !self.says_type() {
                     parts.push("-H 'Content-Type: application/octet-stream'".to_owned());
                 }
                 return None;
             }
             Body::Multipart(all) => {
-                parts.extend(all.iter().map(form));
+                parts.extend(all.iter().map(|part| form(hand, part)));
                 return None;
             }
         };
@@ -138,28 +154,28 @@ impl Http {
 }
 
 /// A file, as `curl` is told to read it.
-fn at(file: &Template) -> String {
-    format!("@{}", manual::path(file))
+fn at(hand: &Hand<'_>, file: &Template) -> String {
+    format!("@{}", hand.path(file))
 }
 
 /// A part of a form.
-fn form(part: &Part) -> String {
-    let kind = part.kind.as_ref().map(|kind| format!(";type={}", manual::shell(kind)));
+fn form(hand: &Hand<'_>, part: &Part) -> String {
+    let kind = part.kind.as_ref().map(|kind| format!(";type={}", hand.shell(kind)));
     let kind = kind.unwrap_or_default();
     let name = manual::literal(&part.name);
     match &part.content {
         Content::Text(text) if kind.is_empty() => {
-            let pair = format!("{name}={}", manual::shell(text));
+            let pair = format!("{name}={}", hand.shell(text));
             format!("--form-string {}", manual::quoted(&pair))
         }
         Content::Text(text) => {
-            let pair = format!("{name}={}{kind}", manual::shell(text));
+            let pair = format!("{name}={}{kind}", hand.shell(text));
             format!("-F {}", manual::quoted(&pair))
         }
         Content::File(file) => {
-            let called = part.filename.as_ref().map(manual::shell);
+            let called = part.filename.as_ref().map(|text| hand.shell(text));
             let called = called.map(|name| format!(";filename={name}")).unwrap_or_default();
-            let pair = format!("{name}={}{kind}{called}", at(file));
+            let pair = format!("{name}={}{kind}{called}", at(hand, file));
             format!("-F {}", manual::quoted(&pair))
         }
     }

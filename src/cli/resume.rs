@@ -137,7 +137,8 @@ fn resume(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
     };
     let run = match &args.run {
         Some(run) => state::find(&store, run)?,
-        None => which::run(&store, &*asked(args, &world)).map_err(|exit| unnamed(args, exit))?,
+        None => which::run(&store, args.walk.until.as_deref(), &*asked(args, &world))
+            .map_err(|exit| unnamed(args, exit))?,
     };
     let _lock = lock(&world, &run, &holder(&world))?;
     let taken = take(store, &run, world)?;
@@ -153,7 +154,7 @@ fn resume(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
     if args.updated {
         let (new, more) = updated::runbook(&history, &given, &world, args.trust)?;
         added = more;
-        first = updated::decide(&history, &new, &run, &key, &args.rerun, &args.keep)?;
+        first = updated::decide(&history, &new, &run, &key, args)?;
         texts = super::run::texts(&new);
         runbook = new;
     } else {
@@ -214,7 +215,10 @@ fn unnamed(args: &Args, exit: Exit) -> Exit {
     if exit != Exit::Done || !args.decides() {
         return exit;
     }
-    out::hint("to have a step of it done again, name the run: `runbook resume RUN --redo STEP`");
+    let until = flag("until", args.walk.until.as_deref());
+    out::hint(&format!(
+        "to have a step of it done again, name the run: `runbook resume RUN --redo STEP{until}`"
+    ));
     Exit::Usage
 }
 

@@ -2,11 +2,12 @@
 
 use super::super::run::known;
 use super::super::{load, out};
-use super::{kept_for_undo, open, seal};
+use super::{Args, kept_for_undo, open, seal};
 use crate::exit::Exit;
 use crate::journal::event::{Decision, Effect, Event, Skip};
 use crate::journal::seal::Key;
 use crate::plan::{DoneStep, History, Status};
+use crate::printable::flag;
 use crate::reader::list;
 use crate::runbook::settle::{self, Refused};
 use crate::runbook::{Runbook, StepDef};
@@ -54,9 +55,9 @@ pub(super) fn decide(
     new: &Runbook,
     run: &str,
     key: &Key,
-    rerun: &[String],
-    keep: &[String],
+    args: &Args,
 ) -> Result<Vec<Event>, Exit> {
+    let (rerun, keep) = (&args.rerun, &args.keep);
     let questions = questions(history, new);
     let asked = |step: &String| questions.iter().any(|question| question.step == step);
     rerun.iter().chain(keep).filter(|step| !asked(step)).try_for_each(|step| known(new, step))?;
@@ -90,7 +91,8 @@ pub(super) fn decide(
         out::say(&format!("  {}  {}; answer {answers}", question.step, question.what));
     }
     out::hint(&format!(
-        "`runbook resume {run} --updated` with these answers goes on; nothing was done"
+        "`runbook resume {run} --updated{}` with these answers goes on; nothing was done",
+        flag("until", args.walk.until.as_deref())
     ));
     Err(Exit::Usage)
 }

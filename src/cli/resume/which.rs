@@ -8,6 +8,7 @@ use crate::exit::Exit;
 use crate::journal::event::{Outcome, Stored, StoredMap};
 use crate::journal::store::{RunFilter, RunSummary, Store};
 use crate::plan::History;
+use crate::printable::flag;
 use crate::terminal::{Question, Terminal};
 
 /// How many runs are listed where a person must choose.
@@ -15,7 +16,12 @@ const LISTED: usize = 8;
 
 /// The newest run that stopped and is not done and not taken back; says so if there are others. If
 /// another one was begun since it stopped, the person may have something else in mind: they are asked.
-pub(super) fn run(store: &Store, terminal: &dyn Terminal) -> Result<String, Exit> {
+/// `until` is what a command to copy must say again.
+pub(super) fn run(
+    store: &Store,
+    until: Option<&str>,
+    terminal: &dyn Terminal,
+) -> Result<String, Exit> {
     let all = store.runs(&RunFilter::default()).map_err(|error| state::refused(&error))?;
     let mut unfinished: Vec<&RunSummary> = all.iter().filter(|run| !state::over(run)).collect();
     // one that a process is at work on has not stopped
@@ -25,7 +31,7 @@ pub(super) fn run(store: &Store, terminal: &dyn Terminal) -> Result<String, Exit
     let Some((newest, others)) = unfinished.split_first() else { return Err(nothing_left(&all)) };
     let since = |run: &&RunSummary| run.started_ms > newest.last_ms;
     if let Some(begun) = all.iter().find(since) {
-        return choice(store, &all, &unfinished, begun, terminal);
+        return choice(store, (&all, &unfinished), (begun, until), terminal);
     }
     if let [next, ..] = others {
         let number = unfinished.len();
@@ -34,7 +40,8 @@ pub(super) fn run(store: &Store, terminal: &dyn Terminal) -> Result<String, Exit
             newest.run
         ));
         list(&done_since(store, &all, others)?, others.len());
-        out::hint(&format!("to go on with another, name it: `runbook resume {}`", next.run));
+        let until = again(store, &next.run, until)?;
+        out::hint(&format!("to go on with another, name it: `runbook resume {}{until}`", next.run));
     }
     Ok(newest.run.clone())
 }
@@ -53,9 +60,8 @@ fn nothing_left(all: &[RunSummary]) -> Exit {
 /// Has the person say which run they mean; where nobody can, says how to name it.
 fn choice(
     store: &Store,
-    all: &[RunSummary],
-    unfinished: &[&RunSummary],
-    begun: &RunSummary,
+    (all, unfinished): (&[RunSummary], &[&RunSummary]),
+    (begun, until): (&RunSummary, Option<&str>),
     terminal: &dyn Terminal,
 ) -> Result<String, Exit> {
     let listed = done_since(store, all, unfinished)?;
@@ -68,8 +74,9 @@ fn choice(
         out::error(&format!("which run? {why}"));
         list(&listed, unfinished.len());
         let run = likely.unwrap_or_else(|| unfinished[0].run.clone());
+        let until = again(store, &run, until)?;
         out::hint(&format!(
-            "`runbook resume {run}` goes on with that one; `runbook forget {run}` takes it out of the history"
+            "`runbook resume {run}{until}` goes on with that one; `runbook forget {run}` takes it out of the history"
         ));
         return Err(Exit::Usage);
     }
@@ -82,6 +89,16 @@ fn choice(
         ..Question::default()
     };
     terminal.ask(&question, Rc::new(|_| Ok(()))).map_err(|_| Exit::Interrupted)
+}
+
+/// The flag in a command that goes on with a run, if it has such a step.
+fn again(store: &Store, run: &str, until: Option<&str>) -> Result<String, Exit> {
+    let Some(step) = until else { return Ok(String::new()) };
+    let entries = store.entries(run).map_err(|error| state::refused(&error))?;
+    let history = History::fold(&entries);
+    let own = step.split(['/', '[']).next().unwrap_or_default();
+    let has = history.steps.iter().any(|known| known.id == own);
+    Ok(flag("until", until.filter(|_| has)))
 }
 
 /// The first of these runs, each with one of the same runbook and with the same inputs that was begun

@@ -178,6 +178,45 @@ fn many_runs_killed_anywhere_are_finished_one_by_one() {
     }
 }
 
+/// One command in place of one for each run: what is done is left, what is not is gone on with.
+#[test]
+fn many_runs_killed_anywhere_are_finished_by_one_command() {
+    for point in [9, 63, 131, 199] {
+        let crowd = Crowd::new(16);
+        let _ = crowd.start(8, point).finish();
+        let place = format!("point {point}");
+        let again = || {
+            let out = crowd.env.run(&["resume", "--each", "r9", "--at-once", "5"]);
+            assert_eq!(out.code, Some(0), "{place}: {}", out.stderr);
+            out.stderr
+        };
+        let left = crowd.unfinished().len();
+        let told = again();
+        assert!(left == 0 || told.contains(&format!("{left} of {left} run")), "{place}: {told}");
+        crowd.check_whole(&place);
+        assert!(again().contains("all that began with `r9` is over"), "{place}");
+        crowd.check_whole(&place);
+    }
+}
+
+#[test]
+fn runs_that_another_process_holds_are_left_to_it() {
+    let crowd = Crowd::new(3);
+    crowd.server.fault_at(3, Fault::Hold);
+    let first = crowd.start(1, 0);
+    crowd.server.wait_for(3);
+    let out = crowd.env.run(&["resume", "--each", "r1"]);
+    assert_eq!(out.code, Some(1), "{}", out.stderr);
+    assert!(out.stderr.contains("held by process"), "{}", out.stderr);
+    let out = first.interrupt();
+    let hint = "all that is not done goes on with `runbook resume --each r1`";
+    assert!(out.stderr.contains(hint), "{}", out.stderr);
+    crowd.server.release();
+    let out = crowd.env.run(&["resume", "--each", "r1"]);
+    assert_eq!(out.code, Some(0), "{}", out.stderr);
+    crowd.check_whole("held");
+}
+
 /// Between the first event of all runs and the first step of the last one, too.
 #[test]
 fn no_other_process_takes_one_of_the_runs() {

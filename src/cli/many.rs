@@ -4,6 +4,7 @@
 //! itself. All of them are in the journal before the first one does anything, so that after a
 //! kill none is forgotten; what they write while others wait for the disk goes in one commit.
 
+pub(super) mod again;
 mod alike;
 
 use std::cell::Cell;
@@ -19,9 +20,10 @@ use super::run::{Args, held, holder, scope, started, texts};
 use super::session::{Session, block_on, broken_exit, interrupted};
 use super::{Global, Output, load, out, session, state, trust};
 use crate::engine::foresee::foresee;
+use crate::engine::titles::titles;
 use crate::engine::{Broken, Engine, Options, Recorder, SharedReport};
 use crate::exit::Exit;
-use crate::journal::event::{Entry, Outcome};
+use crate::journal::event::{Entry, Event, Outcome};
 use crate::journal::seal::Key;
 use crate::journal::shared::Shared;
 use crate::journal::store::{RunLock, Store, lock_new};
@@ -48,7 +50,14 @@ struct Line {
 
 /// A run that is in the journal and has not begun to walk.
 struct Begun {
-    started: Entry,
+    run: String,
+    /// The number of its last event.
+    seq: u64,
+    history: History,
+    /// What the report must know of it; of a new run it is shown.
+    past: Vec<Entry>,
+    /// What leads to this walk; nothing for a new run.
+    before: Vec<Event>,
     redactor: redact::Shared,
 }
 
@@ -79,20 +88,22 @@ pub(super) fn run(args: &Args, file: &Path, global: &Global, world: World) -> Re
     refuse_foreseen(&runbook, &lines, args.walk.until.as_deref(), &services)?;
     let Start { store, begun, places, lock, key } = begin(&runbook, lines, world)?;
     let report = report(global, world, places, &session.redactor, args.walk.until.as_deref());
-    let journal = Shared::new(store).map_err(|error| {
-        out::error(&format!("cannot start: {error}"));
-        Exit::Failed
-    })?;
+    let journal = shared(store)?;
     let options = args.walk.options();
     let (runbook, services, key) = (&runbook, &services, &key);
-    let crowd =
-        Crowd { runbook, world, services, key, options, journal: &journal, report: report.clone() };
-    let tally = Tally::default();
-    let walked = block_on(crowd.walk(begun, args.at_once, &tally));
-    report.borrow_mut().finish();
+    let crowd = Crowd { runbook, world, services, key, options, journal: &journal, report };
+    let ended = crowd.all(begun, args.at_once, &Tally::default());
     journal.close();
     drop(lock);
-    walked.map_or(Err(Exit::Failed), |()| Ok(tally.exit()))
+    ended
+}
+
+/// The journal in a thread of its own.
+fn shared(store: Store) -> Result<Shared, Exit> {
+    Shared::new(store).map_err(|error| {
+        out::error(&format!("cannot start: {error}"));
+        Exit::Failed
+    })
 }
 
 /// All lines, each settled; or everything that is wrong with any of them, and nothing is run.
@@ -251,8 +262,14 @@ fn begin(runbook: &Runbook, lines: Vec<Line>, world: &World) -> Result<Start, Ex
     let texts = texts.iter().map(|(digest, text)| (digest.as_str(), &**text));
     store.append_unsynced(&entries, texts).map_err(refused)?;
     let begun = entries.into_iter().zip(redactors);
-    let begun = begun.map(|(started, redactor)| Begun { started, redactor }).collect();
+    let begun = begun.map(|(started, redactor)| new(started, redactor)).collect();
     Ok(Start { store, begun, places, lock, key })
+}
+
+fn new(started: Entry, redactor: redact::Shared) -> Begun {
+    let history = History::fold(std::slice::from_ref(&started));
+    let (run, past) = (started.run.clone(), vec![started]);
+    Begun { run, seq: 1, history, past, before: Vec::new(), redactor }
 }
 
 fn report(
@@ -309,6 +326,13 @@ impl Tally {
 }
 
 impl Crowd<'_> {
+    /// Walks all of them, and says how the process should end.
+    fn all(&self, begun: Vec<Begun>, at_once: usize, tally: &Tally) -> Result<Exit, Exit> {
+        let walked = block_on(self.walk(begun, at_once, tally));
+        self.report.borrow_mut().finish();
+        walked.map_or(Err(Exit::Failed), |()| Ok(tally.exit()))
+    }
+
     /// Walks all of them, so many at once. After an interruption those under way are ended, and
     /// no other is begun.
     async fn walk(&self, begun: Vec<Begun>, at_once: usize, tally: &Tally) {
@@ -338,13 +362,20 @@ impl Crowd<'_> {
         if *stopped.borrow() {
             return;
         }
-        let run = begun.started.run.clone();
-        self.report.borrow_mut().event(&begun.started);
-        let services = self.services.beside(begun.redactor.clone());
+        let Begun { run, seq, mut history, past, before, redactor } = begun;
+        match &past[..] {
+            [started] if before.is_empty() => self.report.borrow_mut().event(started),
+            past => self.report.borrow_mut().past(past),
+        }
+        let services = self.services.beside(redactor.clone());
         let (clock, journal) = (self.world.clock.clone(), Box::new(self.journal.hand()));
-        let report = self.report.clone();
-        let recorder = Recorder::new(run.clone(), 1, clock, journal, report, begun.redactor);
-        let history = History::fold(std::slice::from_ref(&begun.started));
+        let recorder =
+            Recorder::new(run.clone(), seq, clock, journal, self.report.clone(), redactor);
+        for event in before {
+            history.take(&event);
+            recorder.recall(titles(self.runbook, &history));
+            recorder.keep(event);
+        }
         let options = self.options.clone();
         let engine = Engine::new(self.runbook, &services, &recorder, self.key, history, options);
         let ended = tokio::select! {

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::many::again::{self, Wanted};
 use super::run::{Kept, WalkFlags, done, holder, known, lock};
 use super::session::{Direction, Session, broken_exit, walk};
 use super::{Global, inputs, load, out, plugins, state, trust};
@@ -36,6 +37,8 @@ pub(super) struct Args {
     run: Option<String>,
     #[command(flatten)]
     walk: WalkFlags,
+    #[command(flatten)]
+    together: Together,
     /// Ask nobody: confirmations and defaults are taken as given, and the record says so
     #[arg(short, long)]
     yes: bool,
@@ -60,6 +63,19 @@ pub(super) struct Args {
     /// With `--updated`: leave this step as it is
     #[arg(long, value_name = "STEP", add = super::completions::step(), requires = "updated")]
     keep: Vec<String>,
+}
+
+/// Runs that began together.
+#[derive(Debug, clap::Args)]
+struct Together {
+    /// Go on with all that `run --each` began together with the run and that is not done
+    #[arg(long, requires = "run")]
+    #[arg(conflicts_with_all = ["step", "redo", "done", "updated"])]
+    each: bool,
+    /// With `--each`: how many of the runs at once, at most 200
+    #[arg(long, value_name = "N", default_value_t = 16, requires = "each")]
+    #[arg(value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=200))]
+    at_once: usize,
 }
 
 impl Args {
@@ -140,6 +156,10 @@ fn resume(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
         None => which::run(&store, args.walk.until.as_deref(), &*asked(args, &world))
             .map_err(|exit| unnamed(args, exit))?,
     };
+    if args.together.each {
+        let (walk, yes, at_once) = (&args.walk, args.yes, args.together.at_once);
+        return again::resume(&Wanted { run: &run, walk, yes, at_once }, store, global, world);
+    }
     let _lock = lock(&world, &run, &holder(&world))?;
     let taken = take(store, &run, world)?;
     let Taken { store, entries, history, mut runbook, key, world } = taken;
@@ -201,7 +221,7 @@ fn asked(args: &Args, world: &World) -> Box<dyn Terminal> {
 }
 
 /// Says so if the file is not what the run began with: the run goes on with that.
-fn edited(history: &History, run: &str, until: Option<&str>, world: &World) {
+pub(super) fn edited(history: &History, run: &str, until: Option<&str>, world: &World) {
     let now = crate::library::find(&history.path, world);
     if now.is_ok_and(|now| digest(&now.text) != history.text) {
         out::say(&format!("note: {} has changed since this run began with it", history.path));
@@ -223,7 +243,7 @@ fn unnamed(args: &Args, exit: Exit) -> Exit {
 }
 
 /// Runs that cannot go on. One that is done can if something is decided about a step of it.
-fn over(run: &str, history: &History, decided: bool, world: &World) -> Option<Exit> {
+pub(super) fn over(run: &str, history: &History, decided: bool, world: &World) -> Option<Exit> {
     if history.undoing() {
         out::error(&format!("run `{run}` was taken back, wholly or in part"));
         out::hint(&format!(
@@ -258,7 +278,11 @@ pub(super) fn inputs(history: &History, run: &str, key: &Key) -> Result<Scope, E
 }
 
 /// Values that a service took no longer, by input.
-fn refused(history: &History, run: &str, key: &Key) -> Result<BTreeMap<String, Vec<Json>>, Exit> {
+pub(super) fn refused(
+    history: &History,
+    run: &str,
+    key: &Key,
+) -> Result<BTreeMap<String, Vec<Json>>, Exit> {
     let mut refused = BTreeMap::new();
     for (name, values) in &history.refused {
         let label = format!("{run}/input/{name}");
@@ -298,7 +322,7 @@ pub(super) fn sealed_inputs(
     values.into_iter().map(sealed).collect()
 }
 
-fn resumed(
+pub(super) fn resumed(
     updated: bool,
     runbook: &Runbook,
     run: &str,

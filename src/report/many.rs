@@ -7,6 +7,7 @@ use std::io::Write;
 use crate::journal::event::{Entry, Event, Outcome};
 use crate::printable::flag;
 
+use super::closing::hint;
 use super::teller::{Teller, View, status};
 use super::text::{Line, draw, folded};
 use super::words::{self, count};
@@ -18,6 +19,8 @@ pub(super) struct Many {
     options: Options,
     /// Where the inputs of each run stand.
     places: BTreeMap<String, String>,
+    /// The first of all runs.
+    first: String,
     /// The runs under way.
     open: BTreeMap<String, Teller>,
     /// How many came out how, in the order in which that was first seen.
@@ -33,7 +36,9 @@ impl Many {
         places: BTreeMap<String, String>,
     ) -> Self {
         let (open, ended, left) = (BTreeMap::new(), Vec::new(), Vec::new());
-        Self { out, options, places, open, ended, left }
+        let first = places.keys().min_by_key(|run| (run.len(), run.as_str()));
+        let first = first.cloned().unwrap_or_default();
+        Self { out, options, places, first, open, ended, left }
     }
 
     /// The line of a run that ended, and what is told of it later.
@@ -44,7 +49,7 @@ impl Many {
         }
         let place = self.places.remove(run).unwrap_or_default();
         let summary = if told.is_empty() { Line::default() } else { told.remove(0) };
-        let line = summary.add(&format!("  {run}  {place}"));
+        let line = summary.add(format!("  {run}  {place}").trim_end());
         self.write(vec![line.clone()]);
         if outcome != Outcome::Done {
             self.left.push(Line::default());
@@ -80,17 +85,32 @@ impl Many {
         runs.sort_by_key(|(run, _)| (run.len(), run.as_str()));
         let [(first, place), ..] = runs[..] else { return Vec::new() };
         let last = runs.last().map_or("", |(run, _)| run.as_str());
-        let until = flag("until", self.options.until.as_deref());
-        let command = format!("{} resume", self.options.command);
-        let said = if runs.len() == 1 {
-            format!("`{first}` ({place}) was not begun: `{command} {first}{until}`")
-        } else {
-            format!(
-                "{} from `{first}` ({place}) to `{last}` were not begun: `{command} RUN{until}` for each",
-                count(runs.len(), "run")
-            )
+        let (place, begun) = match place.as_str() {
+            "" => (String::new(), "taken up"),
+            place => (format!(" ({place})"), "begun"),
         };
-        vec![Line::default(), Line::styled(words::HINT, "hint").add(": ").add(&said)]
+        let said = if runs.len() == 1 {
+            let until = flag("until", self.options.until.as_deref());
+            let command = format!("{} resume {first}{until}", self.options.command);
+            format!("`{first}`{place} was not {begun}: `{command}`")
+        } else {
+            let number = count(runs.len(), "run");
+            format!("{number} from `{first}`{place} to `{last}` were not {begun}")
+        };
+        vec![Line::default(), hint(&said)]
+    }
+
+    /// The one command that goes on with all that is not done, if that is more than one.
+    fn all_left(&self) -> Option<Line> {
+        let unfinished = |(outcome, _): &&(Outcome, usize)| *outcome != Outcome::Done;
+        let ended = || self.ended.iter().filter(unfinished);
+        let others = self.places.len() + self.open.len();
+        let left = ended().map(|(_, times)| times).sum::<usize>() + others;
+        // what stopped there goes on to the end
+        let there = others == 0 && ended().all(|(outcome, _)| *outcome == Outcome::Stopped);
+        let until = flag("until", self.options.until.as_deref().filter(|_| !there));
+        let command = format!("{} resume --each {}{until}", self.options.command, self.first);
+        (left > 1).then(|| hint(&format!("all that is not done goes on with `{command}`")))
     }
 }
 
@@ -115,13 +135,27 @@ impl Report for Many {
         }
     }
 
+    fn past(&mut self, entries: &[Entry]) {
+        let Some(first) = entries.first() else { return };
+        let options = &self.options;
+        let open = self.open.entry(first.run.clone());
+        open.or_insert_with(|| Teller::new(options.clone(), View::Plain)).past(entries);
+    }
+
     fn finish(&mut self) {
+        let all_left = self.all_left();
         // their journal could not be written: that is said elsewhere
         for run in self.open.keys() {
             self.places.remove(run);
         }
         let mut lines = std::mem::take(&mut self.left);
         lines.extend(self.untouched());
+        if let Some(hint) = all_left {
+            if self.places.is_empty() {
+                lines.push(Line::default());
+            }
+            lines.push(hint);
+        }
         if !lines.is_empty() {
             lines.push(Line::default());
         }
@@ -165,6 +199,7 @@ mod tests {
         hint: fix the cause, then `runbook resume r2`
 
         hint: `r3` (in.jsonl:3) was not begun: `runbook resume r3`
+        hint: all that is not done goes on with `runbook resume --each r1`
 
         fail  1 of 3 runs done, 1 failed, 1 not begun
         ");

@@ -40,8 +40,14 @@ pub(super) fn run(
             newest.run
         ));
         list(&done_since(store, &all, others)?, others.len());
-        let until = again(store, &next.run, until)?;
-        out::hint(&format!("to go on with another, name it: `runbook resume {}{until}`", next.run));
+        let other = again(store, &next.run, until)?;
+        out::hint(&format!("to go on with another, name it: `runbook resume {}{other}`", next.run));
+        if others.iter().any(|other| other.began_with(newest)) {
+            let (run, until) = (&newest.run, flag("until", until));
+            out::hint(&format!(
+                "to go on with all that `run --each` began with it: `runbook resume --each {run}{until}`"
+            ));
+        }
     }
     Ok(newest.run.clone())
 }

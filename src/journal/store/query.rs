@@ -31,6 +31,13 @@ pub struct RunSummary {
     pub last_ms: i64,
 }
 
+impl RunSummary {
+    /// Whether one `run --each` began both: all of its runs begin in the same moment.
+    pub fn began_with(&self, other: &Self) -> bool {
+        (self.started_ms, &self.runbook) == (other.started_ms, &other.runbook)
+    }
+}
+
 /// Where a run stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RunState {

@@ -1,0 +1,176 @@
+//! `resume --each RUN`: all that one `run --each` began and that is not done, many at once.
+//!
+//! What belongs together is known by when it began: all runs of a `run --each` begin in the same
+//! moment. Each is resumed as it would be by itself.
+
+use std::collections::BTreeSet;
+
+use super::super::resume::{Taken, edited, inputs, over, resumed, take};
+use super::super::run::{WalkFlags, held, holder};
+use super::super::session::Session;
+use super::super::{Global, load, out, state};
+use super::{Begun, Crowd, Tally, report, shared};
+use crate::exit::Exit;
+use crate::journal::event::{Entry, Outcome};
+use crate::journal::seal::Key;
+use crate::journal::store::{self, RunFilter, RunLock, Store};
+use crate::plan::History;
+use crate::printable::flag;
+use crate::redact;
+use crate::runbook::Runbook;
+use crate::runbook::settle::renewed;
+use crate::step::Services;
+use crate::terminal::Nobody;
+use crate::world::World;
+
+/// What is said on the command line.
+pub(in super::super) struct Wanted<'a> {
+    /// One of the runs.
+    pub(in super::super) run: &'a str,
+    pub(in super::super) walk: &'a WalkFlags,
+    pub(in super::super) yes: bool,
+    pub(in super::super) at_once: usize,
+}
+
+pub(in super::super) fn resume(
+    wanted: &Wanted<'_>,
+    store: Store,
+    global: &Global,
+    world: World,
+) -> Result<Exit, Exit> {
+    let until = wanted.walk.until.as_deref();
+    let tally = Tally::default();
+    let (runs, locks) = in_hand(together(&store, wanted.run)?, &world, &tally)?;
+    let Some(first) = runs.first() else {
+        if tally.exit() == Exit::Done {
+            let run = wanted.run;
+            out::say(&format!("nothing is left to do: all that began with `{run}` is over"));
+        }
+        return Ok(tally.exit());
+    };
+    let Taken { store, history, runbook, key, world, .. } = take(store, first, world)?;
+    edited(&history, first, until, &world);
+    wanted.walk.check(&runbook)?;
+    let session = Session::new(global, world, until);
+    let world = &session.world;
+    let again = Again { runbook: &runbook, first: &history, key: &key, world };
+    let begun = again.all(&store, &runs, until, &tally)?;
+    let mut services = Services::new(world.clone(), Box::new(Nobody), session.redactor.clone());
+    services.yes = wanted.yes;
+    services.answers = wanted.walk.answers.iter().cloned().collect();
+    let places = begun.iter().map(|begun| (begun.run.clone(), String::new())).collect();
+    let report = report(global, world, places, &session.redactor, until);
+    let (options, journal) = (wanted.walk.options(), shared(store)?);
+    let (services, key, runbook) = (&services, &key, &runbook);
+    let crowd = Crowd { runbook, world, services, key, options, journal: &journal, report };
+    let ended = crowd.all(begun, wanted.at_once, &tally);
+    journal.close();
+    drop(locks);
+    ended
+}
+
+/// The runs that began with this one and are not over, oldest first.
+fn together(store: &Store, run: &str) -> Result<Vec<String>, Exit> {
+    let all = store.runs(&RunFilter::default()).map_err(|error| state::refused(&error))?;
+    let Some(one) = all.iter().find(|known| known.run == run) else { return Ok(Vec::new()) };
+    let with = all.iter().rev().filter(|other| other.began_with(one) && !state::over(other));
+    Ok(with.map(|other| other.run.clone()).collect())
+}
+
+/// Takes each of the runs that no other process is at work on.
+fn in_hand(
+    runs: Vec<String>,
+    world: &World,
+    tally: &Tally,
+) -> Result<(Vec<String>, Vec<RunLock>), Exit> {
+    let (mut mine, mut locks) = (Vec::new(), Vec::new());
+    let me = holder(world);
+    for run in runs {
+        match store::lock(&world.state_dir(), &run, &me) {
+            Ok(lock) => {
+                mine.push(run);
+                locks.push(lock);
+            }
+            Err(error @ store::LockError::Held { .. }) => {
+                held(&run, &error);
+                tally.count(Outcome::Failed);
+            }
+            Err(error) => return Err(held(&run, &error)),
+        }
+    }
+    Ok((mine, locks))
+}
+
+/// What all of them share.
+struct Again<'a> {
+    runbook: &'a Runbook,
+    /// The first of them: whose definition is another one goes on by itself.
+    first: &'a History,
+    key: &'a Key,
+    world: &'a World,
+}
+
+impl Again<'_> {
+    /// Each as it stands now that no other process changes it.
+    fn all(
+        &self,
+        store: &Store,
+        runs: &[String],
+        until: Option<&str>,
+        tally: &Tally,
+    ) -> Result<Vec<Begun>, Exit> {
+        let (mut all, mut told) = (Vec::new(), BTreeSet::new());
+        for run in runs {
+            let entries = store.entries(run).map_err(|error| state::refused(&error))?;
+            let history = History::fold(&entries);
+            if history.outcome == Some(Outcome::Done) {
+                continue;
+            }
+            if over(run, &history, false, self.world).is_some() {
+                tally.count(Outcome::Failed);
+            } else if self.fits(&history) {
+                all.push(self.one(run, entries, history, &mut told)?);
+            } else {
+                let until = flag("until", until);
+                out::error(&format!("run `{run}` goes on with another text than the others"));
+                out::hint(&format!("`runbook resume {run}{until}` goes on with it by itself"));
+                tally.count(Outcome::Failed);
+            }
+        }
+        Ok(all)
+    }
+
+    /// Whether its definition is that of the first one.
+    fn fits(&self, other: &History) -> bool {
+        let first = self.first;
+        (&first.text, &first.uses, &first.runbooks) == (&other.text, &other.uses, &other.runbooks)
+    }
+
+    /// As `resume` takes up one. What is renewed is said once for all.
+    fn one(
+        &self,
+        run: &str,
+        past: Vec<Entry>,
+        history: History,
+        told: &mut BTreeSet<String>,
+    ) -> Result<Begun, Exit> {
+        let given = inputs(&history, run, self.key)?;
+        let refused = super::super::resume::refused(&history, run, self.key)?;
+        let added = renewed(self.runbook, &given, &refused, self.world);
+        for (name, value) in &added {
+            if told.insert(name.clone()) {
+                out::say(&format!(
+                    "note: input `{name}` has a new value by now: it is used from here on"
+                ));
+            }
+            given.set(name, value.clone());
+        }
+        if !added.is_empty() {
+            load::vars(self.runbook, &given, self.world)?;
+        }
+        let before = vec![resumed(false, self.runbook, run, self.key, added)?];
+        let redactor = redact::Shared::default();
+        let (run, seq) = (run.to_owned(), history.last_seq);
+        Ok(Begun { run, seq, history, past, before, redactor })
+    }
+}

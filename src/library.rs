@@ -223,6 +223,14 @@ fn named_so(prefix: &str, folders: impl Iterator<Item = PathBuf>) -> Vec<String>
     names
 }
 
+/// Whether there is a program of this name: below a folder, or installed.
+pub fn is_program(name: &str, world: &World) -> bool {
+    if name.contains('/') {
+        return executable(&world.cwd.join(name));
+    }
+    path_folders(world).any(|folder| executable(&folder.join(name)))
+}
+
 /// The folders of `PATH`. One that depends on where one stands is no place for what is installed.
 fn path_folders(world: &World) -> impl Iterator<Item = PathBuf> {
     let path = world.var("PATH").unwrap_or("");

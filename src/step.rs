@@ -40,6 +40,7 @@ use crate::jq::{Programs, Val};
 use crate::reader::{Field, Reader, Rules, Tree};
 use crate::redact;
 use crate::scope::Scope;
+use crate::source::Span;
 use crate::template::{RenderError, Template};
 use crate::transport::ssh::Fault;
 use crate::value::Labeled;
@@ -212,6 +213,8 @@ pub enum Touch<'a> {
 pub struct Runs<'a> {
     /// It and its arguments.
     pub argv: &'a [Template],
+    /// Where its name stands in the file.
+    pub span: &'a Span,
     /// The host it runs on; here if there is none.
     pub on: Option<&'a Template>,
     /// What it reads on standard input.

@@ -91,7 +91,7 @@ fn check(file: &str, world: &World, trust: bool) -> Result<Vec<Checked>, Exit> {
     let kinds = |name: &str, from: &Source| plugins.find(name, from);
     let (runbook, mut first) = match Runbook::parse_with(&source, &used, &kinds) {
         Ok((runbook, mut warnings)) => {
-            warnings.extend(lint(&runbook));
+            warnings.extend(lint(&runbook, &|name| library::is_program(name, world)));
             let holds = counted(runbook.steps.len(), "step");
             (Some(runbook), Checked { source: source.clone(), holds, diags: warnings })
         }

@@ -60,7 +60,7 @@ fn new(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
     let source = Source::new(path.display().to_string(), files[0].1.as_str());
     let used = |name: &str, from: &Source| library::used(name, from, &world);
     let runbook = load::parse(&source, &used, &|_, _| Ok(Sought::Nowhere(None)), &world)?;
-    load::show(&source, &lint(&runbook), &world);
+    load::show(&source, &lint(&runbook, &|_| false), &world);
     let exit = rehearsed(&path, global, world)?;
     if exit == Exit::Done {
         // In the usual place it is found by its name.
@@ -277,7 +277,7 @@ mod tests {
                     let text = service.runbook();
                     match Runbook::parse(&source(text.clone()), &|_, _| Err(String::new())) {
                         Ok((runbook, _)) => {
-                            let found = lint(&runbook);
+                            let found = lint(&runbook, &|_| false);
                             if !found.is_empty() {
                                 told(found, &text);
                             }

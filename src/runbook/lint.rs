@@ -4,6 +4,7 @@
 //! triggers it and one that does not; both are tests.
 
 mod pages;
+mod unsplit;
 
 use std::collections::{HashMap, HashSet};
 
@@ -14,12 +15,14 @@ use crate::reader::Use;
 use crate::step::Gate;
 pub use pages::{PAGES, Page, page};
 
-/// Everything that looks wrong, in the order of the file.
-pub fn lint(runbook: &Runbook) -> Vec<Diag> {
+/// Everything that looks wrong, in the order of the file. `exists` tells whether there is a program
+/// that is called so.
+pub fn lint(runbook: &Runbook, exists: &dyn Fn(&str) -> bool) -> Vec<Diag> {
     let mut found = unused(runbook);
     let savers = savers(runbook);
     for (at, step) in runbook.steps.iter().enumerate() {
         found.extend(once_without_already(step));
+        found.extend(unsplit::unsplit(step, exists));
         found.extend(gates(step).filter_map(|gate| cannot_fail(runbook, &savers, step, gate)));
         let earlier =
             |name: &str| savers.get(name).filter(|(place, _)| *place < at).map(|(_, one)| *one);
@@ -185,7 +188,10 @@ mod tests {
         let source = Source::new("x.toml", text);
         let parsed = Runbook::parse(&source, &|_, _| Err(String::new()));
         let (runbook, _) = parsed.map_err(|diags| diags[0].title.clone()).unwrap();
-        lint(&runbook).iter().filter_map(|diag| diag.code).collect()
+        lint(&runbook, &|name| name == "ls" || name == "my tool")
+            .iter()
+            .filter_map(|diag| diag.code)
+            .collect()
     }
 
     #[test]
@@ -206,6 +212,30 @@ mod tests {
         };
         assert_eq!(codes(&book("")), ["constant-gate"]);
         assert_eq!(codes(&book("when = \"a\"\n")), [""; 0]);
+    }
+
+    #[test]
+    fn a_command_line_is_no_program_unless_there_is_one_called_so() {
+        let codes = |command: &str| {
+            codes(&format!(
+                "format = 1\nname = \"x\"\n[[steps]]\nid = \"w\"\njq = \"1\"\n\
+                 [[steps]]\nid = \"s\"\neffect = \"read\"\ncommand = {command}\n"
+            ))
+        };
+        for line in [
+            "\"ls -l\"",
+            "[\"ls -l\"]",
+            "[\"ls -l\", \"x\"]",
+            "[\"ls {{ w }}\"]",
+            "{ run = \"my tool\", ssh = \"box\" }",
+        ] {
+            assert!(codes(line).contains(&"unsplit-command"), "{line}");
+        }
+        for word in
+            ["\"ls\"", "[\"ls\", \"-l x\"]", "\"my tool\"", "\"{{ w }} -l\"", "\"dir/my {{ w }}\""]
+        {
+            assert!(!codes(word).contains(&"unsplit-command"), "{word}");
+        }
     }
 
     #[test]
@@ -240,7 +270,7 @@ mod tests {
                     Ok(Source::new(other, text))
                 };
                 let Ok((runbook, _)) = Runbook::parse(&source, &beside) else { continue };
-                let found = lint(&runbook);
+                let found = lint(&runbook, &|_| false);
                 assert!(found.is_empty(), "{}", crate::diag::render(&source, &found, false, None));
             }
         }

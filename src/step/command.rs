@@ -11,6 +11,7 @@ use crate::journal::event::Effect;
 use crate::jq::{self, Val};
 use crate::printable::argument;
 use crate::reader::{Field, REVEAL, Reader, Rules, Shape, Sink, Tree};
+use crate::source::Span;
 use crate::template::Template;
 use crate::transport::ssh::{Destination, remote};
 use crate::value::text;
@@ -77,6 +78,8 @@ const OUTPUT_LIMIT: usize = 10 * 1024 * 1024;
 #[derive(Debug)]
 struct Command {
     run: Vec<Template>,
+    /// Where its first word stands.
+    span: Span,
     stdin: Option<Template>,
     env: Vec<(String, Tree)>,
     cwd: Option<Template>,
@@ -90,7 +93,7 @@ fn parse(reader: &Reader<'_>) -> Option<Box<dyn Step>> {
     if texts.is_empty() {
         return reader.missing("run", "write the program and its arguments, as in `run = [\"systemctl\", \"restart\", \"app\"]`");
     }
-    let wanted = texts.len();
+    let (wanted, span) = (texts.len(), texts[0].span.clone());
     let sink = reader.open("a program's arguments, which everybody on the machine can see");
     let run: Vec<Template> =
         texts.iter().filter_map(|text| reader.gather.template(text, sink)).collect();
@@ -100,7 +103,7 @@ fn parse(reader: &Reader<'_>) -> Option<Box<dyn Step>> {
     let ssh = reader.template("ssh", SSH);
     let accept = reader.integers("accept");
     (run.len() == wanted)
-        .then(|| Box::new(Command { run, stdin, env, cwd, ssh, accept }) as Box<dyn Step>)
+        .then(|| Box::new(Command { run, span, stdin, env, cwd, ssh, accept }) as Box<dyn Step>)
 }
 
 struct Output {
@@ -128,6 +131,7 @@ impl Step for Command {
     fn touches(&self) -> Vec<Touch<'_>> {
         vec![Touch::Runs(Runs {
             argv: &self.run,
+            span: &self.span,
             on: self.ssh.as_ref(),
             stdin: self.stdin.as_ref(),
             env: &self.env,

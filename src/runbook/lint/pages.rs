@@ -349,6 +349,31 @@ save.users = "length"
         ),
     },
     Page {
+        code: "unsplit-command",
+        title: "A whole command line stands where a program's name should.",
+        why: "No shell takes a command apart: `\"systemctl restart app\"`, or a list of this one string, is the name of a \
+              program with spaces in it, which is not there. Write a list of words, so that each argument arrives as it is, \
+              whatever is in a value. What needs a shell, a pipe say, is `[\"sh\", \"-c\", \"…\"]`, with values as further \
+              arguments (`$1`). If there is a program of this name nothing is said.",
+        bad: r#"format = 1
+name   = "restart"
+
+[[steps]]
+id      = "restart"
+command = "systemctl restart app"
+effect  = "repeatable"
+"#,
+        good: r#"format = 1
+name   = "restart"
+
+[[steps]]
+id      = "restart"
+command = ["systemctl", "restart", "app"]
+effect  = "repeatable"
+"#,
+        beside: None,
+    },
+    Page {
         code: "unrun-command",
         title: "No runbook beside a fake runs one of its commands.",
         why: "Either a step's command has other words than its author thinks, or the command is left over. All runbooks of \

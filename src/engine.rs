@@ -223,11 +223,7 @@ impl<'a> Engine<'a> {
 
     /// Whether nothing is left to do for a step.
     fn settled(&self, unit: &Unit<'_>) -> bool {
-        match self.history.borrow().status(&unit.id) {
-            Status::Skipped(_) => true,
-            Status::Done(done) => !done.gates_failed,
-            _ => false,
-        }
+        self.history.borrow().settled(&unit.id)
     }
 
     /// How many steps from here on may run at once.

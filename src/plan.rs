@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::journal::event::{
-    Decision, Effect, Entry, Event, How, Outcome, Skip, StepRef, Stored, StoredMap, UsedRef,
+    Decision, Effect, Entry, Event, How, Outcome, Skip, StepRef, Stored, StoredMap, UsedRef, above,
 };
 use crate::source::in_command;
 use crate::value::{ByName, Names};
@@ -115,6 +115,8 @@ pub struct History {
     /// Steps whose only open intent is one of this walk: what becomes of that one becomes of the
     /// step. Of an intent before it, a later refusal says nothing.
     under_way: Names,
+    /// Steps that are done of which an item, or a step inside, is to be done again.
+    reopened: Names,
     /// What steps without an outcome are said to do.
     effects: ByName<Effect>,
     /// The step of the last event, if that says that it is done.
@@ -146,6 +148,15 @@ impl History {
     /// Where a step stands.
     pub fn status(&self, step: &str) -> &Status {
         self.statuses.get(step).unwrap_or(&Status::Pending)
+    }
+
+    /// Whether nothing is left to do for a step, nor for a part of it.
+    pub fn settled(&self, step: &str) -> bool {
+        match self.status(step) {
+            Status::Skipped(_) => true,
+            Status::Done(done) => !done.gates_failed && !self.reopened.contains(step),
+            _ => false,
+        }
     }
 
     /// Where taking a step back stands.
@@ -272,6 +283,7 @@ impl History {
                     self.order.retain(|done| done != step);
                 }
                 self.order.push(step.clone());
+                self.reopened.remove(step);
                 let (gates_failed, effect) = (false, self.effects.remove(step));
                 let done = DoneStep { how, saved, private, digest, gates_failed, effect };
                 self.set(step, Status::Done(done));
@@ -441,10 +453,12 @@ impl History {
                 let kept = self.kept(step, just_done);
                 let forced = self.forced(step, kept);
                 self.set(step, forced);
+                self.reopened.extend(above(step).map(str::to_owned));
             }
             Decision::Rerun => {
                 self.kept(step, just_done);
                 self.set(step, Status::Pending);
+                self.reopened.extend(above(step).map(str::to_owned));
             }
             Decision::Adopt => self.adopts.push(step.to_owned()),
             Decision::Keep => {

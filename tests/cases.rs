@@ -84,6 +84,7 @@ cases! {
     prompt_waits
     read_fails
     redo_fails
+    redo_part
     redo_when_done
     rehearse
     rehearse_elsewhere

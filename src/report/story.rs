@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::words::count;
 use crate::journal::event::{
-    Decision, Effect, Entry, Event, Failure, How, Outcome, StepRef, Stored, StoredMap,
+    Decision, Effect, Entry, Event, Failure, How, Outcome, StepRef, Stored, StoredMap, above,
 };
 
 /// How a step stands.
@@ -249,10 +249,13 @@ impl Story {
 
     /// A step that is done is to be done again; while a run is taken back, that is done again.
     fn again(&mut self, step: &str) {
-        if !self.half_undone.contains(step)
-            && let Some(settled) = self.settled.get_mut(step)
-        {
-            *settled = Settled::Again;
+        if self.half_undone.contains(step) {
+            return;
+        }
+        for one in above(step).chain([step]) {
+            if let Some(settled) = self.settled.get_mut(one) {
+                *settled = Settled::Again;
+            }
         }
     }
 

@@ -3,7 +3,9 @@
 //! One event gives some lines, the same ones for the same events. The end of a walk is told in
 //! `closing`.
 
-use crate::journal::event::{ASKED, Decision, Entry, Event, Failure, How, Skip, Stored, StoredMap};
+use crate::journal::event::{
+    ASKED, Decision, Entry, Event, Failure, How, Skip, Stored, StoredMap, above,
+};
 
 use super::labels::Labels;
 use super::story::{Settled, Story};
@@ -209,9 +211,10 @@ impl Teller {
         // of one that is to be done anew, what it did so far is put down first
         let just_now = event.step().and_then(|step| step.split('@').next());
         let mut lines = Vec::new();
-        for (at, step) in
-            earlier.iter().enumerate().filter(|(_, step)| Some(step.as_str()) != just_now)
-        {
+        let again = |step: &str| {
+            just_now.is_some_and(|now| now == step || above(now).any(|above| above == step))
+        };
+        for (at, step) in earlier.iter().enumerate().filter(|(_, step)| !again(step)) {
             // what the person was told last is what they need to go on
             let last = !self.story.told && earlier[at..].iter().all(|step| self.story.tells(step));
             match self.story.notes.get(step).filter(|_| last) {

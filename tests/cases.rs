@@ -85,6 +85,7 @@ cases! {
     read_fails
     redo_fails
     redo_part
+    redo_stale
     redo_when_done
     rehearse
     rehearse_elsewhere

@@ -1,5 +1,6 @@
 //! `resume`: the same walk over a longer journal.
 
+mod stale;
 mod updated;
 mod which;
 
@@ -203,6 +204,8 @@ fn resume(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
         let engine = Engine::new(&runbook, &services, &recorder, &key, history.clone(), options);
         decisions(args, &engine, &run)?
     };
+    let again: Vec<&String> = args.redo.iter().chain(&args.rerun).collect();
+    stale::tell(&runbook, &history, &again, &run, args.walk.until.as_deref());
     let before = std::iter::once(resumed).chain(first).chain(decided).collect();
     Ok(walk(
         &runbook,

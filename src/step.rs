@@ -147,6 +147,11 @@ pub trait Step: Debug {
         Vec::new()
     }
 
+    /// The processes of this machine that it started in an earlier walk and that are still there.
+    fn left_running(&self, _cx: &Cx<'_>) -> Vec<u32> {
+        Vec::new()
+    }
+
     /// Does it.
     fn run<'a>(&'a self, cx: &'a Cx<'a>) -> Local<'a, Result<Answer, Trouble>>;
 
@@ -373,6 +378,8 @@ impl From<Fault> for Trouble {
 
 /// What a step sees while it runs.
 pub struct Cx<'a> {
+    /// The run's name.
+    pub run: &'a str,
     /// The step's id.
     pub step: &'a str,
     /// What its author says about it, Markdown.

@@ -21,6 +21,9 @@ impl Engine<'_> {
         self.begin(unit).await?;
         let began = self.now();
         let status = self.history.borrow().status(&unit.id).clone();
+        if matches!(status, Status::Forced { .. } | Status::InDoubt { .. }) {
+            self.warn_of_running(unit);
+        }
         match status {
             Status::Forced { before, .. } => {
                 let before = before.keys().any(|name| name != ITEM).then_some(before);
@@ -30,6 +33,24 @@ impl Engine<'_> {
             Status::Done(_) => self.recheck(unit, began).await,
             Status::Pending | Status::Skipped(_) => self.fresh(unit, began).await,
         }
+    }
+
+    /// Says what an earlier walk started for a step and did not see the end of, if that goes on.
+    fn warn_of_running(&self, unit: &Unit<'_>) {
+        let none = std::collections::HashMap::new();
+        let left = unit.step.action.left_running(&self.cx(unit, true, &none, &|_| ()));
+        let pids: Vec<String> = left.iter().map(u32::to_string).collect();
+        let (processes, are) = match pids.len() {
+            0 => return,
+            1 => ("process", "is"),
+            _ => ("processes", "are"),
+        };
+        let message = format!(
+            "what an earlier walk started for step `{}` {are} still running: {processes} {}",
+            unit.id,
+            pids.join(", ")
+        );
+        self.recorder.keep(Event::Warned { message });
     }
 
     /// Nothing has been done by this run; somebody else may have.

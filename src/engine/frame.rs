@@ -269,6 +269,7 @@ impl<'a> Engine<'a> {
         trace: &'s dyn Fn(String),
     ) -> Cx<'s> {
         Cx {
+            run: self.recorder.run(),
             step: &unit.id,
             about: &unit.step.about,
             effect: unit.step.effect,

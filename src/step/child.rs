@@ -14,8 +14,33 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::Child;
 
+use super::Cx;
+
 /// How long output is waited for after the program's end, if something else holds it open.
 const LINGER: Duration = Duration::from_secs(1);
+
+/// The environment variable by which what a step started is known again, if this process dies before
+/// it: all that it starts has it too. Nothing need be written down for that.
+pub(super) const MARK: &str = "RUNBOOK_STEP";
+
+/// What the mark says: the journal, the run and the step.
+pub(super) fn mark(cx: &Cx<'_>) -> String {
+    format!("{} {} {}", cx.services.world.state_dir().display(), cx.run, cx.step)
+}
+
+/// The processes that have a mark, as far as this user may look; none where the system does not tell.
+pub(super) fn marked(mark: &str) -> Vec<u32> {
+    let wanted = format!("{MARK}={mark}");
+    let has = |pid: &u32| {
+        let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+        environment.split(|byte| *byte == 0).any(|one| one == wanted.as_bytes())
+    };
+    let all = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids = all.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let mut found: Vec<u32> = pids.filter(has).collect();
+    found.sort_unstable();
+    found
+}
 
 /// How a program is listened to.
 pub(super) struct Listen {

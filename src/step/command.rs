@@ -16,7 +16,7 @@ use crate::template::Template;
 use crate::transport::ssh::{Destination, remote};
 use crate::value::text;
 
-use super::child::{End, Listen, Take, listen};
+use super::child::{End, Listen, MARK, Take, listen, mark, marked};
 use super::connection::{SSH, through};
 use super::rehearsed;
 use super::{
@@ -137,6 +137,10 @@ impl Step for Command {
             env: &self.env,
             cwd: self.cwd.as_ref(),
         })]
+    }
+
+    fn left_running(&self, cx: &Cx<'_>) -> Vec<u32> {
+        marked(&mark(cx))
     }
 
     fn argv(&self) -> Option<&[Template]> {
@@ -283,7 +287,7 @@ impl Command {
             // may ask for a password, and where Ctrl-C reaches all of it.
             command.process_group(0);
         }
-        command.envs(self.variables(cx)?);
+        command.env(MARK, mark(cx)).envs(self.variables(cx)?);
         let world = &cx.services.world;
         let folder = match &self.cwd {
             Some(cwd) => world.cwd.join(world.expand_home(&cwd.render_text(cx.scope)?)),

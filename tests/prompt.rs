@@ -434,7 +434,7 @@ fn a_default_that_is_asked_for_next_is_not_shown_as_what_will_run() {
     write(&env, book);
     let args = ["run", "./book.toml", "-i", "name=it"];
     let mut terminal = Terminal::start(&env, &args);
-    terminal.expect("runs    true '{{ folder }}' '{{ name }}'");
+    terminal.expect("runs    true '{{ folder }}' it  from `true '{{ folder }}' '{{ name }}'`");
     terminal.expect("Trust this file, as it is now?");
     terminal.line("yes");
     terminal.expect("? folder [/harmless]: ");

@@ -12,7 +12,7 @@ use crate::reader::Tree;
 use crate::scope::Scope;
 use crate::step::connection::named;
 use crate::step::{Runs, Step, Touch};
-use crate::template::Template;
+use crate::template::{Piece, Template};
 use crate::value::{Json, Labeled, text};
 
 /// What a runbook touches. Each thing stands once, in the order of the file.
@@ -237,10 +237,8 @@ fn program(runs: Runs<'_>, known: Option<&Scope>) -> Program {
 
 /// What a program reads. Of a template of several lines the value stands alone, if it is known.
 fn read(stdin: &Template, known: Option<&Scope>) -> String {
-    let names = stdin.reads().iter().map(|read| &*read.name).collect();
-    let value = value(names, known, |scope| stdin.render_text(scope).ok());
     let source = stdin.source();
-    match value.filter(|_| !stdin.is_literal()) {
+    match filled(stdin, known) {
         Some(value) if source.contains('\n') => value,
         Some(value) => format!("{value}  from `{source}`"),
         None => source.to_owned(),
@@ -289,7 +287,7 @@ fn command_line(words: usize, parts: &[&str]) -> String {
     words.join(" ") + &on.collect::<String>()
 }
 
-/// A place with its values, if all of them are known and none is secret. Each part is rendered by
+/// A place with its values, as far as they are known and none is secret. Each part is rendered by
 /// itself, as it is when it is used, and put together after that.
 fn told<'t>(
     parts: impl IntoIterator<Item = &'t Template>,
@@ -299,17 +297,57 @@ fn told<'t>(
     let parts: Vec<&Template> = parts.into_iter().collect();
     let sources: Vec<&str> = parts.iter().map(|part| part.source()).collect();
     let place = together(&sources);
-    let names = parts.iter().flat_map(|part| part.reads()).map(|read| &*read.name).collect();
-    let known = known.filter(|_| !parts.iter().all(|part| part.is_literal()));
-    let value = value(names, known, |scope| {
-        let values = parts.iter().map(|part| part.render_text(scope));
-        let values: Vec<String> = values.collect::<Result<_, _>>().ok()?;
-        Some(together(&values.iter().map(String::as_str).collect::<Vec<_>>()))
-    });
-    match value {
-        Some(value) => format!("{value}  from `{place}`"),
-        None => place,
+    let values: Vec<Option<String>> = parts.iter().map(|part| filled(part, known)).collect();
+    if values.iter().all(Option::is_none) {
+        return place;
     }
+    let values =
+        values.iter().zip(&sources).map(|(value, source)| value.as_deref().unwrap_or(source));
+    format!("{}  from `{place}`", together(&values.collect::<Vec<_>>()))
+}
+
+/// A template with the values that are known; nothing if none is. What is not known, or secret, stands
+/// as its author wrote it.
+fn filled(template: &Template, known: Option<&Scope>) -> Option<String> {
+    let names = template.reads().iter().map(|read| &*read.name).collect();
+    let known = known.filter(|_| !template.is_literal());
+    if let Some(whole) = value(names, known, |scope| template.render_text(scope).ok()) {
+        return Some(whole);
+    }
+    let pieces = template.pieces();
+    // a loop has names of its own
+    let names_own = |piece: &Piece<'_>| match piece {
+        Piece::Statement(code) => {
+            let word = code.trim().split(' ').next().unwrap_or_default();
+            !["if", "elif", "else", "endif"].contains(&word)
+        }
+        _ => false,
+    };
+    if pieces.iter().any(names_own) {
+        return None;
+    }
+    let (mut out, mut some) = (String::new(), false);
+    for piece in pieces {
+        match piece {
+            Piece::Text(text) => out += text,
+            Piece::Statement(code) => out.extend(["{%", code, "%}"]),
+            Piece::Expression(code) => {
+                let value = expression(code, known);
+                some |= value.is_some();
+                match value {
+                    Some(value) => out += &value,
+                    None => out.extend(["{{", code, "}}"]),
+                }
+            }
+        }
+    }
+    some.then_some(out)
+}
+
+fn expression(code: &str, known: Option<&Scope>) -> Option<String> {
+    let alone = Template::parse(&["{{", code, "}}"].concat()).ok()?;
+    let names = alone.reads().iter().map(|read| &*read.name).collect();
+    value(names, known, |scope| alone.render_text(scope).ok())
 }
 
 fn once<T: PartialEq>(all: &mut Vec<T>, one: T) {

@@ -127,20 +127,20 @@ impl Template {
     }
 
     fn parse_as(source: &str, known: bool) -> Result<Self, Mistake> {
-        if !source.contains("{{") && !source.contains("{%") && !source.contains("{#") {
+        if scan::is_plain(source) {
             return Ok(Self { source: source.to_owned(), form: Form::Literal, reads: Vec::new() });
         }
         if source.len() > LONGEST {
             let message = format!("a text with `{{{{ }}}}` in it has at most {LONGEST} bytes");
             return Err(Mistake { range: 0..source.len(), message, help: None });
         }
-        if let Some(range) = scan::sole_expression(source) {
+        let areas = scan::code_areas(source);
+        if let Some(range) = scan::sole_expression(source, &areas) {
             let expr = Expr::parse_as(&source[range.clone()], known);
             let expr = expr.map_err(|mistake| mistake.shifted(range.start))?;
             let reads = expr.reads.iter().map(|read| read.shifted(range.start)).collect();
             return Ok(Self { source: source.to_owned(), form: Form::Expression(expr), reads });
         }
-        let areas = scan::code_areas(source);
         let reads = reads(source, &areas, known, || {
             let env: &Environment<'_> = &ENV;
             Ok(env.template_from_str(source)?.undeclared_variables(false))

@@ -50,6 +50,9 @@ const BINDS: &[&str] = &["as", "def", "label", "__loc__"];
 /// The same for a program without mistakes, told by its characters alone; nothing where only its
 /// tree tells which variables come from outside.
 pub(super) fn plain_reads(code: &str) -> Option<Vec<(String, Range<usize>)>> {
+    if !code.contains('$') {
+        return Some(Vec::new());
+    }
     let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
     let binds = code.split(|c: char| !is_word(c)).any(|word| BINDS.contains(&word));
     if binds || code.contains(['#', '\\']) {

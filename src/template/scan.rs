@@ -13,12 +13,11 @@ pub(super) enum Callable {
 }
 
 /// The expression's range if the text is exactly one `{{ expression }}`.
-pub(super) fn sole_expression(source: &str) -> Option<Range<usize>> {
+pub(super) fn sole_expression(source: &str, areas: &[Range<usize>]) -> Option<Range<usize>> {
     if !source.starts_with("{{") || !source.ends_with("}}") || source.len() < 4 {
         return None;
     }
-    let areas = code_areas(source);
-    match areas.as_slice() {
+    match areas {
         [area] if area.end + 2 == source.len() => {
             let inner = area.clone();
             // `{{-` and `-}}` only trim what is not there.
@@ -47,6 +46,11 @@ pub(super) fn code_areas(source: &str) -> Vec<Range<usize>> {
         at = (end + 2).min(source.len());
     }
     areas
+}
+
+/// Whether a text is to be taken as it stands.
+pub(super) fn is_plain(source: &str) -> bool {
+    next_open(source, 0).is_none()
 }
 
 fn next_open(source: &str, from: usize) -> Option<usize> {

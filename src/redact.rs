@@ -50,6 +50,9 @@ const COMMON: &[&str] = &[
     "unknown",
 ];
 
+/// Comparisons for each byte of a text, counted in bytes, after which an automaton is quicker.
+const EFFORT: usize = 4;
+
 /// What became of a secret, for the caller to warn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use = "a secret that is not replaced is worth a warning"]
@@ -237,27 +240,46 @@ impl Redactor {
             return Some(Vec::new());
         }
         let seen = self.much.seen.fetch_add(text.len(), Ordering::Relaxed);
-        match self.starts.places(text).filter(|_| seen < MUCH) {
-            Some(places) => Some(joined(places.filter_map(|at| self.form_at(text, at)))),
+        let little = seen.saturating_add(text.len()) <= MUCH;
+        match little.then(|| self.looked_through(text)).flatten() {
+            Some(found) => Some(found),
             None => self.searched(text),
         }
     }
 
-    /// The longest form that begins at this place.
+    /// Compares what is at each place at which a form may begin; `None` when that cannot be said,
+    /// or takes too long: a text may begin like a long secret everywhere.
+    fn looked_through(&self, text: &[u8]) -> Option<Vec<Range<usize>>> {
+        let (mut found, mut left) = (Vec::new(), text.len().saturating_mul(EFFORT));
+        for at in self.starts.places(text)? {
+            let (length, compared) = self.form_at(text, at);
+            found.extend(length.map(|length| at..at + length));
+            left = left.checked_sub(compared).or_else(|| {
+                self.much.seen.store(MUCH, Ordering::Relaxed);
+                None
+            })?;
+        }
+        Some(joined(found))
+    }
+
+    /// How long the longest form is that begins at this place, and how many bytes were compared.
     ///
     /// The form that is next below a text is the longest it begins with, or has more of its
     /// beginning than any other.
-    fn form_at(&self, text: &[u8], at: usize) -> Option<Range<usize>> {
-        let mut tail = text.get(at..text.len().min(at + self.longest))?;
-        loop {
+    fn form_at(&self, text: &[u8], at: usize) -> (Option<usize>, usize) {
+        let end = text.len().min(at.saturating_add(self.longest));
+        let (mut tail, mut compared) = (text.get(at..end).unwrap_or_default(), 0);
+        while !tail.is_empty() {
             let below = (Bound::Unbounded, Bound::Included(tail));
-            let form = self.patterns.range::<[u8], _>(below).next_back()?;
+            let Some(form) = self.patterns.range::<[u8], _>(below).next_back() else { break };
             let common = form.iter().zip(tail).take_while(|(a, b)| a == b).count();
+            compared += common;
             if common == form.len() {
-                return Some(at..at + common);
+                return (Some(common), compared);
             }
-            tail = tail.get(..common).filter(|tail| !tail.is_empty())?;
+            tail = &tail[..common];
         }
+        (None, compared)
     }
 
     fn searched(&self, text: &[u8]) -> Option<Vec<Range<usize>>> {

@@ -195,6 +195,21 @@ fn a_long_secret_costs_no_memory_to_speak_of() {
     assert_eq!(redactor.mask(&format!("a{secret}b")), "a***b");
 }
 
+#[test]
+fn what_begins_like_a_secret_everywhere_is_searched_by_an_automaton() {
+    let (secret, text) = ("a".repeat(5_000) + "B", "a".repeat(MUCH / 2));
+    let redactor = with(&[&secret]);
+    assert_eq!(redactor.mask(&text), text);
+    assert!(redactor.much.automaton.get().is_some(), "each place was compared in full");
+    assert_eq!(redactor.mask(&format!("{text}B")), format!("{}***", "a".repeat(MUCH / 2 - 5_000)));
+    let little = with(&["sesame-open", "sesame-close"]);
+    assert_eq!(little.mask(&"sesame-op sesame-close ".repeat(50)), "sesame-op *** ".repeat(50));
+    assert!(little.much.automaton.get().is_none(), "this is no effort");
+    let much = with(&["sesame-open"]);
+    assert_eq!(much.mask(&"x".repeat(MUCH + 1)).len(), MUCH + 1);
+    assert!(much.much.automaton.get().is_some(), "the first text may be much");
+}
+
 fn secret() -> impl Strategy<Value = String> {
     let kinds = "[a-zA-Z0-9+/=_.~-]{8,40}|[ -~\\n\\t]{6,30}|[a-z0-9é日𝄞\"'<&%@ \\\\]{8,20}";
     proptest::string::string_regex(kinds)

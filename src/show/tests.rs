@@ -146,13 +146,13 @@ fn a_body_stays_json_and_conditions_are_kept() {
     MY_USER="$MY_USER" \
     TAGS="$TAGS" \
     OPEN="$OPEN" \
-    VALUE_1="{tags | join(',')}" \
+    value_1="{tags | join(',')}" \
     jq -n '{
       "name": "say \"\($ENV.MY_USER)\"",
       "tags": ($ENV.TAGS | fromjson),
       "n": [1, ""],
       "mode": "\(if ($ENV.OPEN | fromjson) | IN(false, null, 0, "", [], {}) | not then "open" else "shut" end)",
-      "all": $ENV.VALUE_1
+      "all": $ENV.value_1
     }' \
       | curl -sS -X POST ${CA_FILE:+--cacert} ${CA_FILE:+"$CA_FILE"} "https://a.b/x${MY_USER:+/of/$MY_USER}" \
       -H 'Content-Type: application/json' \
@@ -162,4 +162,33 @@ fn a_body_stays_json_and_conditions_are_kept() {
     # to be filled in: [if open: a]
     x '[if open: a]'
     ");
+}
+
+#[test]
+fn what_is_worked_out_by_hand_takes_nobodys_name_and_only_an_expression_is_no_text() {
+    let text = "format = 1\nname = \"x\"\n[inputs.value_1]\n[inputs.host]\n[connections.api]\nbase = \"https://a.b/\"\n\
+                [[steps]]\nid = \"a\"\nhttp = { on = \"api\", method = \"POST\", url = \"x\", json = { \
+                a = \"[prod] {{ value_1 }}\", b = \"x {{ host | replace('.', '-') }}\", c = \"{{ [host] }}\", d = \"{{ true }}\", e = \"{{ 5 }}{{ host }}\" } }\n";
+    let parsed = Runbook::parse(&Source::new("x.toml", text), &|_, _| Err(String::new()));
+    let runbook = parsed.map_err(|diags| diags[0].title.clone()).unwrap().0;
+    insta::assert_snapshot!(commands(&runbook, &runbook.steps[0]).unwrap(), @r#"
+    # to be filled in: {host | replace('.', '-')}
+    # to be filled in: {[host]}
+    VALUE_1="$VALUE_1" \
+    value_1="{host | replace('.', '-')}" \
+    value_2='{[host]}' \
+    value_3=true \
+    value_4=5 \
+    MY_HOST="$MY_HOST" \
+    jq -n '{
+      "a": "[prod] \($ENV.VALUE_1)",
+      "b": "x \($ENV.value_1)",
+      "c": ($ENV.value_2 | fromjson),
+      "d": ($ENV.value_3 | fromjson),
+      "e": "\($ENV.value_4)\($ENV.MY_HOST)"
+    }' \
+      | curl -sS -X POST https://a.b/x \
+      -H 'Content-Type: application/json' \
+      --data-binary @-
+    "#);
 }

@@ -208,13 +208,7 @@ impl Hand<'_> {
     }
 
     fn placeholder(&self, code: &str, joins: bool, write: &dyn Fn(&str) -> String) -> String {
-        match (is_name(code), joins) {
-            (true, false) => variable(code),
-            (true, true) => format!("${{{}}}", called(code)),
-            (false, _) => {
-                expansion(code).unwrap_or_else(|| write(&self.left(format!("{{{code}}}"))))
-            }
-        }
+        placeholder(code, joins, write, &|said| self.left(said))
     }
 
     /// A value as JSON with the names in it, a shell text: names of texts stand in it as they are,
@@ -263,6 +257,7 @@ pub fn is_json(code: &str) -> bool {
         || code.ends_with("length")
         || code.ends_with("| sort")
         || code.parse::<f64>().is_ok()
+        || is_literal(code)
 }
 
 /// A name as a shell variable.
@@ -392,7 +387,8 @@ fn in_json(text: &str) -> String {
 
 /// A template's text; what its author wrote goes through `write`.
 fn told(template: &Template, write: &dyn Fn(&str) -> String) -> String {
-    joined(&template.pieces(), write, &|code, joins| placeholder(code, joins, write))
+    let place = |code: &str, joins| placeholder(code, joins, write, &|said| said);
+    joined(&template.pieces(), write, &place)
 }
 
 /// The same, its expressions told by `place`: each with whether what follows would be taken for a
@@ -418,14 +414,27 @@ fn joined(
 }
 
 fn is_name(code: &str) -> bool {
-    code.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+    let begins = code.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
+    begins && !is_literal(code) && code.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
-fn placeholder(code: &str, joins: bool, write: &dyn Fn(&str) -> String) -> String {
+/// Whether an expression is a value that is written as it is in JSON.
+fn is_literal(code: &str) -> bool {
+    matches!(code, "true" | "false") || code.parse::<i64>().is_ok()
+}
+
+/// An expression in a shell's words; `left` notes what none can say.
+fn placeholder(
+    code: &str,
+    joins: bool,
+    write: &dyn Fn(&str) -> String,
+    left: &dyn Fn(String) -> String,
+) -> String {
     match (is_name(code), joins) {
         (true, false) => variable(code),
         (true, true) => format!("${{{}}}", called(code)),
-        (false, _) => expansion(code).unwrap_or_else(|| write(&format!("{{{code}}}"))),
+        (false, _) if is_literal(code) => code.to_owned(),
+        (false, _) => expansion(code).unwrap_or_else(|| write(&left(format!("{{{code}}}")))),
     }
 }
 

@@ -38,10 +38,11 @@ impl Hand<'_> {
         }
     }
 
-    /// Whether a template gives something that is no text, by the look of it.
+    /// Whether a template gives something that is no text, by the look of it: only one that is an
+    /// expression and nothing else does.
     pub(super) fn is_whole(&self, template: &Template) -> bool {
-        template.sole_name().is_some_and(|name| self.json.contains(name))
-            || is_json(template.source().trim_start_matches('{').trim())
+        let sole = |code: &str| self.json.contains(code) || is_json(code);
+        matches!(template.pieces()[..], [Piece::Expression(code)] if sole(code.trim()))
     }
 }
 
@@ -166,9 +167,10 @@ impl<'h> Filled<'h> {
     fn give_unnamed(&mut self, value: String) -> String {
         let known = self.given.iter().find(|(_, known)| *known == value);
         let name = known.map(|(name, _)| name.clone());
-        let unnamed = self.given.iter().filter(|(name, _)| name.starts_with("VALUE_"));
+        // in small letters: no name of the runbook is called so
+        let unnamed = self.given.iter().filter(|(name, _)| name.starts_with("value_"));
         let number = unnamed.count() + 1;
-        self.give(name.unwrap_or_else(|| format!("VALUE_{number}")), value)
+        self.give(name.unwrap_or_else(|| format!("value_{number}")), value)
     }
 
     fn give(&mut self, name: String, value: String) -> String {

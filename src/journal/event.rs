@@ -526,6 +526,7 @@ pub struct Entry {
     /// What.
     pub event: Event,
 }
+
 /// The steps that one is a part of: `outer` and `outer/create` of `outer/create[3]`.
 pub fn above(id: &str) -> impl Iterator<Item = &str> {
     id.match_indices(['/', '[']).map(|(at, _)| &id[..at])

@@ -231,9 +231,14 @@ mod tests {
         ] {
             assert!(codes(line).contains(&"unsplit-command"), "{line}");
         }
-        for word in
-            ["\"ls\"", "[\"ls\", \"-l x\"]", "\"my tool\"", "\"{{ w }} -l\"", "\"dir/my {{ w }}\""]
-        {
+        for word in [
+            "\"ls\"",
+            "[\"ls\", \"-l x\"]",
+            "\"my tool\"",
+            "\"{{ w }} -l\"",
+            "\"dir/my {{ w }}\"",
+            "{ run = [\"/opt/My App/bin/x\"], ssh = \"box\" }",
+        ] {
             assert!(!codes(word).contains(&"unsplit-command"), "{word}");
         }
     }

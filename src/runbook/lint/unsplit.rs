@@ -30,9 +30,9 @@ fn is_line(runs: &Runs<'_>, exists: &dyn Fn(&str) -> bool) -> bool {
     };
     let Some(first) = first.filter(|first| !first.is_empty()) else { return false };
     if program.is_literal() {
-        // on another host nobody looks
-        return source.split_whitespace().nth(1).is_some()
-            && (runs.on.is_some() || !exists(source));
+        // on another host nobody looks, and a path may hold spaces
+        let missing = if runs.on.is_some() { !source.contains('/') } else { !exists(source) };
+        return missing && source.split_whitespace().nth(1).is_some();
     }
     exists(first)
 }

@@ -126,8 +126,16 @@ impl Line {
 
     /// Spaces in front, but not for an empty line.
     #[must_use]
-    pub(super) fn indent(self, columns: usize) -> Self {
-        if self.is_empty() { self } else { Self::bare(&" ".repeat(columns)).join(self) }
+    pub(super) fn indent(mut self, columns: usize) -> Self {
+        match self.0.first_mut() {
+            None => self,
+            // a line of code, as most are that are indented
+            Some((style, text)) if *style == Style::new() && self.1 == Fold::Below => {
+                text.insert_str(0, &" ".repeat(columns));
+                self
+            }
+            Some(_) => Self::bare(&" ".repeat(columns)).join(self),
+        }
     }
 
     /// Spaces behind, up to a width.

@@ -207,10 +207,20 @@ pub enum Touch<'a> {
     Runs(Runs<'a>),
     /// Runs the program of a plug-in: its path.
     Plugin(&'a Path),
-    /// Writes a file: its path.
-    Writes(&'a Template),
+    /// Writes a file.
+    Writes(Writes<'a>),
     /// Sends a file to a service: its path.
     Sends(&'a Template),
+}
+
+/// A file that a step writes, told from its text alone.
+#[derive(Debug, Clone, Copy)]
+pub struct Writes<'a> {
+    /// Its path.
+    pub file: &'a Template,
+    /// The lines that are added to it or taken out of it, after the word that says which; nothing if
+    /// what is written is not in the runbook.
+    pub lines: Option<(&'static str, &'a Template)>,
 }
 
 /// A program that a step runs, told from its text alone.

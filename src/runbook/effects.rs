@@ -23,7 +23,7 @@ pub struct Effects {
     /// Programs with their arguments.
     pub commands: Vec<Program>,
     /// Files it writes.
-    pub files: Vec<String>,
+    pub files: Vec<Written>,
     /// Files of this machine that it sends to a service.
     pub sent: Vec<String>,
     /// Where it reads secrets and other inputs from.
@@ -47,7 +47,16 @@ pub struct Program {
     pub stdin: Option<String>,
 }
 
-/// How much of a standard input is shown when it is shortened.
+/// A file that is written, and what of it stands in the runbook.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Written {
+    /// Its path.
+    pub file: String,
+    /// The lines that are added or taken out, after the word that says which.
+    pub lines: Option<(&'static str, String)>,
+}
+
+/// How much of a text is shown when it is shortened.
 const BRIEF_LINES: usize = 20;
 /// The same in characters.
 const BRIEF_CHARS: usize = 2000;
@@ -58,23 +67,46 @@ impl Program {
         for (word, said) in &self.details {
             let _ = writeln!(out, "{:8}{word:5}  {}", "", line(said));
         }
-        let Some(stdin) = &self.stdin else { return };
-        let shown = if brief { shortened(stdin) } else { stdin };
-        for (at, text) in shown.lines().enumerate() {
-            let word = if at == 0 { "stdin" } else { "" };
-            let text = format!("{:8}{word:5}  {text}", "");
-            let _ = writeln!(out, "{}", text.trim_end());
-        }
-        let rest = &stdin[shown.len()..];
-        if !rest.is_empty() {
-            let (lines, chars) = (rest.trim_matches('\n').lines().count(), rest.chars().count());
-            let _ = writeln!(out, "{:15}… left out: {chars} characters on {lines} lines", "");
+        if let Some(stdin) = &self.stdin {
+            lines(out, "stdin", stdin, brief);
         }
     }
 
     fn is_long(&self) -> bool {
-        self.stdin.as_ref().is_some_and(|stdin| shortened(stdin).len() < stdin.len())
+        self.stdin.as_deref().is_some_and(is_long)
     }
+}
+
+impl Written {
+    fn tell(&self, out: &mut String, brief: bool) {
+        place(out, "writes", &self.file);
+        if let Some((word, text)) = &self.lines {
+            lines(out, word, text, brief);
+        }
+    }
+
+    fn is_long(&self) -> bool {
+        self.lines.as_ref().is_some_and(|(_, text)| is_long(text))
+    }
+}
+
+/// A text of several lines below what it belongs to, after a word that says what it is.
+fn lines(out: &mut String, word: &str, text: &str, brief: bool) {
+    let shown = if brief { shortened(text) } else { text };
+    for (at, one) in shown.lines().enumerate() {
+        let word = if at == 0 { word } else { "" };
+        let one = format!("{:8}{word:5}  {one}", "");
+        let _ = writeln!(out, "{}", one.trim_end());
+    }
+    let rest = &text[shown.len()..];
+    if !rest.is_empty() {
+        let (lines, chars) = (rest.trim_matches('\n').lines().count(), rest.chars().count());
+        let _ = writeln!(out, "{:15}… left out: {chars} characters on {lines} lines", "");
+    }
+}
+
+fn is_long(text: &str) -> bool {
+    shortened(text).len() < text.len()
 }
 
 /// The beginning of a text, all of it if that is not much longer.
@@ -96,9 +128,8 @@ fn line(text: &str) -> String {
 impl Effects {
     /// Whether it can do more to this machine than call services.
     pub fn needs_trust(&self) -> bool {
-        let lists = [&self.files, &self.sent];
-        let touches = !self.commands.is_empty() || lists.iter().any(|list| !list.is_empty());
-        self.sockets || self.may_tell() || touches
+        let files = !self.files.is_empty() || !self.sent.is_empty();
+        self.sockets || self.may_tell() || files || !self.commands.is_empty()
     }
 
     /// The same of what is done when a run is only planned.
@@ -116,9 +147,11 @@ impl Effects {
         self.listed(false)
     }
 
-    /// The same with long standard inputs shortened; and whether any is.
+    /// The same with long texts shortened; and whether any is.
     pub fn brief(&self) -> (String, bool) {
-        (self.listed(true), self.commands.iter().any(Program::is_long))
+        let long =
+            self.commands.iter().any(Program::is_long) || self.files.iter().any(Written::is_long);
+        (self.listed(true), long)
     }
 
     fn listed(&self, brief: bool) -> String {
@@ -129,8 +162,10 @@ impl Effects {
         for one in &self.commands {
             one.tell(&mut out, brief);
         }
-        for (word, all) in [("writes", &self.files), ("sends", &self.sent), ("reads", &self.reads)]
-        {
+        for one in &self.files {
+            one.tell(&mut out, brief);
+        }
+        for (word, all) in [("sends", &self.sent), ("reads", &self.reads)] {
             for one in all {
                 place(&mut out, word, one);
             }
@@ -198,7 +233,10 @@ impl Effects {
                     let line = program.display().to_string();
                     once(&mut self.commands, Program { line, ..Program::default() });
                 }
-                Touch::Writes(file) => once(&mut self.files, path(file)),
+                Touch::Writes(writes) => {
+                    let lines = writes.lines.map(|(word, text)| (word, read(text, known)));
+                    once(&mut self.files, Written { file: path(writes.file), lines });
+                }
                 Touch::Sends(file) => once(&mut self.sent, path(file)),
             }
         }
@@ -235,10 +273,10 @@ fn program(runs: Runs<'_>, known: Option<&Scope>) -> Program {
     Program { line, details, stdin: runs.stdin.map(|stdin| read(stdin, known)) }
 }
 
-/// What a program reads. Of a template of several lines the value stands alone, if it is known.
-fn read(stdin: &Template, known: Option<&Scope>) -> String {
-    let source = stdin.source();
-    match filled(stdin, known) {
+/// What a program reads, or what a file gets. Of a template of several lines the value stands alone, if it is known.
+fn read(text: &Template, known: Option<&Scope>) -> String {
+    let source = text.source();
+    match filled(text, known) {
         Some(value) if source.contains('\n') => value,
         Some(value) => format!("{value}  from `{source}`"),
         None => source.to_owned(),
@@ -400,7 +438,7 @@ mod tests {
         assert_eq!(
             found.listing(),
             "calls   https://{{ host }}/\nruns    rm -r '{{ host }} x'\nruns    ls\n\
-             writes  ~/{{ host }}\nwrites  ~/file\nsends   ~/key\nsends   {{ host }}\nreads   the secret `token` from environment variable TOKEN\n\
+             writes  ~/{{ host }}\n        adds   A\nwrites  ~/file\nsends   ~/key\nsends   {{ host }}\nreads   the secret `token` from environment variable TOKEN\n\
              reads   the secret `token` from T in ~/c\n"
         );
         assert!(found.needs_trust() && found.acts_when_planned);

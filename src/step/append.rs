@@ -65,7 +65,7 @@ impl Step for Append {
     }
 
     fn touches(&self) -> Vec<Touch<'_>> {
-        self.0.touches()
+        self.0.touches("adds")
     }
 
     fn what(&self, cx: &Cx<'_>) -> Result<String, Trouble> {

@@ -27,7 +27,7 @@ use paginate::Paginate;
 pub use paginate::RULES;
 
 use super::connection::{Connection, join, named, render_headers};
-use super::{Answer, Call, Cx, Hand, Kind, Local, Manual, Step, Touch, Trouble};
+use super::{Answer, Call, Cx, Hand, Kind, Local, Manual, Step, Touch, Trouble, Writes};
 
 /// The kind.
 pub(super) const KIND: Kind = Kind {
@@ -215,8 +215,8 @@ impl Step for Http {
     }
 
     fn touches(&self) -> Vec<Touch<'_>> {
-        let writes = self.into.iter().map(|into| Touch::Writes(&into.file));
-        self.body.iter().flat_map(Body::touches).chain(writes).collect()
+        let writes = self.into.iter().map(|into| Writes { file: &into.file, lines: None });
+        self.body.iter().flat_map(Body::touches).chain(writes.map(Touch::Writes)).collect()
     }
 
     fn before(&self, cx: &Cx<'_>) -> Vec<(&'static str, Labeled)> {

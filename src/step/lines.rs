@@ -6,7 +6,7 @@ use crate::reader::{Field, Reader, Shape, Sink};
 use crate::template::Template;
 use crate::value::{Json, Labeled};
 
-use super::{Cx, Touch, Trouble};
+use super::{Cx, Touch, Trouble, Writes};
 
 /// Both kinds' field of that name.
 pub(super) const FOLLOW_LINKS: Field = Field {
@@ -38,8 +38,9 @@ impl Lines {
         Some(Self { file: file?, text: text?, follow_links })
     }
 
-    pub(super) fn touches(&self) -> Vec<Touch<'_>> {
-        vec![Touch::Writes(&self.file)]
+    /// What is touched; `word` says what becomes of the lines.
+    pub(super) fn touches(&self, word: &'static str) -> Vec<Touch<'_>> {
+        vec![Touch::Writes(Writes { file: &self.file, lines: Some((word, &self.text)) })]
     }
 
     /// The block as it is in the file.

@@ -61,7 +61,7 @@ impl Step for Remove {
     }
 
     fn touches(&self) -> Vec<Touch<'_>> {
-        self.0.touches()
+        self.0.touches("takes")
     }
 
     fn what(&self, cx: &Cx<'_>) -> Result<String, Trouble> {

@@ -333,6 +333,11 @@ fn a_runbook_from_elsewhere_is_not_trusted_on_enter() {
     let mut terminal = asked(&env, "[[steps]]\nid = \"go\"\ncommand = [\"touch\", \"gone\"]\n");
     terminal.expect("? Trust this file, as it is now? (yes/no) [no]: ");
     terminal.line("");
+    // a "no" is an answer: what is not trusted ends as it does where nobody is asked
+    ends(terminal, 2, "nothing was run");
+    let mut terminal = Terminal::start(&env, &["run", "./book.toml"]);
+    terminal.expect("[no]: ");
+    terminal.control('c');
     ends(terminal, 130, "nothing was run");
     let mut terminal = Terminal::start(&env, &["run", "./book.toml"]);
     terminal.expect("[no]: ");
@@ -445,5 +450,5 @@ fn a_default_that_is_asked_for_next_is_not_shown_as_what_will_run() {
     let mut terminal = Terminal::start(&env, &args);
     terminal.expect("runs    true /srv it  from `true '{{ folder }}' '{{ name }}'`");
     terminal.line("no");
-    ends(terminal, 130, "nothing was run");
+    ends(terminal, 2, "nothing was run");
 }

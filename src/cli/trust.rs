@@ -19,7 +19,7 @@ use crate::runbook::settle::{Given, found};
 use crate::runbook::{Runbook, digest};
 use crate::scope::Scope;
 use crate::source::Source;
-use crate::terminal::{Later, Nobody, Question, Terminal};
+use crate::terminal::{Later, NoAnswer, Nobody, Question, Terminal};
 use crate::world::World;
 
 /// The file's name in the state folder: a digest and a path a line.
@@ -84,10 +84,7 @@ pub(super) fn require(
             out::hint("read it, then add `--trust`; it is remembered until the file changes");
             return Err(Exit::Usage);
         }
-        if !asked(terminal) {
-            out::say("nothing was run");
-            return Err(Exit::Interrupted);
-        }
+        asked(terminal).inspect_err(|_| out::say("nothing was run"))?;
     }
     remember(&file, &mark, &runbook.source.path).map_err(|error| {
         out::error(&format!("cannot write {}: {error}", file.display()));
@@ -125,14 +122,19 @@ fn known_values(runbook: &Runbook, given: &Given, world: &World, asks: bool) -> 
     scope
 }
 
-fn asked(terminal: &dyn Terminal) -> bool {
+/// Whether a person trusts it; else how the program ends: a "no" is an answer, not an interruption.
+fn asked(terminal: &dyn Terminal) -> Result<(), Exit> {
     let question = Question {
         ask: "Trust this file, as it is now?".to_owned(),
         choices: vec!["yes".to_owned(), "no".to_owned()],
         default: Some("no".to_owned()),
         ..Question::default()
     };
-    terminal.ask(&question, std::rc::Rc::new(|_| Ok(()))).as_deref() == Ok("yes")
+    match terminal.ask(&question, std::rc::Rc::new(|_| Ok(()))).as_deref() {
+        Ok("yes") => Ok(()),
+        Err(NoAnswer::Interrupted) => Err(Exit::Interrupted),
+        _ => Err(Exit::Usage),
+    }
 }
 
 fn known(file: &Path, mark: &str) -> bool {

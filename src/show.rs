@@ -48,7 +48,8 @@ pub fn commands(runbook: &Runbook, step: &StepDef) -> Option<String> {
     let read = || runbook.inputs.iter().filter(|input| reads(&shell, &called(&input.name)));
     let typed = read().filter_map(as_json);
     let given = read().filter_map(from_environment);
-    Some(typed.chain(given).collect::<String>() + &shell)
+    let each = for_each_remark(step);
+    Some(typed.chain(given).chain(each).collect::<String>() + &shell)
 }
 
 /// How an input's variable is written that is no text, as a remark.
@@ -137,7 +138,10 @@ fn body(runbook: &Runbook, step: &StepDef, json: &HashSet<String>) -> String {
     paragraph(&mut out, &manual.text);
     let hand = hand(runbook, json, wants_head(runbook, step));
     match shell(step, &manual, &hand) {
-        Some(shell) => fenced(&mut out, &shell),
+        Some(shell) => {
+            let each = for_each_remark(step).filter(|_| !step.saves.is_empty());
+            fenced(&mut out, &(each.unwrap_or_default() + &shell));
+        }
         None => kept(&mut out, step),
     }
     if let Some(until) = &step.until {
@@ -198,7 +202,8 @@ fn kept(out: &mut String, step: &StepDef) {
     let names: Vec<String> =
         step.saves.iter().map(|save| format!("`{}`", variable(&save.name))).collect();
     if !names.is_empty() {
-        let _ = writeln!(out, "Keep it as {}.\n", names.join(", "));
+        let list = if step.for_each.is_some() { ", a JSON list with one for each" } else { "" };
+        let _ = writeln!(out, "Keep it as {}{list}.\n", names.join(", "));
     }
 }
 
@@ -220,12 +225,17 @@ fn hints(out: &mut String, step: &StepDef) {
 fn shell(step: &StepDef, manual: &Manual, hand: &Hand<'_>) -> Option<String> {
     let take = |save: &Save| {
         let program = save.program?;
-        let plain = if hand.json.contains(&save.name) { "-c" } else { "-r" };
+        // an item's is put into a list, and a text keeps its quotes for that
+        let json = step.for_each.is_some() || hand.json.contains(&save.name);
+        let plain = if json { "-c" } else { "-r" };
         let raw = if manual.raw { "Rs" } else { "" };
         let itself = hand.programs.code(program).trim() == ".";
         (!itself).then(|| hand.jq(program, &format!("{plain}{raw}")))
     };
-    let name = |save: &Save| called(&save.name);
+    let name = |save: &Save| match step.for_each {
+        Some(_) => of_item(save),
+        None => called(&save.name),
+    };
     let mut out = String::new();
     match step.saves.as_slice() {
         [] => return manual.piped(None),
@@ -243,15 +253,48 @@ fn shell(step: &StepDef, manual: &Manual, hand: &Hand<'_>) -> Option<String> {
                 } else if hand.head {
                     writeln!(out, "{}=$({jq} answer)", name(save))
                 } else {
-                    writeln!(out, "{}=$(echo \"$RESPONSE\" | {jq})", name(save))
+                    writeln!(out, "{}=$({} | {jq})", name(save), printed("$RESPONSE"))
                 };
             }
         }
     }
     for save in step.saves.iter().filter(|save| judged(step, save)) {
-        let _ = writeln!(out, "echo \"{}: {}\"", name(save), variable(&save.name));
+        let _ = writeln!(out, "{}", printed(&format!("{0}: ${0}", name(save))));
+    }
+    for save in step.saves.iter().filter(|_| step.for_each.is_some()) {
+        let _ = writeln!(out, "{}", gathered(save, manual.raw && take(save).is_none()));
     }
     Some(out)
+}
+
+/// What prints a shell text as it is: some shells' `echo` reads backslashes.
+fn printed(text: &str) -> String {
+    format!("printf '%s\\n' \"{text}\"")
+}
+
+/// Of each item one value is saved; what is read afterwards is the list of them.
+fn gathered(save: &Save, raw: bool) -> String {
+    let (all, one) = (called(&save.name), of_item(save));
+    let option = if raw { "--arg" } else { "--argjson" };
+    format!("{all}=$({} | jq -c {option} one \"${one}\" '. + [$one]')", printed(&format!("${all}")))
+}
+
+/// What the value of one item is called.
+fn of_item(save: &Save) -> String {
+    format!("ITEM_{}", called(&save.name))
+}
+
+/// How the commands of one item become those of all.
+fn for_each_remark(step: &StepDef) -> Option<String> {
+    let each = step.for_each.as_ref()?;
+    let list = each.list.source().trim().replace('\n', " ");
+    let mut remark = format!("# once for each {} of `{list}`", called(&each.name));
+    if !step.saves.is_empty() {
+        let empty = |save: &Save| format!("{}='[]'", called(&save.name));
+        let empty: Vec<String> = step.saves.iter().map(empty).collect();
+        let _ = write!(remark, "; before the first: {}", empty.join(" "));
+    }
+    Some(remark + "\n")
 }
 
 /// What a command prints as a variable. A remark on it stands before.

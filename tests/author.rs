@@ -351,3 +351,20 @@ fn the_commands_of_show_run_nothing_that_a_text_has_in_it() {
     assert!(!env.path("bad").exists(), "{script}\n{out:?}");
     assert_eq!(std::fs::read_to_string(env.path("out")).unwrap(), evil.replace("\\n", "\n") + "\n");
 }
+
+#[test]
+fn the_commands_of_show_take_an_answer_as_it_came_in_any_shell() {
+    let env = Env::new();
+    let book = "format = 1\nname = \"x\"\n[connections.api]\nbase = \"http://127.0.0.1:1/\"\n\
+                [[steps]]\nid = \"get\"\nhttp = { on = \"api\", url = \"x\" }\n\
+                save.one = '.one'\nsave.two = '.two'\n";
+    std::fs::write(env.path("x.toml"), book).unwrap();
+    let shown = env.run(&["show", "x.toml", "--curl", "get"]);
+    ends(&shown, 0);
+    // backslashes are what some shells' `echo` reads; `jq` is given what was answered
+    let answer = r#"{"one":"a\nb\\c\t"}"#;
+    let stubs = format!("curl() {{ printf '%s' '{answer}'; }}\njq() {{ cat; }}\n");
+    let script = format!("{stubs}{}\nprintf '%s' \"$ONE\"", shown.stdout);
+    let said = env.any("sh").args(["-c", &script]).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&said.stdout), answer, "{script}");
+}

@@ -26,7 +26,7 @@ fn a_look_up_is_curl_and_jq() {
         shell,
         "USER_ID=$(curl -sS -G https://api.example.com/v1/users/ \\\n  \
                --data-urlencode \"name=$MY_USER\" \\\n  -H \"Authorization: Bearer $TOKEN\" \\\n  \
-               | jq -c '.results[0].id')\necho \"USER_ID: $USER_ID\"\n"
+               | jq -c '.results[0].id')\nprintf '%s\\n' \"USER_ID: $USER_ID\"\n"
     );
 }
 
@@ -58,7 +58,7 @@ fn what_is_made_is_sent_as_json_with_the_names_in_it() {
         "RESPONSE=$(MY_USER=\"$MY_USER\" jq -n '{\n  \"name\": $ENV.MY_USER,\n  \"tags\": [\"x\"]\n}' \\\n  \
          | curl -sS -X POST https://api.example.com/v1/users/ \\\n  -H \"Authorization: Bearer $TOKEN\" \\\n  \
          -H 'Content-Type: application/json' \\\n  --data-binary @-)\n\
-         ONE=$(echo \"$RESPONSE\" | jq -r '.a')\nTWO=$(echo \"$RESPONSE\" | jq -r '.b')\n"
+         ONE=$(printf '%s\\n' \"$RESPONSE\" | jq -r '.a')\nTWO=$(printf '%s\\n' \"$RESPONSE\" | jq -r '.b')\n"
     );
 }
 
@@ -188,6 +188,58 @@ fn what_is_worked_out_by_hand_takes_nobodys_name_and_only_an_expression_is_no_te
       "e": "\($ENV.value_4)\($ENV.MY_HOST)"
     }' \
       | curl -sS -X POST https://a.b/x \
+      -H 'Content-Type: application/json' \
+      --data-binary @-
+    "#);
+}
+
+/// The commands keep answers in a variable of their own, and a list's items are gathered for what
+/// reads the list.
+#[test]
+fn an_input_called_response_is_not_the_answer_and_items_are_gathered() {
+    let text = "format = 1\nname = \"x\"\n[inputs.response]\n[inputs.value_1]\n[inputs.names]\ntype = \"list\"\n\
+                [connections.api]\nbase = \"https://a.b/\"\n[[steps]]\nid = \"a\"\n\
+                http = { on = \"api\", url = \"x\", query = { name = \"{{ response }}\", of = \"{{ nm }}\" } }\n\
+                for_each = \"names\"\nas = \"nm\"\nsave.count = '.boxes | length'\nsave.key = '.key'\n\
+                gates = [{ that = \"count > 0\" }]\n\
+                [[steps]]\nid = \"b\"\njq = '$count | add | tostring | . + $response'\n\
+                [[steps]]\nid = \"c\"\nhttp = { on = \"api\", url = \"x\" }\n\
+                save.status = '$response.status'\nsave.all = '.'\n\
+                [[steps]]\nid = \"d\"\nfor_each = \"names\"\ncommand = [\"echo\", \"{{ item }}\"]\nsave.said = '.'\n\
+                [[steps]]\nid = \"e\"\nhttp = { on = \"api\", method = \"PUT\", url = \"x\", json = { a = \"{{ names | first }}\", b = \"{{ value_1 }}\" } }\n";
+    let parsed = Runbook::parse(&Source::new("x.toml", text), &|_, _| Err(String::new()));
+    let runbook = parsed.map_err(|diags| diags[0].title.clone()).unwrap().0;
+    let all: Vec<String> =
+        runbook.steps.iter().map(|step| commands(&runbook, step).unwrap()).collect();
+    insta::assert_snapshot!(all.join("\n"), @r#"
+    # once for each NM of `names`; before the first: COUNT='[]' KEY='[]'
+    RESPONSE=$(curl -sS -G https://a.b/x \
+      --data-urlencode "name=$MY_RESPONSE" \
+      --data-urlencode "of=$NM")
+    ITEM_COUNT=$(printf '%s\n' "$RESPONSE" | jq -c '.boxes | length')
+    ITEM_KEY=$(printf '%s\n' "$RESPONSE" | jq -c '.key')
+    printf '%s\n' "ITEM_COUNT: $ITEM_COUNT"
+    COUNT=$(printf '%s\n' "$COUNT" | jq -c --argjson one "$ITEM_COUNT" '. + [$one]')
+    KEY=$(printf '%s\n' "$KEY" | jq -c --argjson one "$ITEM_KEY" '. + [$one]')
+
+    B=$(jq -n --argjson count "$COUNT" --arg response "$MY_RESPONSE" '$count | add | tostring | . + $response')
+
+    RESPONSE=$(curl -sS https://a.b/x \
+      -o answer -w '{"status": %{http_code}, "headers": %{header_json}}' \
+      | jq '.headers |= map_values(join(", "))')
+    STATUS=$(jq -nr --argjson response "$RESPONSE" '$response.status')
+    ALL=$(cat answer)
+
+    # once for each ITEM of `names`; before the first: SAID='[]'
+    ITEM_SAID=$(echo "$ITEM")
+    SAID=$(printf '%s\n' "$SAID" | jq -c --arg one "$ITEM_SAID" '. + [$one]')
+
+    # to be filled in: {names | first}
+    value_1='{names | first}' VALUE_1="$VALUE_1" jq -n '{
+      "a": $ENV.value_1,
+      "b": $ENV.VALUE_1
+    }' \
+      | curl -sS -X PUT https://a.b/x \
       -H 'Content-Type: application/json' \
       --data-binary @-
     "#);

@@ -30,7 +30,8 @@ pub(super) fn json(runbook: &Runbook) -> HashSet<String> {
         for save in &step.saves {
             let program = save.program.map_or("", |program| runbook.programs.code(program));
             let mut gates = step.gates.iter().map(|gate| gate.that().source());
-            if is_list(program)
+            if step.for_each.is_some()
+                || is_list(program)
                 || gates.any(|gate| compares_as_json(gate, &save.name))
                 || taken_for_list(runbook, &save.name)
             {

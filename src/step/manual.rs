@@ -91,9 +91,10 @@ impl Hand<'_> {
     pub fn jq(&self, program: ProgramId, options: &str) -> String {
         let mut command = format!("jq {options}").trim_end().to_owned();
         for name in self.programs.reads(program) {
-            let option = if self.json.contains(name) { "--argjson" } else { "--arg" };
-            let value = if name == "response" { "$RESPONSE".to_owned() } else { variable(name) };
-            let option = if name == "response" { "--argjson" } else { option };
+            let head = self.head && name == "response";
+            let json = head || self.json.contains(name);
+            let option = if json { "--argjson" } else { "--arg" };
+            let value = if head { "$RESPONSE".to_owned() } else { variable(name) };
             let _ = write!(command, " {option} {name} \"{value}\"");
         }
         format!("{command} {}", single(self.programs.code(program).trim()))
@@ -277,7 +278,7 @@ pub fn called(name: &str) -> String {
     }
 }
 
-/// Variables of bash, zsh and the system.
+/// Variables of bash, zsh and the system, and of the commands here.
 const TAKEN: &[&str] = &[
     "ALL_PROXY",
     "CDPATH",
@@ -336,6 +337,7 @@ const TAKEN: &[&str] = &[
     "PWD",
     "RANDOM",
     "REPLY",
+    "RESPONSE",
     "SECONDS",
     "SHELL",
     "SHELLOPTS",

@@ -13,6 +13,7 @@ mod convert;
 mod lacking;
 mod library;
 mod names;
+mod outline;
 mod straight;
 mod trust;
 mod whole;
@@ -291,6 +292,8 @@ pub struct RunError {
     pub message: String,
     /// Whose word the message is.
     pub cause: RunCause,
+    /// What went wrong in words that quote no value, if the language says that.
+    pub outline: Option<String>,
 }
 
 /// Who stopped a program.
@@ -308,7 +311,7 @@ pub enum RunCause {
 
 impl RunError {
     fn new(message: impl fmt::Display, cause: RunCause) -> Self {
-        Self { message: cut(message), cause }
+        Self { message: cut(message), cause, outline: None }
     }
 
     fn bound(message: impl fmt::Display) -> Self {
@@ -321,8 +324,9 @@ impl RunError {
 
     /// jaq shows an error that is a text as JSON.
     fn language(error: impl fmt::Display) -> Self {
-        let message = cut(error);
-        Self::new(serde_json::from_str(&message).unwrap_or(message), RunCause::Language)
+        let (message, outline) = (cut(&error), outline::outline(&error));
+        let message = serde_json::from_str(&message).unwrap_or(message);
+        Self { outline, ..Self::new(message, RunCause::Language) }
     }
 
     fn from_exn(exn: Exn<'_, Val>, world: &World<'_>) -> Self {

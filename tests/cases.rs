@@ -66,6 +66,7 @@ cases! {
     interrupted
     interrupted_read
     item_in_title
+    jq_secret
     jsonl
     killed
     list

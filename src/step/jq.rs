@@ -100,7 +100,8 @@ pub fn all(
             RunCause::Bound | RunCause::Bug => false,
         };
         if quotes && (cx.guarded || reads_secret(cx, program)) {
-            return Trouble::failed("jq: the program failed on a value that is secret")
+            let what = error.outline.as_deref().unwrap_or("the program failed");
+            return Trouble::failed(format!("jq: {what}, in what counts as secret"))
                 .hint("the error's own text would quote it; try the program on another value");
         }
         Trouble::failed(cx.services.redactor.mask_cut(&format!("jq: {error}")))

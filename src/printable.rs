@@ -35,6 +35,13 @@ pub fn line(text: &str) -> String {
     if shown.contains('\n') { shown.replace('\n', "\\n") } else { shown.into_owned() }
 }
 
+/// A value in the middle of a line: quoted if its end could not be seen, or if it could look like
+/// lines of ours.
+pub fn quoted(text: &str) -> Cow<'_, str> {
+    let seen = !text.is_empty() && text.trim() == text && !text.contains(char::is_control);
+    if seen { Cow::Borrowed(text) } else { Cow::Owned(serde_json::Value::from(text).to_string()) }
+}
+
 /// A word as a person could paste it into a shell.
 pub fn argument(word: &str) -> Cow<'_, str> {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@%+,".contains(c);
@@ -82,6 +89,18 @@ mod tests {
         for text in ["", "two\nlines\tand a tab", "naïve 日本語 🏳️‍🌈 עברית", "\\x1b"]
         {
             assert!(matches!(printable(text), Cow::Borrowed(same) if same == text));
+        }
+    }
+
+    #[test]
+    fn a_value_is_quoted_where_its_end_could_not_be_seen() {
+        for (text, shown) in [
+            ("it's nice", "it's nice"),
+            ("", r#""""#),
+            ("nice ", r#""nice ""#),
+            ("it's \"nice\"\n  hint: x", r#""it's \"nice\"\n  hint: x""#),
+        ] {
+            assert_eq!(quoted(text), shown);
         }
     }
 

@@ -41,6 +41,7 @@ cases! {
     check_meant
     command
     command_unstarted
+    differs_lines
     doubt_adopted
     doubt_differing
     doubt_deeper

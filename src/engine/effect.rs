@@ -12,7 +12,7 @@ use super::frame::Unit;
 use super::{Durable, Engine, Flow};
 use crate::journal::event::{Decision, Effect, Event, How, Outcome, Skip, StoredMap};
 use crate::plan::{ITEM, Status};
-use crate::printable::argument;
+use crate::printable::{argument, quoted};
 use crate::step::{Again, Failure, Trouble, failure, judge};
 use crate::terminal::{NoAnswer, Question, Terminal as _};
 
@@ -71,6 +71,7 @@ impl Engine<'_> {
                 let details = differs
                     .iter()
                     .map(|(name, found, wanted)| {
+                        let (found, wanted) = (quoted(found), quoted(wanted));
                         format!("{name}: there it is {found}, this run wants {wanted}")
                     })
                     .collect();

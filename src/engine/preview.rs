@@ -9,6 +9,7 @@ use super::adopt::Found;
 use super::frame::{Frame, Unit};
 use super::{Broken, Engine, Flow};
 use crate::journal::event::{Effect, Event, How, Outcome};
+use crate::printable::quoted;
 use crate::runbook::{ForEach, Runbook, StepDef};
 use crate::step::Local;
 use crate::template::Expr;
@@ -125,6 +126,7 @@ impl<'a> Engine<'a> {
                 let told = differs
                     .iter()
                     .map(|(name, found, wanted)| {
+                        let (found, wanted) = (quoted(found), quoted(wanted));
                         format!("is there already, but {name} is {found}, not {wanted}: a run would stop here")
                     })
                     .collect();

@@ -1,7 +1,7 @@
 //! The end of a walk: where the run stands, what went wrong, why, and the command that goes on.
 
 use crate::journal::event::{How, Outcome, PLAN};
-use crate::printable::{argument, flag};
+use crate::printable::{argument, flag, quoted};
 
 use super::story::{Doubtful, Settled, Trouble};
 use super::table::Table;
@@ -159,7 +159,7 @@ impl Teller {
         let room =
             self.options.screen.map_or(CELL, |width| (width.saturating_sub(6) / 3).min(CELL));
         let cells = |of: fn(&(String, String, String)) -> &String| {
-            differs.iter().map(move |row| words::clip(of(row), room))
+            differs.iter().map(move |row| words::clip(&quoted(of(row)), room))
         };
         let table = Table::default()
             .column("field", cells(|row| &row.0))

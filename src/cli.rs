@@ -68,7 +68,7 @@ enum Output {
     Human,
     /// One line a step
     Plain,
-    /// One event a line, on stdout
+    /// One event a line, on stdout; of `list`, `runs` and `test` one thing a line; refused where there is neither
     Jsonl,
     /// One document on stdout, for `check`
     Json,
@@ -130,6 +130,13 @@ pub fn main() -> Exit {
         out::error("`--output json` is for `check`; a run's events come with `--output jsonl`");
         return Exit::Usage;
     }
+    if global.output == Some(Output::Jsonl) && !has_lines(&cli.command) {
+        out::error("`--output jsonl` is for events, and this command has none");
+        if matches!(cli.command, Command::Check(_)) {
+            out::hint("`check --output json` puts what is found on stdout");
+        }
+        return Exit::Usage;
+    }
     let journalled = matches!(cli.command, Command::Run(_) | Command::Resume(_) | Command::Undo(_));
     let exit = match cli.command {
         Command::Run(args) => run::run(&args, global, world),
@@ -142,7 +149,7 @@ pub fn main() -> Exit {
         Command::Show(args) => show::run(&args, &world),
         Command::Check(args) => check::run(&args, global, &world),
         Command::Explain(args) => explain::run(&args, &world),
-        Command::Test(args) => test::run(&args, &world),
+        Command::Test(args) => test::run(&args, global, &world),
         Command::Runs(args) => runs::run(&args, global, &world),
         Command::Log(args) => log::run(&args, global, &world),
         Command::Forget(args) => forget::run(&args, &world),
@@ -153,6 +160,31 @@ pub fn main() -> Exit {
         Command::Completions(args) => completions::run(&args),
     };
     out::ended(exit, journalled)
+}
+
+/// Whether a command has events, or other data of which one stands on a line.
+fn has_lines(command: &Command) -> bool {
+    match command {
+        Command::Run(_)
+        | Command::Resume(_)
+        | Command::Undo(_)
+        | Command::Plan(_)
+        | Command::Rehearse(_)
+        | Command::New(_)
+        | Command::List(_)
+        | Command::Test(_)
+        | Command::Runs(_)
+        | Command::Log(_) => true,
+        Command::Show(_)
+        | Command::Check(_)
+        | Command::Explain(_)
+        | Command::Forget(_)
+        | Command::Key(_)
+        | Command::Fake(_)
+        | Command::Kinds(_)
+        | Command::Schema(_)
+        | Command::Completions(_) => false,
+    }
 }
 
 fn usage(error: &clap::Error) -> Exit {

@@ -29,6 +29,7 @@ mod text;
 mod words;
 
 pub use history::{RunRow, log, runs};
+pub use jsonl::line as json_line;
 pub use markdown::markdown;
 pub use table::Table;
 

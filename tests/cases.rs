@@ -69,6 +69,7 @@ cases! {
     item_in_title
     jq_secret
     jsonl
+    jsonl_else
     killed
     list
     lost_key

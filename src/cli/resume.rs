@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use super::many::again::{self, Wanted};
 use super::run::{Kept, WalkFlags, done, holder, known, lock};
+use super::runs::options;
 use super::session::{Direction, Session, broken_exit, walk};
 use super::{Global, inputs, load, out, plugins, state, trust};
 use crate::engine::Engine;
@@ -21,6 +22,7 @@ use crate::journal::seal::Key;
 use crate::journal::store::Store;
 use crate::plan::{History, ITEM, Status};
 use crate::printable::{argument, flag};
+use crate::report::{self, Format};
 use crate::runbook::settle::renewed;
 use crate::runbook::{Runbook, StepDef, digest};
 use crate::scope::Scope;
@@ -167,6 +169,9 @@ fn resume(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
     contradiction(("redo", &args.redo), ("done", &args.done))?;
     contradiction(("rerun", &args.rerun), ("keep", &args.keep))?;
     if let Some(exit) = over(&run, &history, args.decides(), &world) {
+        if exit == Exit::Done {
+            how_it_ended(&entries, global, &world);
+        }
         return Ok(exit);
     }
     let mut texts = Vec::new();
@@ -260,6 +265,14 @@ pub(super) fn over(run: &str, history: &History, decided: bool, world: &World) -
         return Some(Exit::Done);
     }
     None
+}
+
+/// Events are for programs, which are told the end of a run that is over as of one that comes to it.
+fn how_it_ended(entries: &[Entry], global: &Global, world: &World) {
+    let ended = entries.iter().rfind(|entry| matches!(entry.event, Event::Ended { .. }));
+    if let (Some(ended), (Format::Jsonl, options)) = (ended, options(global, world)) {
+        report::log(std::slice::from_ref(ended), Format::Jsonl, &options, &mut out::data());
+    }
 }
 
 /// Refuses two flags that say the opposite of one step.

@@ -4,12 +4,16 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::{fake, load, out};
+use serde_json::json;
+
+use super::{Global, Output, fake, load, out};
 use crate::exit::Exit;
 use crate::library;
+use crate::report::json_line;
 use crate::review;
 use crate::source::Source;
 use crate::testing::{self, Bench, Case, Difference};
+use crate::value::Json;
 use crate::world::World;
 
 /// Run the tests beside runbooks: rehearsals with what must come out
@@ -37,13 +41,26 @@ struct Verdict {
     points: u64,
 }
 
-pub(super) fn run(args: &Args, world: &World) -> Exit {
-    match test(args, world) {
+impl Verdict {
+    fn json(&self) -> Json {
+        json!({
+            "runbook": self.runbook,
+            "case": self.case,
+            "passed": self.wrong.is_empty(),
+            "wrong": self.wrong,
+            "kills": self.points,
+        })
+    }
+}
+
+pub(super) fn run(args: &Args, global: &Global, world: &World) -> Exit {
+    match test(args, global, world) {
         Ok(exit) | Err(exit) => exit,
     }
 }
 
-fn test(args: &Args, world: &World) -> Result<Exit, Exit> {
+fn test(args: &Args, global: &Global, world: &World) -> Result<Exit, Exit> {
+    let lines = global.output == Some(Output::Jsonl);
     let mut verdicts = Vec::new();
     for (name, source) in books(args, world)? {
         let cases = testing::parse(&source).map_err(|mistakes| {
@@ -62,7 +79,11 @@ fn test(args: &Args, world: &World) -> Result<Exit, Exit> {
             |case: &&Case| args.filter.as_ref().is_none_or(|part| case.name.contains(part));
         for case in cases.iter().filter(wanted) {
             let verdict = verdict(args, &bench, case, &name);
-            tell(&verdict, args.crash);
+            if lines {
+                out::print(&json_line(&verdict.json()));
+            } else {
+                tell(&verdict, args.crash);
+            }
             verdicts.push(verdict);
         }
     }
@@ -76,7 +97,13 @@ fn test(args: &Args, world: &World) -> Result<Exit, Exit> {
             Exit::Failed
         })?;
     }
-    Ok(summary(&verdicts, args.crash))
+    let (told, exit) = summary(&verdicts, args.crash);
+    if lines {
+        out::say(&told);
+    } else {
+        out::line(&told);
+    }
+    Ok(exit)
 }
 
 /// The runbooks to test, by their paths, with their tests.
@@ -191,13 +218,13 @@ fn tell(verdict: &Verdict, crash: bool) {
     }
 }
 
-fn summary(verdicts: &[Verdict], crash: bool) -> Exit {
+fn summary(verdicts: &[Verdict], crash: bool) -> (String, Exit) {
     let failed = verdicts.iter().filter(|verdict| !verdict.wrong.is_empty()).count();
     let passed = verdicts.len() - failed;
     let points: u64 = verdicts.iter().map(|verdict| verdict.points).sum();
     let kills = if crash { format!(", {points} kills") } else { String::new() };
-    out::print(&format!("{passed} passed, {failed} failed{kills}\n"));
-    if failed == 0 { Exit::Done } else { Exit::Failed }
+    let exit = if failed == 0 { Exit::Done } else { Exit::Failed };
+    (format!("{passed} passed, {failed} failed{kills}"), exit)
 }
 
 /// The results in the shape that CI servers read.

@@ -2,13 +2,13 @@
 
 use super::resume::{Taken, contradiction, inputs, renewed_inputs, sealed_inputs, take};
 use super::run::{Kept, done, holder, lock};
-use super::session::{Direction, Session, broken_exit, walk};
-use super::{Global, out, state};
+use super::session::{Direction, Session, broken_exit, output, walk};
+use super::{Global, Output, out, state};
 use crate::engine::undo::{Back, Way};
-use crate::engine::{Engine, Options};
+use crate::engine::{Engine, Options, Recorder};
 use crate::exit::Exit;
 use crate::journal::Memory;
-use crate::journal::event::{Decision, Event, StoredMap};
+use crate::journal::event::{Decision, Event, Outcome, StoredMap};
 use crate::plan::Status;
 use crate::runbook::BELOW;
 use crate::terminal::Question;
@@ -55,10 +55,16 @@ fn undo(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
         Engine::new(&runbook, &services, &quiet, &key, history.clone(), Options::default());
     let backs = engine.backwards().map_err(|broken| broken_exit(&broken))?;
     args.redo.iter().chain(&args.done).try_for_each(|step| touched(&backs, &run, step))?;
-    let left = left(&backs, &gone(&engine));
+    let gone = gone(&engine);
+    let rows = rows(&backs, &gone);
     drop(engine);
+    if args.plan && output(global, &session.world) == Output::Jsonl {
+        events(&rows, &quiet);
+        return Ok(Exit::Done);
+    }
     drop(quiet);
-    if !left {
+    tell(&rows);
+    if !rows.iter().any(|row| row.word == BACK) {
         return Ok(nothing(&run));
     }
     // of an undo that was cut off something is taken back already
@@ -117,41 +123,71 @@ fn touched(backs: &[Back], run: &str, step: &str) -> Result<(), Exit> {
     Err(Exit::Usage)
 }
 
-/// Shows what will be taken back, and first of all what cannot be, or is already; whether anything
-/// can.
-fn left(backs: &[Back], gone: &[String]) -> bool {
-    let width = backs.iter().map(|back| back.id.len()).max().unwrap_or(0);
-    for back in backs {
-        let why = match back.way {
-            Way::None => "has no undo: what it did stays",
-            Way::NotOurs => "was not done by this run: it stays",
-            Way::Earlier => {
-                out::say(&format!(
-                    "with  {:width$}  found what the run itself had made before: it is taken back with that",
-                    back.id
-                ));
-                continue;
-            }
-            Way::ByHand => "was said to be done (`--done`): it stays, take it back by hand",
-            Way::Lost => "was done with values that are not known any more: what it did stays",
-            Way::Done => {
-                out::say(&format!("done  {:width$}  is taken back already", back.id));
-                continue;
-            }
-            Way::Author | Way::Kind => continue,
-        };
-        out::say(&format!("stays {:width$}  {why}", back.id));
-    }
-    for id in gone {
-        out::say(&format!("stays {id:width$}  is gone from the file: what it did stays"));
-    }
-    let mut any = false;
-    for back in backs.iter().filter(|back| matches!(back.way, Way::Author | Way::Kind)) {
-        any = true;
+/// What will become of a step.
+struct Row<'a> {
+    /// That in a word.
+    word: &'static str,
+    id: &'a str,
+    /// What will be done, or why nothing is.
+    said: String,
+}
+
+/// The word for what is taken back.
+const BACK: &str = "back";
+
+/// What will be taken back, and first of all what cannot be, or is already.
+fn rows<'a>(backs: &'a [Back], gone: &'a [String]) -> Vec<Row<'a>> {
+    let mut rows: Vec<Row<'_>> = backs.iter().filter_map(stays).collect();
+    rows.extend(gone.iter().map(|id| Row {
+        word: "stays",
+        id,
+        said: "is gone from the file: what it did stays".to_owned(),
+    }));
+    let taken = backs.iter().filter(|back| matches!(back.way, Way::Author | Way::Kind));
+    rows.extend(taken.map(|back| {
         let how = if back.way == Way::Kind { "undoes: " } else { "" };
-        out::say(&format!("back  {:width$}  {how}{}", back.id, back.what));
+        Row { word: BACK, id: &back.id, said: format!("{how}{}", back.what) }
+    }));
+    rows
+}
+
+/// Why nothing is done about a step.
+fn stays(back: &Back) -> Option<Row<'_>> {
+    let (word, said) = match back.way {
+        Way::None => ("stays", "has no undo: what it did stays"),
+        Way::NotOurs => ("stays", "was not done by this run: it stays"),
+        Way::Earlier => {
+            ("with", "found what the run itself had made before: it is taken back with that")
+        }
+        Way::ByHand => ("stays", "was said to be done (`--done`): it stays, take it back by hand"),
+        Way::Lost => {
+            ("stays", "was done with values that are not known any more: what it did stays")
+        }
+        Way::Done => ("done", "is taken back already"),
+        Way::Author | Way::Kind => return None,
+    };
+    Some(Row { word, id: &back.id, said: said.to_owned() })
+}
+
+fn tell(rows: &[Row<'_>]) {
+    let width = rows.iter().map(|row| row.id.len()).max().unwrap_or(0);
+    for Row { word, id, said } in rows {
+        out::say(&format!("{word:5} {id:width$}  {said}"));
     }
-    any
+}
+
+/// The same as events of a plan.
+fn events(rows: &[Row<'_>], recorder: &Recorder) {
+    for Row { word, id, said } in rows {
+        let (what, remarks) = match *word {
+            BACK => (said.clone(), Vec::new()),
+            _ => (String::new(), vec![said.clone()]),
+        };
+        let step = (*id).to_owned();
+        recorder.show(Event::Planned { step, what, lines: Vec::new(), remarks });
+    }
+    let took_ms = recorder.walk_ms();
+    recorder.show(Event::Ended { outcome: Outcome::Planned, took_ms });
 }
 
 /// Finished steps that an edit removed; one that was renamed has its digest under another id.

@@ -36,7 +36,7 @@ impl Report for Jsonl {
 }
 
 /// A JSON value as one line. Characters that a terminal may obey stand as escapes.
-pub(super) fn line(json: &Json) -> String {
+pub fn line(json: &Json) -> String {
     let mut shown = String::new();
     for c in json.to_string().chars() {
         // beyond ASCII these only occur inside strings, where an escape means the same

@@ -54,9 +54,14 @@ pub fn runs(rows: &[RunRow], format: Format, options: &Options, out: &mut dyn Wr
 
 fn lines(entries: &[Entry], options: Options) -> String {
     let mut teller = Teller::new(options, View::History);
-    let mut told = Vec::new();
+    let stamps = Stamps::fitting(&teller.options);
+    let (mut told, mut today) = (Vec::new(), String::new());
     for entry in entries {
-        let stamp = stamp(entry, &teller.options);
+        let (day, stamp) = stamps.of(entry, &teller.options);
+        if day != today {
+            told.push(Line::styled(QUIET, &day));
+            today = day;
+        }
         let width = stamp.width();
         let screen = teller.options.screen.map(|columns| columns.saturating_sub(width));
         let lines = folded(teller.tell(entry), screen).into_iter().enumerate();
@@ -68,11 +73,44 @@ fn lines(entries: &[Entry], options: Options) -> String {
     draw(&told, teller.options.color)
 }
 
-fn stamp(entry: &Entry, options: &Options) -> Line {
-    if !options.times {
-        return Line::default();
+/// How much of a moment stands before what happened then.
+#[derive(Clone, Copy)]
+enum Stamps {
+    None,
+    /// The time of the day; a day has a line of its own above what happened on it.
+    Time,
+    Whole,
+}
+
+/// Columns that are wanted for what happened.
+const WANTED: usize = 40;
+/// Columns without which it could not be read.
+const NEEDED: usize = 24;
+
+impl Stamps {
+    fn fitting(options: &Options) -> Self {
+        let room = |stamp: &str| match options.screen {
+            Some(columns) => columns.saturating_sub(stamp.len() + 2),
+            None => usize::MAX,
+        };
+        match options.times {
+            true if room("2026-11-18 11:06:41") >= WANTED => Self::Whole,
+            true if room("11:06:41") >= NEEDED => Self::Time,
+            _ => Self::None,
+        }
     }
-    Line::styled(QUIET, &words::moment(entry.at_ms, &options.zone)).add("  ")
+
+    /// The day, if it stands above, and the stamp.
+    fn of(self, entry: &Entry, options: &Options) -> (String, Line) {
+        let moment = words::moment(entry.at_ms, &options.zone);
+        let (day, time) = moment.split_once(' ').unwrap_or_default();
+        let stamp = |text: &str| Line::styled(QUIET, text).add("  ");
+        match self {
+            Self::None => (String::new(), Line::default()),
+            Self::Time => (day.to_owned(), stamp(time)),
+            Self::Whole => (String::new(), stamp(&moment)),
+        }
+    }
 }
 
 fn table(rows: &[RunRow], options: &Options, color: bool) -> String {
@@ -145,6 +183,27 @@ mod tests {
 2026-11-18 11:06:52  done  1 step, 3.2 s
 ";
         assert_eq!(logged(Format::Plain, &Options::default(), script()), want);
+    }
+
+    #[test]
+    fn on_a_narrow_screen_the_day_stands_above_and_then_not_at_all() {
+        let narrow = |columns| {
+            let options = Options { screen: Some(columns), ..Options::default() };
+            logged(Format::Plain, &options, script()[..4].to_vec())
+        };
+        let want = "\
+2026-11-18
+11:06:41  run   r7  rotate
+11:06:43  act   login   POST
+                  https://h/login
+11:06:44  ok    login   201 Created,
+                  210 ms
+11:06:46  fail  notify  503 from
+                  http://h/notify, 12 ms
+";
+        assert_eq!(narrow(40), want);
+        assert!(narrow(61).starts_with("2026-11-18 11:06:41  run"), "{}", narrow(61));
+        assert!(narrow(30).starts_with("run   r7  rotate\n"), "{}", narrow(30));
     }
 
     #[test]

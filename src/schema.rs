@@ -184,7 +184,20 @@ fn one_kind(mut table: Json, plugins: &[Rc<Plugin>]) -> Json {
         each.push(json!({ "required": [name] }));
     }
     set(&mut table, "oneOf", Json::Array(each));
+    let alone: Vec<Json> = KINDS.iter().flat_map(|kind| without(kind, &table)).collect();
+    match table.get_mut("allOf").and_then(Json::as_array_mut) {
+        Some(all) => all.extend(alone),
+        None if alone.is_empty() => {}
+        None => set(&mut table, "allOf", Json::Array(alone)),
+    }
     table
+}
+
+/// That a kind does not stand beside keys of this table that mean nothing for it.
+fn without(kind: &Kind, table: &Json) -> Vec<Json> {
+    let takes = |key: &str| table["properties"].get(key).is_some();
+    let keys = kind.without.iter().map(|(key, _)| *key).filter(|key| takes(key));
+    keys.flat_map(|key| pairs(&[kind.name, key])).collect()
 }
 
 /// What a plug-in's key may hold. A template may stand for a value of any type.

@@ -77,6 +77,8 @@ pub struct Kind {
     pub fields: &'static [Field],
     /// Which of them go together.
     pub rules: Rules,
+    /// Keys of the table around it that mean nothing for this kind, each with what to do instead.
+    pub without: &'static [(&'static str, &'static str)],
     /// The key meant when the kind is given a bare string or list.
     pub plain: Option<&'static str>,
     /// A step of this kind, as TOML; parsed by a test, printed in the docs.

@@ -35,4 +35,5 @@ mod ssh;
 mod supply;
 mod support;
 mod tidy;
+mod used;
 mod vaultwarden;

@@ -2,7 +2,6 @@
 
 use super::{Reader, Rules, list};
 use crate::diag::Diag;
-use crate::source::Span;
 
 impl Reader<'_> {
     /// Reports a file that does not say that it is written in the one format there is.
@@ -21,6 +20,13 @@ impl Reader<'_> {
         }
     }
 
+    /// A key that cannot stand beside another one of this table.
+    pub fn beside(&self, first: &str, second: &str) -> Diag {
+        let place = |key: &str| self.get(key).map_or(self.span(), toml::Spanned::span);
+        let diag = Diag::error(format!("`{second}` cannot stand beside `{first}`"), place(second));
+        diag.related(place(first), "the other one")
+    }
+
     /// Reports every breach of the rules; whether there is none.
     pub fn obeys(&self, rules: &Rules) -> bool {
         let place = |key: &str| self.get(key).map_or(self.span(), toml::Spanned::span);
@@ -33,7 +39,7 @@ impl Reader<'_> {
         }
         let apart: Vec<&str> = rules.apart.iter().copied().filter(|key| self.has(key)).collect();
         if let [first, second, ..] = apart.as_slice() {
-            wrong.push(beside(first, second, place(first), place(second)));
+            wrong.push(self.beside(first, second));
         }
         for (key, needed) in rules.with.iter().filter(|(key, _)| self.has(key)) {
             if !self.has(needed) {
@@ -46,10 +52,4 @@ impl Reader<'_> {
         }
         none
     }
-}
-
-/// Two keys of which only one can stand.
-fn beside(first: &str, second: &str, other: Span, place: Span) -> Diag {
-    Diag::error(format!("`{second}` cannot stand beside `{first}`"), place)
-        .related(other, "the other one")
 }

@@ -105,6 +105,14 @@ impl Found {
         }
     }
 
+    /// Keys that mean nothing beside it, each with what to do instead.
+    fn without(&self) -> &'static [(&'static str, &'static str)] {
+        match self {
+            Self::BuiltIn(kind) => kind.without,
+            Self::Plugin(_) => &[],
+        }
+    }
+
     fn keys(&self) -> Vec<&str> {
         match self {
             Self::BuiltIn(kind) => kind.fields.iter().map(|field| field.name).collect(),
@@ -167,6 +175,10 @@ fn action(
             .related(span.clone(), "the other one")
             .help("make two steps of it"),
         );
+    }
+    let takes = |key: &str| common.iter().any(|field| field.name == key);
+    for (key, instead) in kind.without().iter().filter(|(key, _)| takes(key) && reader.has(key)) {
+        reader.gather.report(reader.beside(kind.name(), key).help(*instead));
     }
     Some((kind.name().to_owned(), kind_table(reader, kind)))
 }
@@ -395,7 +407,7 @@ fn check_until(reader: &Reader<'_>, until: Option<&Until>, effect: Effect) {
 fn parse_already(reader: &Reader<'_>, kinds: Lookup<'_>) -> Option<Already> {
     let (_, probe) = action(reader, ALREADY, "look-up", kinds)?;
     let probe = probe?;
-    if probe.effect() > Effect::Read {
+    if probe.effect() > Effect::Read || probe.nested().is_some() {
         let diag = Diag::error("`already` must only look", reader.span());
         reader.gather.report(diag.help("use a kind that reads, such as `http` with method GET"));
     }

@@ -109,6 +109,13 @@ impl Maker {
                 _ => self.ruled(kind.fields, &kind.rules),
             };
             set(&mut table, kind.name, value);
+            let unfit: Vec<&str> = kind.without.iter().map(|(key, _)| *key).collect();
+            let goes = |key: &str| {
+                let with = rules.iter().flat_map(|(_, rules)| rules.with);
+                unfit.contains(&key)
+                    || with.clone().any(|(one, needed)| *one == key && unfit.contains(needed))
+            };
+            table.as_object_mut().unwrap().retain(|key, _| !goes(key));
         }
         table
     }

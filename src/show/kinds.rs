@@ -72,6 +72,13 @@ pub fn kind(kind: &Kind) -> String {
     if !kind.rules.apart.is_empty() {
         let _ = writeln!(out, "\nOf {} only one.", list(kind.rules.apart));
     }
+    if !kind.without.is_empty() {
+        let keys: Vec<&str> = kind.without.iter().map(|(key, _)| *key).collect();
+        let _ = writeln!(out, "\nBeside it a step takes no {}:\n", list(&keys));
+        for (key, instead) in kind.without {
+            let _ = writeln!(out, "- `{key}`: {instead}");
+        }
+    }
     let _ = write!(out, "\n```toml\n{}```\n", kind.example);
     out
 }

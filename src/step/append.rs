@@ -24,6 +24,7 @@ pub(super) const KIND: Kind = Kind {
     about: "Adds a block of lines to a file, once and exactly; a new file is readable by its owner only.",
     fields: FIELDS,
     rules: Rules::needs(&["file", "text"]),
+    without: &[],
     plain: None,
     example: r#"[[steps]]
 id = "store"

@@ -30,6 +30,7 @@ pub(super) const KIND: Kind = Kind {
     about: "Runs a program with its arguments; `.` is its standard output without the last line end.",
     fields: FIELDS,
     rules: Rules::needs(&["run"]),
+    without: &[],
     plain: Some("run"),
     example: r#"[[steps]]
 id      = "restart"

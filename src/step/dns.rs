@@ -17,6 +17,7 @@ pub(super) const KIND: Kind = Kind {
     about: "Looks a name up, as the machine itself would; `.` is the list of its addresses.",
     fields: FIELDS,
     rules: Rules::needs(&["name"]),
+    without: &[],
     plain: Some("name"),
     example: r#"[[steps]]
 id    = "resolves"

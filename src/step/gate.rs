@@ -18,6 +18,7 @@ pub(super) const KIND: Kind = Kind {
     about: "Stops the run unless something holds.",
     fields: FIELDS,
     rules: Rules::needs(&["that"]),
+    without: &[],
     plain: Some("that"),
     example: r#"[[steps]]
 id   = "enough_scopes"

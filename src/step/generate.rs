@@ -15,6 +15,7 @@ pub(super) const KIND: Kind = Kind {
     about: "Makes a secret once: a password, a token or a UUID, the same after a resume; saved under the step's id unless `save` says more.",
     fields: FIELDS,
     rules: Rules::needs(&["what"]),
+    without: &[],
     plain: Some("what"),
     example: r#"[[steps]]
 id       = "db_password"

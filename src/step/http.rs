@@ -35,6 +35,7 @@ pub(super) const KIND: Kind = Kind {
     about: "Calls a service and reads its answer.",
     fields: FIELDS,
     rules: Rules { needs: &["on", "url"], apart: body::KEYS, with: WITH, ..Rules::NONE },
+    without: &[],
     plain: None,
     example: r#"[[steps]]
 id   = "find_user"

@@ -12,6 +12,7 @@ pub(super) const KIND: Kind = Kind {
     about: "Computes a value from values already held; saved under the step's id unless `save` says more.",
     fields: FIELDS,
     rules: Rules::needs(&["program"]),
+    without: &[],
     plain: Some("program"),
     example: r#"[[steps]]
 id = "scope_count"

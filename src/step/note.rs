@@ -12,6 +12,7 @@ pub(super) const KIND: Kind = Kind {
     about: "Shows Markdown to the person, rendered readably.",
     fields: FIELDS,
     rules: Rules::needs(&["markdown"]),
+    without: &[],
     plain: Some("markdown"),
     example: r#"[[steps]]
 id   = "what_next"

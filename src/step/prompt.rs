@@ -16,6 +16,7 @@ pub(super) const KIND: Kind = Kind {
     about: "Asks a person; the answer is saved under the step's id unless `save` says more.",
     fields: FIELDS,
     rules: Rules::needs(&["ask"]),
+    without: &[],
     plain: Some("ask"),
     example: r#"[[steps]]
 id     = "login_works"

@@ -20,6 +20,7 @@ pub(super) const KIND: Kind = Kind {
     about: "Takes a block of lines out of a file, if exactly that block is there.",
     fields: FIELDS,
     rules: Rules::needs(&["file", "text"]),
+    without: &[],
     plain: None,
     example: r#"[[steps]]
 id = "forget"

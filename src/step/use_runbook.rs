@@ -12,6 +12,7 @@ pub(super) const KIND: Kind = Kind {
     about: "Walks another runbook as one step; `save` programs read its saved values by name.",
     fields: FIELDS,
     rules: Rules::needs(&["runbook"]),
+    without: WITHOUT,
     plain: Some("runbook"),
     example: r#"[[steps]]
 id = "sso"
@@ -32,6 +33,26 @@ const FIELDS: &[Field] = &[
         shape: Shape::Map,
         about: "Its inputs; those left out take their defaults.",
     },
+];
+
+/// What is said of one action, where this is many: their steps say it themselves.
+const WITHOUT: &[(&str, &str)] = &[
+    (
+        "for_each",
+        "put it on the steps inside, or use that runbook alone, once for each: `runbook run NAME --each FILE`",
+    ),
+    (
+        "gates",
+        "judge what it saved in a step of its own behind it, as in `gate = \"user_id is integer\"`",
+    ),
+    ("optional", "put it on the steps inside that may fail"),
+    ("hints", "put them on the steps inside"),
+    ("retry", "put it on the steps inside: each is tried again by itself"),
+    ("until", "put it on a step inside that only reads"),
+    ("timeout", "put it on the steps inside: each has its own time"),
+    ("already", "put it on the steps inside: each looks for what it makes itself"),
+    ("undo", "put it on the steps inside: each is taken back by itself"),
+    ("effect", "put it on the steps inside: each says what doing it twice means"),
 ];
 
 #[derive(Debug)]

@@ -25,7 +25,7 @@ use std::time::Duration;
 use futures_util::stream::{FuturesOrdered, StreamExt as _};
 
 use crate::journal::JournalError;
-use crate::journal::event::{Effect, Event, Failure, How, Outcome, Skip};
+use crate::journal::event::{Effect, Event, Failure, How, Outcome, Skip, above};
 use crate::journal::seal::Key;
 use crate::plan::{History, Status};
 use crate::runbook::{Runbook, Save, StepDef};
@@ -384,13 +384,22 @@ impl<'a> Engine<'a> {
                 self.tolerate(unit, began, &failure)
             }
             Trouble::Failed(mut failure, again) => {
-                let fitting = unit.step.hints.iter().filter(|hint| hint.fits(&failure));
-                let texts: Vec<String> = fitting.map(|hint| hint.text.clone()).collect();
+                let texts = self.hints(unit, &failure);
                 failure.hints.extend(texts);
                 failure.hints.extend(self.blamed(unit, &failure, &again));
                 Ok(Some(self.failed(unit, failure, took_ms)))
             }
         }
+    }
+
+    /// What the author says to a failure: at the step, then at those around that use its runbook.
+    fn hints(&self, unit: &Unit<'_>, failure: &Failure) -> Vec<String> {
+        let around = above(&unit.id).filter_map(|id| self.runbook.performed(id));
+        let uses = around.map(|(_, step)| step).filter(|step| step.action.nested().is_some());
+        let uses: Vec<&StepDef> = uses.collect();
+        let steps = std::iter::once(unit.step).chain(uses.into_iter().rev());
+        let fitting = steps.flat_map(|step| &step.hints).filter(|hint| hint.fits(failure));
+        fitting.map(|hint| hint.text.clone()).collect()
     }
 
     fn failed(&self, unit: &Unit<'_>, failure: Failure, took_ms: u64) -> Outcome {

@@ -138,6 +138,7 @@ cases! {
     updated_renamed
     updated_renamed_secret
     use_cycle
+    used_gates
     used_keys
     used_same_name
     used_secret

@@ -3,7 +3,7 @@
 use regex_lite::Regex;
 use runbook::runbook::fields;
 
-use crate::support::env::{Env, Output};
+use crate::support::env::{Env, Output, Running};
 
 const USE: &str = "[[steps]]\nid = \"i\"\nuse = \"inner\"\n";
 
@@ -74,7 +74,7 @@ fn every_key_of_a_step_that_uses_a_runbook_has_an_effect_or_is_refused() {
             assert_ne!(told(&steps, key), told(&plain, key), "{key}");
         }
     }
-    let all = ["effect", "gates", "for_each", "optional", "hints"];
+    let all = ["effect", "for_each", "optional"];
     let all = [&all[..], &["retry", "until", "timeout", "already", "undo"]].concat();
     assert_eq!(refused, all);
 }
@@ -87,4 +87,35 @@ fn a_used_runbook_is_no_look_up_and_what_it_takes_back_has_its_own_effects() {
     let back = "[[steps]]\nid = \"i\"\njq = \"1\"\nundo = { use = \"inner\", effect = \"once\" }\n";
     let stderr = check(back).stderr;
     assert!(stderr.contains("`effect` cannot stand beside `use`"), "{stderr}");
+}
+
+/// Killed anywhere, the gate is judged all the same, and nothing is done twice.
+#[test]
+fn a_gate_over_a_used_runbook_is_judged_wherever_the_run_is_killed() {
+    let outer = "format = 1\nname = \"outer\"\n[[steps]]\nid = \"i\"\nuse = \"inner\"\nsave.n = \".n\"\n\
+                 gates = [{ that = \"n == 2\" }]\n[[steps]]\nid = \"after\"\nappend = { file = \"after\", text = \"{{ n }}\" }\n";
+    let inner = "format = 1\nname = \"inner\"\n[[steps]]\nid = \"a\"\nappend = { file = \"made\", text = \"A\" }\n\
+                 [[steps]]\nid = \"n\"\njq = \"1\"\n[[steps]]\nid = \"b\"\nappend = { file = \"made\", text = \"B\" }\n";
+    let mut kills = 0;
+    for point in 1.. {
+        let env = Env::new();
+        std::fs::write(env.path("outer.toml"), outer).unwrap();
+        std::fs::write(env.path("inner.toml"), inner).unwrap();
+        let mut command = env.command(&["run", "--trust", "./outer.toml"]);
+        command.env(runbook::crash::VARIABLE, point.to_string());
+        let killed = Running::start(command, "").finish().code.is_none();
+        let begun = env.run(&["runs"]).stdout.contains("r1");
+        for _ in 0..2 * i32::from(begun) {
+            let resumed = env.run(&["resume", "r1"]);
+            assert_eq!(resumed.code, Some(1), "at point {point}: {}", resumed.stderr);
+            assert!(resumed.stderr.contains("gate does not hold: n == 2"), "{}", resumed.stderr);
+            assert_eq!(std::fs::read_to_string(env.path("made")).unwrap(), "A\nB\n");
+            assert!(!env.path("after").exists(), "at point {point}");
+        }
+        if !killed {
+            break;
+        }
+        kills += 1;
+    }
+    assert!(kills > 9, "{kills}");
 }

@@ -388,16 +388,21 @@ fn kept_for_undo(
     updated::carried(step, done, &name, summary, run, key).map(Some)
 }
 
+/// How a step is done part by part, if it is, and what such a part is called.
+fn parts(step: &str, def: &StepDef) -> Option<(&'static str, String)> {
+    let is_item = step.ends_with(']');
+    if def.for_each.is_some() && !is_item {
+        Some(("for each item of a list", format!("{step}[0]")))
+    } else if def.action.nested().is_some() {
+        Some(("by the steps of another runbook", format!("{step}/STEP")))
+    } else {
+        None
+    }
+}
+
 /// Refuses to do anew what is only done part by part: the parts would stay done.
 fn refuse_whole(step: &str, def: &StepDef) -> Result<(), Exit> {
-    let is_item = step.ends_with(']');
-    let (parts, example) = if def.for_each.is_some() && !is_item {
-        ("for each item of a list", format!("{step}[0]"))
-    } else if def.action.nested().is_some() {
-        ("by the steps of another runbook", format!("{step}/STEP"))
-    } else {
-        return Ok(());
-    };
+    let Some((parts, example)) = parts(step, def) else { return Ok(()) };
     out::error(&format!("`{step}` is done {parts}: there is nothing of its own to do again"));
     out::hint(&format!("name what is, as in `--redo {}`", argument(&example)));
     Err(Exit::Usage)
@@ -508,7 +513,7 @@ fn by_hand(
     }
     if missing.is_empty() {
         let judged = engine.judge_given(id, &by_person).map_err(|broken| broken_exit(&broken))?;
-        return judged.map(|()| saved).map_err(|failure| wrong_value(id, &failure));
+        return judged.map(|()| saved).map_err(|failure| wrong_value(id, step, &failure));
     }
     out::error(&format!(
         "step `{id}` would have saved what later steps need: {}",
@@ -521,7 +526,7 @@ fn by_hand(
 }
 
 /// Says that what a person gave for a step does not satisfy its gates.
-fn wrong_value(id: &str, failure: &Failure) -> Exit {
+fn wrong_value(id: &str, def: &StepDef, failure: &Failure) -> Exit {
     out::error(&format!("what is given for step `{id}` cannot be: {}", failure.message));
     for detail in &failure.details {
         out::say(&format!("  {detail}"));
@@ -529,9 +534,13 @@ fn wrong_value(id: &str, failure: &Failure) -> Exit {
     for hint in &failure.hints {
         out::hint(hint);
     }
+    let (what, again) = match parts(id, def) {
+        Some((_, part)) => ("a part of it", part),
+        None => ("the step", id.to_owned()),
+    };
     out::hint(&format!(
-        "give what is really there, or have the step done again with `--redo {}`; nothing was done",
-        argument(id)
+        "give what is really there, or have {what} done again with `--redo {}`; nothing was done",
+        argument(&again)
     ));
     Exit::Usage
 }

@@ -194,11 +194,14 @@ impl Engine<'_> {
         if unit.step.already.is_some() || self.history.borrow().rehearsal {
             return trouble;
         }
-        let id = argument(&unit.id);
-        let (done, redo) =
-            (self.resumed(&format!("--done {id}")), self.resumed(&format!("--redo {id}")));
+        let done = self.resumed(&format!("--done {}", argument(&unit.id)));
+        let (part, it) = match unit.step.action.nested() {
+            Some(_) => (format!("{}/STEP", unit.id), "one of its steps"),
+            None => (unit.id.clone(), "it"),
+        };
+        let redo = self.resumed(&format!("--redo {}", argument(&part)));
         trouble.hint(format!(
-            "it is done, and what it gave is kept: `{done}` leaves it so, `{redo}` does it again"
+            "it is done, and what it gave is kept: `{done}` leaves it so, `{redo}` does {it} again"
         ))
     }
 

@@ -15,7 +15,8 @@ use crate::step::{Answer, Local, Nested, Trouble};
 use crate::value::{Json, Labeled};
 
 impl<'a> Engine<'a> {
-    /// Walks the inner runbook, then keeps what `save` reads of its values.
+    /// Walks the inner runbook, then keeps what `save` reads of its values, and judges that. What of
+    /// it is done already is not done again, so a resume comes to the gates at once.
     pub(super) fn nested<'s>(&'s self, unit: &'s Unit<'a>, nested: Nested<'a>) -> Local<'s, Flow> {
         Box::pin(async move {
             let began = self.now();
@@ -35,15 +36,18 @@ impl<'a> Engine<'a> {
             if let Some(outcome) = self.frame_steps(&frame).await? {
                 return Ok(Some(outcome));
             }
-            let saved = match self.kept(unit, &frame) {
-                Ok(saved) => saved,
-                Err(trouble) => return self.fail(unit, began, trouble),
-            };
-            let answer =
-                Answer { summary: format!("{} done", frame.runbook.name), ..Answer::default() };
-            self.done(unit, began, Got { answer, saved }, None, Durable::Soon).await?;
-            Ok(None)
+            match self.came_to(unit, &frame) {
+                Ok(got) => self.finish_change(unit, began, got, None, Durable::Soon).await,
+                Err(trouble) => self.fail(unit, began, trouble),
+            }
         })
+    }
+
+    /// What a runbook that was walked to its end has come to.
+    pub(super) fn came_to(&self, unit: &Unit<'_>, frame: &Frame<'_>) -> Result<Got, Trouble> {
+        let saved = self.kept(unit, frame)?;
+        let summary = format!("{} done", frame.runbook.name);
+        Ok(Got { answer: Answer { summary, ..Answer::default() }, saved })
     }
 
     /// The inner runbook with its inputs bound: those given, and its own defaults. Its steps are

@@ -3,15 +3,15 @@
 //! Once a change has been shown instead of made, the world is no longer the one the steps
 //! after it would see: they are shown, not performed.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
 use super::adopt::Found;
 use super::frame::{Frame, Unit};
-use super::{Broken, Engine, Flow};
+use super::{Broken, Engine, Flow, Read};
 use crate::journal::event::{Effect, Event, How, Outcome};
 use crate::printable::quoted;
 use crate::runbook::{ForEach, Runbook, StepDef};
-use crate::step::Local;
+use crate::step::{Local, Nested};
 use crate::template::Expr;
 use crate::value::Labeled;
 
@@ -22,6 +22,8 @@ struct Unknown {
     names: RefCell<Vec<(String, String)>>,
     /// The first change shown instead of made.
     change: RefCell<Option<String>>,
+    /// Whether any step was shown instead of performed.
+    shown: Cell<bool>,
 }
 
 impl<'a> Engine<'a> {
@@ -66,18 +68,7 @@ impl<'a> Engine<'a> {
             return self.preview_each(unit, each, unknown).await;
         }
         if let Some(nested) = unit.step.action.nested() {
-            let inner = match self.inner_frame(unit, &nested, "")? {
-                Ok(frame) => frame,
-                Err(trouble) => return self.fail(unit, self.now(), trouble),
-            };
-            let change = unknown.change.borrow().clone();
-            let within = Unknown { change: RefCell::new(change), ..Unknown::default() };
-            let stop = self.preview_frame(&inner, &within).await?;
-            unknown.change.replace(within.change.into_inner());
-            if stop.is_none() {
-                self.planned(unit, unknown, remarks);
-            }
-            return Ok(stop);
+            return self.preview_nested(unit, &nested, unknown).await;
         }
         if unit.step.effect > Effect::Read {
             return self.preview_change(unit, unknown).await;
@@ -92,6 +83,32 @@ impl<'a> Engine<'a> {
             return Ok(None);
         }
         self.conclude(self.wanted_read(unit.clone()).await?).await
+    }
+
+    /// Another runbook: if all of it was performed, what it came to is known.
+    async fn preview_nested(
+        &self,
+        unit: &Unit<'a>,
+        nested: &Nested<'a>,
+        unknown: &Unknown,
+    ) -> Flow {
+        let began = self.now();
+        let inner = match self.inner_frame(unit, nested, "")? {
+            Ok(frame) => frame,
+            Err(trouble) => return self.fail(unit, began, trouble),
+        };
+        let change = unknown.change.borrow().clone();
+        let within = Unknown { change: RefCell::new(change), ..Unknown::default() };
+        if let Some(stop) = self.preview_frame(&inner, &within).await? {
+            return Ok(Some(stop));
+        }
+        unknown.change.replace(within.change.into_inner());
+        if within.shown.get() {
+            self.planned(unit, unknown, Vec::new());
+            return Ok(None);
+        }
+        let got = self.came_to(unit, &inner).map(Some);
+        self.conclude(Read { unit: unit.clone(), began, got }).await
     }
 
     /// Items that are only read are read; of an empty list there is nothing to do in any case, and
@@ -143,6 +160,7 @@ impl<'a> Engine<'a> {
 
     /// Shows what a step would do; its saves are names without values from here on.
     fn planned(&self, unit: &Unit<'_>, unknown: &Unknown, remarks: Vec<String>) {
+        unknown.shown.set(true);
         for save in &unit.step.saves {
             unknown.names.borrow_mut().push((save.name.clone(), unit.id.clone()));
             unit.scope.set(&save.name, Labeled::plain(format!("<{}>", save.name)));

@@ -41,12 +41,7 @@ const WITHOUT: &[(&str, &str)] = &[
         "for_each",
         "put it on the steps inside, or use that runbook alone, once for each: `runbook run NAME --each FILE`",
     ),
-    (
-        "gates",
-        "judge what it saved in a step of its own behind it, as in `gate = \"user_id is integer\"`",
-    ),
     ("optional", "put it on the steps inside that may fail"),
-    ("hints", "put them on the steps inside"),
     ("retry", "put it on the steps inside: each is tried again by itself"),
     ("until", "put it on a step inside that only reads"),
     ("timeout", "put it on the steps inside: each has its own time"),

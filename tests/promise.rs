@@ -52,6 +52,35 @@ fn what_a_cut_off_append_has_made_is_known_after_a_refused_resume() {
     assert!(written > 1, "no kill came after the file was there");
 }
 
+/// Killed between what a step did and what its gate says of that: the gate stops the run all the same.
+#[test]
+fn a_gate_that_does_not_hold_is_not_forgotten_by_a_kill() {
+    for effect in ["once", "repeatable"] {
+        let book = format!(
+            "format = 1\nname = \"b\"\n[[steps]]\nid = \"make\"\ncommand = [\"sh\", \"-c\", \"echo bad >> made; echo bad\"]\n\
+             save.x = \".\"\ngates = [{{ that = \"x == 'good'\" }}]\neffect = \"{effect}\"\n\
+             [[steps]]\nid = \"after\"\nappend = {{ file = \"after\", text = \"{{{{ x }}}}\" }}\n"
+        );
+        let mut judged = 0;
+        for point in 1.. {
+            let env = Env::new();
+            std::fs::write(env.path("b.toml"), &book).unwrap();
+            let ended = go(&env, &["run", "--trust", "./b.toml"], point).code.is_some();
+            if env.run(&["runs"]).stdout.contains("r1") {
+                let resumed = env.run(&["resume", "r1"]);
+                judged += i32::from(resumed.code == Some(1));
+                let open = resumed.code == Some(5) && effect == "once";
+                assert!(resumed.code == Some(1) || open, "at point {point}: {}", resumed.stderr);
+                assert!(!env.path("after").exists(), "at point {point}: {}", resumed.stderr);
+            }
+            if ended {
+                break;
+            }
+        }
+        assert!(judged > 2, "{judged}");
+    }
+}
+
 /// The history of a run with these events in it.
 fn history(events: &[Event]) -> History {
     let mut history = History::default();

@@ -172,6 +172,7 @@ impl Engine<'_> {
         self.stored_map(&place, before.iter().map(|(name, value)| (*name, value)).chain(item))
     }
 
+    /// Says that a step is done, and what its gates say of that.
     pub(super) async fn finish_change(
         &self,
         unit: &Unit<'_>,
@@ -180,11 +181,15 @@ impl Engine<'_> {
         how: Option<How>,
         durable: Durable,
     ) -> Flow {
-        self.done(unit, began, got, how, durable).await?;
-        match judge(&unit.step.gates, &unit.scope) {
-            Err(failure) => self.fail(unit, began, self.done_but(unit, failure)),
-            Ok(()) => Ok(None),
-        }
+        let Err(failure) = judge(&unit.step.gates, &unit.scope) else {
+            self.done(unit, began, got, how, durable).await?;
+            return Ok(None);
+        };
+        // Written down together: killed between the two, a resume would go on over the gate.
+        self.tell(self.done_event(unit, began, got, how)?);
+        let flow = self.fail(unit, began, self.done_but(unit, failure));
+        self.recorder.settle(durable).await?;
+        flow
     }
 
     /// The effect is there, but a gate does not hold. Without `already` nothing would ever change

@@ -95,7 +95,7 @@ impl Recorder {
             return Ok(());
         }
         let entry = self.numbered(event);
-        self.write(durable == Durable::Now).await?;
+        self.settle(durable).await?;
         self.tell(&entry);
         Ok(())
     }
@@ -129,6 +129,15 @@ impl Recorder {
     /// Hands the system whatever it does not have yet: before a wait that may be long.
     pub async fn hand_over(&self) -> Result<(), JournalError> {
         self.write(false).await
+    }
+
+    /// Makes what was said as durable as it must be.
+    pub async fn settle(&self, durable: Durable) -> Result<(), JournalError> {
+        match durable {
+            Durable::Now => self.write(true).await,
+            Durable::Written => self.hand_over().await,
+            Durable::Soon => Ok(()),
+        }
     }
 
     /// The next event of the run, kept until it is written.

@@ -222,6 +222,7 @@ pub(crate) mod testing {
                 ("password".to_owned(), Stored::Sealed("c2VhbGVk".into())),
             ]),
             rehearsal,
+            batch: None,
         }
     }
 

@@ -5,6 +5,9 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
 
+use runbook::journal::event::{Entry, Event};
+use runbook::journal::store::Store;
+
 use crate::support::env::{Env, Running};
 use crate::support::server::{Answer, Fault, Request, Server};
 use crate::support::stand::{each, say};
@@ -279,4 +282,36 @@ fn two_lines_that_say_the_same_are_both_run_and_told() {
     let out = env.run(&["run", "b.toml", "--each", "l.jsonl"]);
     assert_eq!(out.code, Some(0), "{out:?}");
     assert!(out.stderr.contains("l.jsonl:3 is the same as l.jsonl:1: both are run"), "{out:?}");
+}
+
+/// Runs by themselves, of the same runbook, in the same millisecond, each in a folder of its own.
+#[test]
+fn what_began_at_the_same_time_did_not_begin_together() {
+    let env = Env::new();
+    let book = "format = 1\nname = \"b\"\n[[steps]]\nid = \"s\"\ncommand = [\"cat\", \"there\"]\n";
+    for folder in ["one", "two"] {
+        std::fs::create_dir(env.path(folder)).unwrap();
+        std::fs::write(env.path(folder).join("b.toml"), book).unwrap();
+    }
+    let mut command = env.command(&["run", "b.toml", "--trust"]);
+    command.current_dir(env.path("one"));
+    assert_eq!(Running::start(command, "").finish().code, Some(1));
+    let mut store = Store::open(&env.path(".state/runbook")).unwrap();
+    let elsewhere = |entry: Entry| {
+        let mut event = entry.event;
+        if let Event::Started { folder, .. } = &mut event {
+            *folder = env.path("two").display().to_string();
+        }
+        Entry { run: "r2".to_owned(), event, ..entry }
+    };
+    let second: Vec<Entry> = store.entries("r1").unwrap().into_iter().map(elsewhere).collect();
+    store.append(&second).unwrap();
+    drop(store);
+    let out = env.run(&["resume"]);
+    assert!(!out.stderr.contains("--each"), "{}", out.stderr);
+    let out = env.run(&["resume", "--each", "r1"]);
+    assert_eq!(out.code, Some(2), "{}", out.stderr);
+    let told = "error: run `r1` was not begun by `run --each`, or before that was written down\n\
+                hint: `runbook resume r1` goes on with it\n";
+    assert_eq!(out.stderr, told);
 }

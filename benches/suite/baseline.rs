@@ -174,6 +174,7 @@ fn started() -> Event {
         steps: [StepRef { id: "one".into(), title: "One".into(), digest: "d".into() }].into(),
         inputs: std::collections::BTreeMap::new(),
         rehearsal: false,
+        batch: None,
     }
 }
 

@@ -23,7 +23,7 @@ use crate::engine::foresee::foresee;
 use crate::engine::titles::titles;
 use crate::engine::{Broken, Engine, Options, Recorder, SharedReport};
 use crate::exit::Exit;
-use crate::journal::event::{Entry, Event, Outcome};
+use crate::journal::event::{Batch, Entry, Event, Outcome};
 use crate::journal::seal::Key;
 use crate::journal::shared::Shared;
 use crate::journal::store::{RunLock, Store, lock_new};
@@ -248,12 +248,13 @@ fn begin(runbook: &Runbook, lines: Vec<Line>, world: &World) -> Result<Start, Ex
         .map_err(|error| held(&first, &error))?;
     // after the lock: while that is held no key that they may seal with is taken out
     let key = state::key(world)?;
+    let batch = Batch { first, runs: runs.len() };
     let (mut entries, mut redactors) = (Vec::with_capacity(runs.len()), Vec::new());
     let mut places = BTreeMap::new();
     // none of them began after another
     let at_ms = world.clock.now_ms();
     for (line, run) in lines.into_iter().zip(runs) {
-        let event = started(runbook, &line.settled, &run, &key, false, world)?;
+        let event = started(runbook, &line.settled, &run, &key, false, world)?.with(&batch);
         places.insert(run.clone(), line.place);
         entries.push(Entry { run, seq: 1, at_ms, event });
         redactors.push(line.redactor);

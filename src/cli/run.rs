@@ -234,6 +234,7 @@ pub(super) fn started(
         steps: runbook.step_refs(),
         inputs: stored,
         rehearsal,
+        batch: None,
     })
 }
 

@@ -158,6 +158,15 @@ pub struct UsedRef {
     pub text: String,
 }
 
+/// What a run began together with: all runs of one `run --each`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Batch {
+    /// The first of them. No other run of the journal has its name, so no other batch.
+    pub first: String,
+    /// How many they were.
+    pub runs: usize,
+}
+
 /// One step as the definition of a run has it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StepRef {
@@ -199,6 +208,10 @@ pub enum Event {
         inputs: StoredMap,
         /// Whether the run talks to a fake: nothing real is changed.
         rehearsal: bool,
+        /// The runs it began together with; none if it was begun by itself, or before this was
+        /// written down.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        batch: Option<Batch>,
     },
     /// A walk over an existing run began. On resume: a new definition if `text` is there.
     Resumed {
@@ -400,6 +413,15 @@ impl Event {
     pub fn resumed(undo: bool, inputs: StoredMap) -> Self {
         let (uses, runbooks, steps) = (BTreeMap::new(), Vec::new(), Arc::default());
         Self::Resumed { undo, text: None, uses, runbooks, steps, inputs }
+    }
+
+    /// The same, of a run that began together with others.
+    #[must_use]
+    pub fn with(mut self, others: &Batch) -> Self {
+        if let Self::Started { batch, .. } = &mut self {
+            *batch = Some(others.clone());
+        }
+        self
     }
 
     /// The step it is about, if it is about one.

@@ -152,6 +152,7 @@ mod tests {
             steps: Arc::default(),
             inputs: BTreeMap::new(),
             rehearsal: false,
+            batch: None,
         }
     }
 

@@ -131,7 +131,7 @@ fn values(values: &StoredMap) -> Json {
 mod tests {
     use super::super::testing::*;
     use super::*;
-    use crate::journal::event::{Decision, Effect, How, Outcome};
+    use crate::journal::event::{Batch, Decision, Effect, How, Outcome};
     use crate::report::{Options, jsonl};
 
     fn say(verbose: bool, events: Vec<Event>) -> String {
@@ -215,6 +215,14 @@ mod tests {
 "event":"ended","outcome":"in_doubt","took_ms":3240}
 "#;
         assert_eq!(bare.join("\n"), want.trim());
+    }
+
+    #[test]
+    fn what_a_run_began_together_with_is_told() {
+        let batch = Batch { first: "r3".into(), runs: 12 };
+        let text = say(false, vec![started(&[], false).with(&batch)]);
+        let end = r#""rehearsal":false,"batch":{"first":"r3","runs":12}}"#;
+        assert!(text.trim_end().ends_with(end), "{text}");
     }
 
     fn without_place(line: &str) -> String {

@@ -280,6 +280,7 @@ fn begin(
         steps: runbook.step_refs(),
         inputs: settled.iter().map(stored).collect::<Result<_, String>>()?,
         rehearsal: true,
+        batch: None,
     };
     let mut history = History::default();
     history.take(&event);

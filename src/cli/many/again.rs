@@ -1,7 +1,6 @@
 //! `resume --each RUN`: all that one `run --each` began and that is not done, many at once.
 //!
-//! What belongs together is known by when it began: all runs of a `run --each` begin in the same
-//! moment. Each is resumed as it would be by itself.
+//! What belongs together was written down when it began. Each is resumed as it would be by itself.
 
 use std::collections::BTreeSet;
 
@@ -13,7 +12,7 @@ use super::{Begun, Crowd, Tally, report, shared};
 use crate::exit::Exit;
 use crate::journal::event::{Entry, Outcome};
 use crate::journal::seal::Key;
-use crate::journal::store::{self, RunFilter, RunLock, Store};
+use crate::journal::store::{self, RunFilter, RunLock, RunSummary, Store};
 use crate::plan::History;
 use crate::printable::flag;
 use crate::redact;
@@ -40,7 +39,7 @@ pub(in super::super) fn resume(
 ) -> Result<Exit, Exit> {
     let until = wanted.walk.until.as_deref();
     let tally = Tally::default();
-    let (runs, locks) = in_hand(together(&store, wanted.run)?, &world, &tally)?;
+    let (runs, locks) = in_hand(together(&store, wanted.run, until)?, &world, &tally)?;
     let Some(first) = runs.first() else {
         if tally.exit() == Exit::Done {
             let run = wanted.run;
@@ -70,11 +69,19 @@ pub(in super::super) fn resume(
 }
 
 /// The runs that began with this one and are not over, oldest first.
-fn together(store: &Store, run: &str) -> Result<Vec<String>, Exit> {
-    let all = store.runs(&RunFilter::default()).map_err(|error| state::refused(&error))?;
+fn together(store: &Store, run: &str, until: Option<&str>) -> Result<Vec<String>, Exit> {
+    let refused = |error| state::refused(&error);
+    let all = store.runs(&RunFilter::default()).map_err(refused)?;
     let Some(one) = all.iter().find(|known| known.run == run) else { return Ok(Vec::new()) };
-    let with = all.iter().rev().filter(|other| other.began_with(one) && !state::over(other));
-    Ok(with.map(|other| other.run.clone()).collect())
+    let open: Vec<&RunSummary> = all.iter().rev().filter(|other| !state::over(other)).collect();
+    let Some(with) = store.begun_with(one, &open).map_err(refused)? else {
+        out::error(&format!(
+            "run `{run}` was not begun by `run --each`, or before that was written down"
+        ));
+        out::hint(&format!("`runbook resume {run}{}` goes on with it", flag("until", until)));
+        return Err(Exit::Usage);
+    };
+    Ok(with.into_iter().map(|other| other.run.clone()).collect())
 }
 
 /// Takes each of the runs that no other process is at work on.
@@ -140,10 +147,11 @@ impl Again<'_> {
         Ok(all)
     }
 
-    /// Whether its definition is that of the first one.
+    /// Whether it goes on as the first one does: by the same definition, in the same folder.
     fn fits(&self, other: &History) -> bool {
         let first = self.first;
         (&first.text, &first.uses, &first.runbooks) == (&other.text, &other.uses, &other.runbooks)
+            && (&first.folder, first.rehearsal) == (&other.folder, other.rehearsal)
     }
 
     /// As `resume` takes up one. What is renewed is said once for all.

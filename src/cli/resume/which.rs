@@ -42,7 +42,8 @@ pub(super) fn run(
         list(&done_since(store, &all, others)?, others.len());
         let other = again(store, &next.run, until)?;
         out::hint(&format!("to go on with another, name it: `runbook resume {}{other}`", next.run));
-        if others.iter().any(|other| other.began_with(newest)) {
+        let with = store.begun_with(newest, others).map_err(|error| state::refused(&error))?;
+        if with.is_some_and(|with| !with.is_empty()) {
             let (run, until) = (&newest.run, flag("until", until));
             out::hint(&format!(
                 "to go on with all that `run --each` began with it: `runbook resume --each {run}{until}`"

@@ -1,12 +1,12 @@
 //! Reading: the events of one run, and the list of all runs.
 
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::{Connection, OptionalExtension, Row};
 use serde_json::Value;
 
 use super::head::{self, Head};
 use super::lock::Hands;
 use super::{Store, StoreError, kind};
-use crate::journal::event::{Entry, Outcome};
+use crate::journal::event::{Batch, Entry, Event, Outcome};
 
 /// A run as a list shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,13 +29,6 @@ pub struct RunSummary {
     pub last_step: Option<String>,
     /// When its last event was.
     pub last_ms: i64,
-}
-
-impl RunSummary {
-    /// Whether one `run --each` began both: all of its runs begin in the same moment.
-    pub fn began_with(&self, other: &Self) -> bool {
-        (self.started_ms, &self.runbook) == (other.started_ms, &other.runbook)
-    }
 }
 
 /// Where a run stands.
@@ -109,6 +102,33 @@ impl Store {
         Ok(())
     }
 
+    /// Those of these runs that one `run --each` began together with this one, which may be among
+    /// them; `None` if it was begun by itself.
+    pub fn begun_with<'a>(
+        &self,
+        one: &RunSummary,
+        among: &[&'a RunSummary],
+    ) -> Result<Option<Vec<&'a RunSummary>>, StoreError> {
+        let Some(batch) = self.batch(&one.run)? else { return Ok(None) };
+        // all of a batch begin in one moment: of most others the first event need not be read
+        let moment = |run: &RunSummary| (run.started_ms, run.runbook == one.runbook);
+        let mut with = Vec::new();
+        for other in among.iter().filter(|other| moment(other) == (one.started_ms, true)) {
+            if self.batch(&other.run)?.as_ref() == Some(&batch) {
+                with.push(*other);
+            }
+        }
+        Ok(Some(with))
+    }
+
+    /// What a run began together with, as its first event says.
+    fn batch(&self, run: &str) -> Result<Option<Batch>, StoreError> {
+        match self.read(|db| first(db, run))?.event {
+            Event::Started { batch, .. } => Ok(batch),
+            _ => Err(changed(run, 1)),
+        }
+    }
+
     /// Milliseconds in which nobody was at work on a run, between one walk and the next.
     pub fn idle_ms(&self, run: &str) -> Result<i64, StoreError> {
         self.read(|db| {
@@ -175,6 +195,32 @@ fn known(db: &Connection, run: &str) -> Result<(), StoreError> {
     head.map(drop).ok_or_else(|| StoreError::UnknownRun { run: run.to_owned() })
 }
 
+/// The first event of a run, checked as the first link of its chain.
+fn first(db: &Connection, run: &str) -> Result<Entry, StoreError> {
+    let Some(head) = Head::load_certain(db, run)? else {
+        return Err(StoreError::UnknownRun { run: run.to_owned() });
+    };
+    let mut query = db.prepare_cached(
+        "SELECT seq, at_ms, kind, body, chain FROM events WHERE run = ?1 AND seq = 1",
+    )?;
+    let mut rows = query.query([head.no])?;
+    let row = rows.next()?.ok_or_else(|| changed(run, 1))?;
+    entry(row, run, 1, &mut head::origin(run))
+}
+
+/// The event of a row, if that is the next link of its run's chain.
+fn entry(row: &Row<'_>, run: &str, seq: u64, chain: &mut head::Chain) -> Result<Entry, StoreError> {
+    let at_ms = row.get(1)?;
+    let body = row.get_ref(3)?.as_str().map_err(rusqlite::Error::from)?;
+    *chain = head::link(chain, seq, at_ms, body);
+    let sound = row.get::<_, i64>(0)? == seq.cast_signed()
+        && row.get::<_, head::Chain>(4)? == *chain
+        && row.get_ref(2)?.as_str() == Ok(kind(body));
+    let event = serde_json::from_str(body).ok().filter(|_| sound);
+    let event = event.ok_or_else(|| changed(run, seq))?;
+    Ok(Entry { run: run.to_owned(), seq, at_ms, event })
+}
+
 /// The events of a run, checked from the first link of its chain to the last.
 pub(super) fn entries(db: &Connection, run: &str) -> Result<Vec<Entry>, StoreError> {
     let Some(head) = Head::load_certain(db, run)? else {
@@ -188,15 +234,7 @@ pub(super) fn entries(db: &Connection, run: &str) -> Result<Vec<Entry>, StoreErr
     let mut entries: Vec<Entry> = Vec::new();
     while let Some(row) = rows.next()? {
         let seq = entries.len() as u64 + 1;
-        let at_ms = row.get(1)?;
-        let body = row.get_ref(3)?.as_str().map_err(rusqlite::Error::from)?;
-        chain = head::link(&chain, seq, at_ms, body);
-        let sound = row.get::<_, i64>(0)? == seq.cast_signed()
-            && row.get::<_, head::Chain>(4)? == chain
-            && row.get_ref(2)?.as_str() == Ok(kind(body));
-        let event = serde_json::from_str(body).ok().filter(|_| sound);
-        let event = event.ok_or_else(|| changed(run, seq))?;
-        entries.push(Entry { run: run.to_owned(), seq, at_ms, event });
+        entries.push(entry(row, run, seq, &mut chain)?);
     }
     if entries.len() as u64 != head.seq || chain != head.chain {
         let what = format!("the run `{run}` has {} events, not {}", entries.len(), head.seq);

@@ -7,7 +7,7 @@ use tempfile::TempDir;
 
 use super::schema::Migration;
 use super::*;
-use crate::journal::event::{Effect, How, Outcome, StepRef, Stored};
+use crate::journal::event::{Batch, Effect, How, Outcome, StepRef, Stored};
 use crate::value::Json;
 
 /// Numbers without a pattern, the same at each run.
@@ -40,6 +40,7 @@ fn started(run: &str, at_ms: i64, runbook: &str, text: &str) -> Entry {
         steps: steps.into(),
         inputs: [("host".to_owned(), Stored::Plain(Json::from("db1")))].into(),
         rehearsal: false,
+        batch: None,
     };
     Entry { run: run.into(), seq: 1, at_ms, event }
 }

@@ -178,3 +178,30 @@ fn what_an_older_run_uses_is_known_by_its_events_alone() {
     assert_eq!(store.text(&inner).unwrap().as_deref(), Some("inner"));
     assert_eq!(store.text(&digest_of("none's")).unwrap(), None);
 }
+
+#[test]
+fn what_began_together_is_what_was_written_down_as_that() {
+    let dir = TempDir::new().unwrap();
+    let mut store = Store::open(dir.path()).unwrap();
+    let of = |run: &str, first: Option<&str>| {
+        let mut entry = started(run, 100, "a", TEXT);
+        if let Some(first) = first {
+            entry.event = entry.event.with(&Batch { first: first.to_owned(), runs: 2 });
+        }
+        entry
+    };
+    let alone = [of("r1", None), of("r2", None)];
+    let one = [of("r3", Some("r3")), of("r4", Some("r3"))];
+    let other = [of("r5", Some("r5")), of("r6", Some("r5"))];
+    store.append(&[&alone[..], &one[..], &other[..]].concat()).unwrap();
+    let all = store.runs(&RunFilter::default()).unwrap();
+    let all: Vec<&RunSummary> = all.iter().rev().collect();
+    let with = |run: usize| -> Option<Vec<&str>> {
+        let with = store.begun_with(all[run - 1], &all).unwrap();
+        with.map(|with| with.iter().map(|one| one.run.as_str()).collect())
+    };
+    assert_eq!((with(1), with(2)), (None, None), "in the same moment, each by itself");
+    assert_eq!((with(3), with(6)), (Some(vec!["r3", "r4"]), Some(vec!["r5", "r6"])));
+    let body = serde_json::to_string(&alone[0].event).unwrap();
+    assert!(!body.contains("batch"), "as those that are older have it: {body}");
+}

@@ -102,6 +102,8 @@ pub struct History {
     pub refused: BTreeMap<String, Vec<Stored>>,
     /// Whether it was a rehearsal.
     pub rehearsal: bool,
+    /// When it began, in milliseconds since the Unix epoch.
+    pub started_ms: i64,
     /// How its last walk ended; none: it is running, or it died.
     pub outcome: Option<Outcome>,
     /// The last number in the journal.
@@ -127,7 +129,8 @@ pub struct History {
 impl History {
     /// Reads a run's events.
     pub fn fold(entries: &[Entry]) -> Self {
-        let mut history = Self::default();
+        let started_ms = entries.first().map_or(0, |first| first.at_ms);
+        let mut history = Self { started_ms, ..Self::default() };
         for entry in entries {
             history.last_seq = entry.seq;
             history.take(&entry.event);

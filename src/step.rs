@@ -392,6 +392,8 @@ impl From<Fault> for Trouble {
 pub struct Cx<'a> {
     /// The run's name.
     pub run: &'a str,
+    /// When it began, in milliseconds since the Unix epoch; 0 where no journal will tell that again.
+    pub started_ms: i64,
     /// The step's id.
     pub step: &'a str,
     /// What its author says about it, Markdown.

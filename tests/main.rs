@@ -24,6 +24,7 @@ mod hostile;
 mod http;
 mod items;
 mod leak;
+mod left;
 mod many;
 mod narrow;
 mod plugin;

@@ -545,33 +545,3 @@ fn a_command_to_copy_leads_to_the_same_file_wherever_one_stands() {
     let shown = from("one", &["show", "my book.toml", "--curl", "right"]);
     assert!(shown.contains("`runbook show 'my book.toml'` shows what it is"), "{shown}");
 }
-
-/// A killed process leaves what it started: whoever goes on is told, as it is begun again beside that.
-#[test]
-fn what_a_killed_run_left_running_is_told_by_the_one_that_goes_on() {
-    for effect in ["repeatable", "once"] {
-        let env = Env::new();
-        let book = format!(
-            "format = 1\nname = \"b\"\n[[steps]]\nid = \"work\"\neffect = \"{effect}\"\n\
-             command = [\"sh\", \"-c\", \"test -e pid && exit; echo $$ > new; mv new pid; exec sleep 60\"]\n"
-        );
-        std::fs::write(env.path("b.toml"), book).unwrap();
-        let running = env.start(&["run", "b.toml", "--trust"]);
-        let pid = loop {
-            match std::fs::read_to_string(env.path("pid")) {
-                Ok(pid) => break pid.trim().to_owned(),
-                Err(_) => std::thread::yield_now(),
-            }
-        };
-        let _ = running.kill();
-        let told = format!("step `work` is still running: process {pid}\n");
-        let out = env.run(&["resume"]);
-        assert!(out.stderr.contains(&told), "{effect}: {}", out.stderr);
-        assert!(env.any("kill").arg(&pid).status().unwrap().success());
-        while std::fs::read(format!("/proc/{pid}/environ")).is_ok_and(|all| !all.is_empty()) {
-            std::thread::yield_now();
-        }
-        let out = env.run(&["resume", "r1", "--redo", "work"]);
-        assert!(!out.stderr.contains("still running"), "{effect}: {}", out.stderr);
-    }
-}

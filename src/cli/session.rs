@@ -151,7 +151,11 @@ pub(super) fn walk(
     }
     recorder.recall(titles(runbook, &history));
     for event in before {
-        recorder.keep(event);
+        let begins = matches!(event, Event::Started { .. });
+        let at_ms = recorder.keep(event);
+        if begins {
+            history.started_ms = at_ms;
+        }
     }
     let options = match direction {
         Direction::Forwards(options) => options.clone(),

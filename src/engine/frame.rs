@@ -270,6 +270,7 @@ impl<'a> Engine<'a> {
     ) -> Cx<'s> {
         Cx {
             run: self.recorder.run(),
+            started_ms: self.history.borrow().started_ms,
             step: &unit.id,
             about: &unit.step.about,
             effect: unit.step.effect,

@@ -100,10 +100,12 @@ impl Recorder {
         Ok(())
     }
 
-    /// Says an event that is on disk with the next one that must be.
-    pub fn keep(&self, event: Event) {
+    /// Says an event that is on disk with the next one that must be; when it was, in milliseconds
+    /// since the Unix epoch.
+    pub fn keep(&self, event: Event) -> i64 {
         let entry = self.numbered(event);
         self.tell(&entry);
+        entry.at_ms
     }
 
     /// Says an event that is only shown.

@@ -23,23 +23,47 @@ const LINGER: Duration = Duration::from_secs(1);
 /// it: all that it starts has it too. Nothing need be written down for that.
 pub(super) const MARK: &str = "RUNBOOK_STEP";
 
-/// What the mark says: the journal, the run and the step.
+/// What the mark says: the journal, the run, when that began, and the step. The names alone come again:
+/// in a journal that is begun anew the first run is `r1` once more.
 pub(super) fn mark(cx: &Cx<'_>) -> String {
-    format!("{} {} {}", cx.services.world.state_dir().display(), cx.run, cx.step)
+    let journal = cx.services.world.state_dir();
+    format!("{} {} {} {}", journal.display(), cx.run, cx.started_ms, cx.step)
 }
 
 /// The processes that have a mark, as far as this user may look; none where the system does not tell.
+/// Whoever asks is none of them: in a shell that a step left, this process and those it came from
+/// have the step's mark too.
 pub(super) fn marked(mark: &str) -> Vec<u32> {
     let wanted = format!("{MARK}={mark}");
+    let own = own_line();
     let has = |pid: &u32| {
         let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
         environment.split(|byte| *byte == 0).any(|one| one == wanted.as_bytes())
     };
     let all = std::fs::read_dir("/proc").into_iter().flatten().flatten();
     let pids = all.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    let mut found: Vec<u32> = pids.filter(has).collect();
+    let mut found: Vec<u32> = pids.filter(|pid| !own.contains(pid) && has(pid)).collect();
     found.sort_unstable();
     found
+}
+
+/// This process and those it came from, as far as the system tells.
+fn own_line() -> Vec<u32> {
+    let mut line = vec![std::process::id()];
+    while let Some(parent) = line.last().and_then(|pid| parent(*pid)) {
+        if parent == 0 || line.contains(&parent) {
+            break;
+        }
+        line.push(parent);
+    }
+    line
+}
+
+fn parent(pid: u32) -> Option<u32> {
+    // the name of a program need not be UTF-8
+    let status = std::fs::read(format!("/proc/{pid}/status")).ok()?;
+    let status = String::from_utf8_lossy(&status);
+    status.lines().find_map(|line| line.strip_prefix("PPid:"))?.trim().parse().ok()
 }
 
 /// How a program is listened to.

@@ -60,6 +60,24 @@ fn it_is_told_by_the_one_that_goes_on() {
     }
 }
 
+/// Many at once, too: it is what decides between `--done` and `--redo`.
+#[test]
+fn it_is_told_of_each_of_many() {
+    let env = Env::new();
+    book(&env, "once");
+    std::fs::write(env.path("l.jsonl"), "{\"at\":\"one\"}\n{\"at\":\"two\"}\n").unwrap();
+    let running = env.start(&["run", "b.toml", "--trust", "--each", "l.jsonl"]);
+    let pids = [pid(&env.path("one")), pid(&env.path("two"))];
+    let _ = running.kill();
+    let out = env.run(&["resume", "--each", "r1"]);
+    assert_eq!(out.code, Some(5), "{}", out.stderr);
+    for pid in &pids {
+        let told = format!("step `work` is still running: process {pid}\n");
+        assert!(out.stderr.contains(&told), "{}", out.stderr);
+        end(&env, pid);
+    }
+}
+
 /// Whoever goes on from a shell that the step left has its mark, and so has that shell. Neither is work
 /// left undone; nor is what only knows the names of journal, run and step.
 #[test]

@@ -8,7 +8,7 @@ use crate::journal::event::{Entry, Event, Outcome};
 use crate::printable::flag;
 
 use super::closing::hint;
-use super::teller::{Teller, View, status};
+use super::teller::{Teller, View, status, warning};
 use super::text::{Line, draw, folded};
 use super::words::{self, count};
 use super::{Options, Report, put};
@@ -27,6 +27,10 @@ pub(super) struct Many {
     ended: Vec<(Outcome, usize)>,
     /// What there is to tell of those that did not come to their end.
     left: Vec<Line>,
+    /// What those under way were warned of.
+    warned: BTreeMap<String, Vec<String>>,
+    /// The same of those that are done: what, the first of them, and how many more.
+    warned_done: Vec<(String, String, usize)>,
 }
 
 impl Many {
@@ -36,9 +40,10 @@ impl Many {
         places: BTreeMap<String, String>,
     ) -> Self {
         let (open, ended, left) = (BTreeMap::new(), Vec::new(), Vec::new());
+        let (warned, warned_done) = (BTreeMap::new(), Vec::new());
         let first = places.keys().min_by_key(|run| (run.len(), run.as_str()));
         let first = first.cloned().unwrap_or_default();
-        Self { out, options, places, first, open, ended, left }
+        Self { out, options, places, first, open, ended, left, warned, warned_done }
     }
 
     /// The line of a run that ended, and what is told of it later.
@@ -51,11 +56,37 @@ impl Many {
         let summary = if told.is_empty() { Line::default() } else { told.remove(0) };
         let line = summary.add(format!("  {run}  {place}").trim_end());
         self.write(vec![line.clone()]);
-        if outcome != Outcome::Done {
+        let warned = self.warned.remove(run).unwrap_or_default();
+        if outcome == Outcome::Done {
+            for message in warned {
+                self.warn_done(run, message);
+            }
+        } else {
             self.left.push(Line::default());
             self.left.push(line);
+            self.left.extend(warned.iter().map(|message| warning(message)));
             self.left.extend(told.into_iter().filter(|line| !line.is_empty()));
         }
+    }
+
+    /// What many are warned of is said once for those that are done.
+    fn warn_done(&mut self, run: &str, message: String) {
+        match self.warned_done.iter_mut().find(|(known, ..)| *known == message) {
+            Some((.., more)) => *more += 1,
+            None => self.warned_done.push((message, run.to_owned(), 0)),
+        }
+    }
+
+    /// What those that are done were warned of.
+    fn warnings(&mut self) -> Vec<Line> {
+        let warned = std::mem::take(&mut self.warned_done).into_iter();
+        let told = warned.map(|(message, run, more)| {
+            let others =
+                if more > 0 { format!(" and {}", count(more, "other run")) } else { String::new() };
+            warning(&format!("{message} (`{run}`{others})"))
+        });
+        let told: Vec<Line> = told.collect();
+        if told.is_empty() { told } else { std::iter::once(Line::default()).chain(told).collect() }
     }
 
     fn write(&mut self, lines: Vec<Line>) {
@@ -129,9 +160,15 @@ impl Report for Many {
         let open = self.open.entry(entry.run.clone());
         let teller = open.or_insert_with(|| Teller::new(options.clone(), View::Plain));
         let told = teller.tell(entry);
-        if let Event::Ended { outcome, .. } = entry.event {
-            self.open.remove(&entry.run);
-            self.end(&entry.run, outcome, told);
+        match &entry.event {
+            Event::Warned { message } => {
+                self.warned.entry(entry.run.clone()).or_default().push(message.clone());
+            }
+            Event::Ended { outcome, .. } => {
+                self.open.remove(&entry.run);
+                self.end(&entry.run, *outcome, told);
+            }
+            _ => {}
         }
     }
 
@@ -149,6 +186,7 @@ impl Report for Many {
             self.places.remove(run);
         }
         let mut lines = std::mem::take(&mut self.left);
+        lines.extend(self.warnings());
         lines.extend(self.untouched());
         if let Some(hint) = all_left {
             if self.places.is_empty() {
@@ -168,6 +206,48 @@ impl Report for Many {
 mod tests {
     use super::super::testing::*;
     use super::*;
+
+    /// What is said of runs from `r1` on, each with its events.
+    fn said_of(runs: &[&[Event]]) -> String {
+        let names: Vec<String> = (1..=runs.len()).map(|number| format!("r{number}")).collect();
+        let places = names.iter().map(|run| (run.clone(), String::new()));
+        let paper = Paper::default();
+        let options = Options { times: false, ..Options::default() };
+        let mut report = Many::new(Box::new(paper.clone()), options, places.collect());
+        for (run, events) in names.iter().zip(runs) {
+            events.iter().for_each(|event| report.event(&of(run, event.clone())));
+        }
+        report.finish();
+        paper.text()
+    }
+
+    fn warned(message: &str) -> Event {
+        Event::Warned { message: message.to_owned() }
+    }
+
+    #[test]
+    fn warnings_are_told_with_what_is_left() {
+        let begun = || started(&[("make", "Make it")], false);
+        let text = said_of(&[
+            &[begun(), warned("open door"), ended(Outcome::Done)],
+            &[begun(), warned("open door"), warned("2 is at work"), ended(Outcome::Stopped)],
+            &[begun(), warned("open door"), ended(Outcome::Done)],
+        ]);
+        insta::assert_snapshot!(text, @r"
+        done  0 steps  r1
+        stop  stopped as asked, 0 of 1 step done  r2
+        done  0 steps  r3
+
+        stop  stopped as asked, 0 of 1 step done  r2
+        warning: open door
+        warning: 2 is at work
+        hint: to go on, `runbook resume r2`
+
+        warning: open door (`r1` and 1 other run)
+
+        fail  2 of 3 runs done, 1 stopped as asked
+        ");
+    }
 
     fn of(run: &str, event: Event) -> Entry {
         Entry { run: run.into(), seq: 1, at_ms: 0, event }

@@ -127,7 +127,7 @@ impl Teller {
             Event::Planned { step, what, lines, remarks } => {
                 self.planned(step, what, lines, remarks)
             }
-            Event::Warned { message } => vec![Line::styled(BAD, &format!("warning: {message}"))],
+            Event::Warned { message } => vec![warning(message)],
             Event::Trace { line, .. } if self.options.verbose => {
                 line.lines().map(|line| Line::styled(QUIET, line).indent(MARGIN)).collect()
             }
@@ -345,6 +345,11 @@ impl Teller {
         }
         lines
     }
+}
+
+/// What the person should know.
+pub(super) fn warning(message: &str) -> Line {
+    Line::styled(BAD, &format!("warning: {message}"))
 }
 
 /// The status word, aligned.

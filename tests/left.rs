@@ -76,6 +76,7 @@ fn it_is_told_of_each_of_many() {
         assert!(out.stderr.contains(&told), "{}", out.stderr);
         end(&env, pid);
     }
+    assert!(!out.stderr.contains("all that is not done"), "{}", out.stderr);
 }
 
 /// Whoever goes on from a shell that the step left has its mark, and so has that shell. Neither is work

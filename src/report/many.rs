@@ -131,7 +131,8 @@ impl Many {
         vec![Line::default(), hint(&said)]
     }
 
-    /// The one command that goes on with all that is not done, if that is more than one.
+    /// The one command that goes on with all that is not done, if that is more than one and it leads
+    /// any of them further: what is in doubt or waits needs more than to be gone on with.
     fn all_left(&self) -> Option<Line> {
         let unfinished = |(outcome, _): &&(Outcome, usize)| *outcome != Outcome::Done;
         let ended = || self.ended.iter().filter(unfinished);
@@ -139,9 +140,12 @@ impl Many {
         let left = ended().map(|(_, times)| times).sum::<usize>() + others;
         // what stopped there goes on to the end
         let there = others == 0 && ended().all(|(outcome, _)| *outcome == Outcome::Stopped);
+        let stuck = others == 0
+            && ended().all(|(outcome, _)| matches!(outcome, Outcome::InDoubt | Outcome::Waiting));
         let until = flag("until", self.options.until.as_deref().filter(|_| !there));
         let command = format!("{} resume --each {}{until}", self.options.command, self.first);
-        (left > 1).then(|| hint(&format!("all that is not done goes on with `{command}`")))
+        (left > 1 && !stuck)
+            .then(|| hint(&format!("all that is not done goes on with `{command}`")))
     }
 }
 
@@ -247,6 +251,27 @@ mod tests {
 
         fail  2 of 3 runs done, 1 stopped as asked
         ");
+    }
+
+    #[test]
+    fn what_needs_a_decision_does_not_go_on_by_itself() {
+        let doubt = Event::Doubt {
+            step: "make".into(),
+            what: "POST http://h/".into(),
+            differs: Vec::new(),
+            saves: Vec::new(),
+        };
+        let begun = || started(&[("make", "Make it")], false);
+        let doubtful = [begun(), doubt, ended(Outcome::InDoubt)];
+        let asked = Event::Asked { step: "make".into(), ask: "ready? [yes/no]".into() };
+        let waiting = [begun(), asked, ended(Outcome::Waiting)];
+        let failed = [begun(), failed("make", "no", &[], &[]), ended(Outcome::Failed)];
+        let hint = "all that is not done goes on with";
+        assert!(!said_of(&[&doubtful, &doubtful]).contains(hint));
+        assert!(!said_of(&[&waiting, &doubtful]).contains(hint));
+        assert!(said_of(&[&waiting, &failed]).contains(hint));
+        assert!(said_of(&[&doubtful, &[begun(), ended(Outcome::Interrupted)]]).contains(hint));
+        assert!(said_of(&[&doubtful, &[]]).contains(hint), "one that was not begun");
     }
 
     fn of(run: &str, event: Event) -> Entry {

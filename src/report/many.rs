@@ -163,6 +163,10 @@ impl Report for Many {
         let options = &self.options;
         let open = self.open.entry(entry.run.clone());
         let teller = open.or_insert_with(|| Teller::new(options.clone(), View::Plain));
+        if matches!(entry.event, Event::Ended { .. }) {
+            // how it ended comes first, whatever stood before
+            drop(teller.before(&entry.event));
+        }
         let told = teller.tell(entry);
         match &entry.event {
             Event::Warned { message } => {
@@ -227,6 +231,24 @@ mod tests {
 
     fn warned(message: &str) -> Event {
         Event::Warned { message: message.to_owned() }
+    }
+
+    #[test]
+    fn a_run_that_ends_as_soon_as_it_is_taken_up_is_told_by_its_end() {
+        let paper = Paper::default();
+        let options = Options { times: false, ..Options::default() };
+        let places = BTreeMap::from([("r1".to_owned(), String::new())]);
+        let mut report = Many::new(Box::new(paper.clone()), options, places);
+        let first = done("make", crate::journal::event::How::Performed, "", &[]);
+        let steps = [("make", "Make it"), ("put", "Put it")];
+        let past = [started(&steps, false), first, ended(Outcome::Interrupted)];
+        report.past(&past.map(|event| of("r1", event)));
+        report.event(&of("r1", Event::resumed(false, BTreeMap::new())));
+        report.event(&of("r1", ended(Outcome::Interrupted)));
+        report.finish();
+        let text = paper.text();
+        assert!(text.starts_with("stop  interrupted, 1 of 2 steps done  r1\n"), "{text}");
+        assert!(!text.contains("done earlier"), "{text}");
     }
 
     #[test]

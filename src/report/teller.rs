@@ -40,12 +40,23 @@ pub(super) struct Teller {
     /// Whether the last line was empty.
     gap: bool,
     labels: Labels,
+    /// What was decided before a walk goes on, until it does; none while it is under way.
+    decided: Option<Decided>,
+}
+
+/// What is decided about single steps before a walk goes on.
+#[derive(Default)]
+struct Decided {
+    /// The steps, as the file has them.
+    steps: Vec<String>,
+    /// What there is to tell of it.
+    lines: Vec<Line>,
 }
 
 impl Teller {
     pub(super) fn new(options: Options, view: View) -> Self {
         let (story, labels) = (Story::default(), Labels::new(view == View::Terminal));
-        Self { options, view, story, closed: false, gap: true, labels }
+        Self { options, view, story, closed: false, gap: true, labels, decided: None }
     }
 
     /// Takes in events without telling them.
@@ -58,9 +69,39 @@ impl Teller {
     /// Takes in an event and tells it.
     pub(super) fn tell(&mut self, entry: &Entry) -> Vec<Line> {
         self.learn(entry);
-        let mut lines = self.earlier(&entry.event);
+        if self.decides(&entry.event) {
+            return Vec::new();
+        }
+        let mut lines = self.before(&entry.event);
         lines.extend(self.event(&entry.event));
         self.spaced(lines)
+    }
+
+    /// Whether it is a decision that leads to this walk: all of them are known before what was done
+    /// earlier is told, as what is decided about is not among that.
+    fn decides(&mut self, event: &Event) -> bool {
+        if matches!(event, Event::Resumed { .. }) && self.view != View::History {
+            self.decided = Some(Decided::default());
+            return false;
+        }
+        let decision = matches!(event, Event::Decided { .. } | Event::Done { .. });
+        let Some(mut decided) = self.decided.take_if(|_| decision) else { return false };
+        decided.steps.extend(event.step().map(own));
+        decided.lines.extend(self.event(event));
+        self.decided = Some(decided);
+        true
+    }
+
+    /// What stood before this walk and what was decided then, told with the first event after that.
+    pub(super) fn before(&mut self, event: &Event) -> Vec<Line> {
+        if matches!(event, Event::Resumed { .. }) {
+            return Vec::new();
+        }
+        let Decided { mut steps, lines: decided } = self.decided.take().unwrap_or_default();
+        steps.extend(event.step().map(own));
+        let mut lines = self.earlier(&steps);
+        lines.extend(decided);
+        lines
     }
 
     fn learn(&mut self, entry: &Entry) {
@@ -77,7 +118,8 @@ impl Teller {
         if std::mem::replace(&mut self.closed, true) {
             return Vec::new();
         }
-        let lines = self.troubles();
+        let mut lines = self.decided.take().unwrap_or_default().lines;
+        lines.extend(self.troubles());
         self.spaced(lines)
     }
 
@@ -191,11 +233,9 @@ impl Teller {
         status(words::RUN).add(run).add(&name).and(QUIET, remark)
     }
 
-    /// What was settled before this walk, told once it is clear that the walk goes forward.
-    fn earlier(&mut self, event: &Event) -> Vec<Line> {
-        if matches!(event, Event::Resumed { .. }) {
-            return Vec::new();
-        }
+    /// What was settled before this walk, told once it is clear that the walk goes forward; but for
+    /// what it is about now.
+    fn earlier(&mut self, now: &[String]) -> Vec<Line> {
         let earlier = std::mem::take(&mut self.story.earlier);
         if self.story.undoing || self.view == View::History {
             return Vec::new();
@@ -208,12 +248,9 @@ impl Teller {
             };
             self.line(words::SKIP, step, &[how.to_owned()])
         };
-        // of one that is to be done anew, what it did so far is put down first
-        let just_now = event.step().and_then(|step| step.split('@').next());
         let mut lines = Vec::new();
-        let again = |step: &str| {
-            just_now.is_some_and(|now| now == step || above(now).any(|above| above == step))
-        };
+        let again =
+            |step: &str| now.iter().any(|now| now == step || above(now).any(|above| above == step));
         for (at, step) in earlier.iter().enumerate().filter(|(_, step)| !again(step)) {
             // what the person was told last is what they need to go on
             let last = !self.story.told && earlier[at..].iter().all(|step| self.story.tells(step));
@@ -350,6 +387,11 @@ impl Teller {
 /// What the person should know.
 pub(super) fn warning(message: &str) -> Line {
     Line::styled(BAD, &format!("warning: {message}"))
+}
+
+/// The step as the file has it: of one that is to be done anew, what it did so far is put down first.
+fn own(step: &str) -> String {
+    step.split('@').next().unwrap_or(step).to_owned()
 }
 
 /// The status word, aligned.

@@ -200,9 +200,9 @@ impl History {
             id.strip_prefix(step)?.strip_prefix('[')?.strip_suffix(']')?.parse().ok()
         };
         let items = self.statuses.iter().filter_map(|(id, status)| match status {
-            Status::Done(DoneStep { private, .. }) | Status::InDoubt { private, .. } => {
-                Some((number(id)?, private.get(ITEM)?))
-            }
+            Status::Done(DoneStep { private, .. })
+            | Status::InDoubt { private, .. }
+            | Status::Forced { before: private, .. } => Some((number(id)?, private.get(ITEM)?)),
             _ => None,
         });
         items.collect()
@@ -431,6 +431,11 @@ impl History {
             }
             Status::InDoubt { private, .. } => {
                 Status::Forced { before: private.clone(), made: false }
+            }
+            // what it is for stays what it is known by
+            Status::Done(done) => {
+                let item = done.private.get(ITEM).map(|item| (ITEM.to_owned(), item.clone()));
+                Status::Forced { before: item.into_iter().collect(), made: false }
             }
             _ => Status::Forced { before: StoredMap::new(), made: false },
         }

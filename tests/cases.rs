@@ -87,6 +87,7 @@ cases! {
     prompt_waits
     read_fails
     redo_fails
+    redo_gone
     redo_part
     redo_stale
     redo_when_done

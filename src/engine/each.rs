@@ -30,6 +30,7 @@ impl Engine<'_> {
             );
             self.recorder.keep(Event::Warned { message });
         }
+        self.warn_of_gone(&items.gone);
         if let Some(open) = self.doubts_of(&items.gone) {
             return Ok(Some(open));
         }
@@ -42,6 +43,24 @@ impl Engine<'_> {
         let answer = Answer { summary, ..Answer::default() };
         self.done(unit, began, Got { answer, saved }, None, Durable::Soon).await?;
         Ok(None)
+    }
+
+    /// Names the items that were to be done again and are not in the list any more.
+    fn warn_of_gone(&self, gone: &[Unit<'_>]) {
+        let history = self.history.borrow();
+        let forced = |item: &&Unit<'_>| matches!(history.status(&item.id), Status::Forced { .. });
+        let named: Vec<String> =
+            gone.iter().filter(forced).map(|item| format!("`{}`", item.id)).collect();
+        let (are, they_were) = match named.len() {
+            0 => return,
+            1 => ("is", "it was"),
+            _ => ("are", "they were"),
+        };
+        let message = format!(
+            "{} {are} not done again: what {they_were} for is not in the list any more",
+            named.join(", ")
+        );
+        self.recorder.keep(Event::Warned { message });
     }
 
     /// Items that are not in the list any more and may have happened all the same: nothing would

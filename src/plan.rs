@@ -121,6 +121,9 @@ pub struct History {
     reopened: Names,
     /// What steps without an outcome are said to do.
     effects: ByName<Effect>,
+    /// What finished steps did that are gone from the definition, by its digest: one of them may have
+    /// another name now.
+    gone: Vec<(String, Effect)>,
     /// The step of the last event, if that says that it is done.
     just_done: Option<String>,
     adopts: Vec<String>,
@@ -281,13 +284,15 @@ impl History {
                 let digest = self.digest(step);
                 let saved =
                     saved.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
-                let (how, private) = (*how, private.clone());
+                let (how, private) = (*how, self.kept_so_far(step, private));
                 if !self.finished.insert(step.clone()) {
                     self.order.retain(|done| done != step);
                 }
                 self.order.push(step.clone());
                 self.reopened.remove(step);
-                let (gates_failed, effect) = (false, self.effects.remove(step));
+                let effect =
+                    self.effects.remove(step).or_else(|| self.effect_so_far(step, &digest));
+                let gates_failed = false;
                 let done = DoneStep { how, saved, private, digest, gates_failed, effect };
                 self.set(step, Status::Done(done));
                 self.just_done = Some(step.clone());
@@ -316,6 +321,27 @@ impl History {
         self.statuses.insert(step.to_owned(), status);
     }
 
+    /// What a step was said to do whose outcome comes without an intent: it is looked at again, or put
+    /// down under another name.
+    fn effect_so_far(&self, step: &str, digest: &str) -> Option<Effect> {
+        let made = |id: &str| match self.status(id) {
+            Status::Done(done) => done.effect,
+            _ => None,
+        };
+        let renamed = || self.gone.iter().find(|(gone, _)| gone == digest).map(|(_, made)| *made);
+        made(step).or_else(|| made(&earlier(step)?)).or_else(renamed)
+    }
+
+    /// What taking a step back needs: whoever only looks at it again does not know all of it.
+    fn kept_so_far(&self, step: &str, private: &StoredMap) -> StoredMap {
+        let mut kept = match self.status(step) {
+            Status::Done(done) => done.private.clone(),
+            _ => StoredMap::new(),
+        };
+        kept.extend(private.clone());
+        kept
+    }
+
     /// The digest of a step's definition; items and inner steps have their outer step's.
     fn digest(&self, step: &str) -> String {
         let step = step.split(['[', '/', '@']).next().unwrap_or(step);
@@ -327,6 +353,15 @@ impl History {
         self.steps = Arc::clone(steps);
         self.places =
             steps.iter().enumerate().map(|(place, step)| (step.id.clone(), place)).collect();
+        let gone = self.statuses.iter().filter_map(|(id, status)| match status {
+            Status::Done(DoneStep { effect: Some(effect), digest, .. })
+                if !self.places.contains_key(id) =>
+            {
+                Some((digest.clone(), *effect))
+            }
+            _ => None,
+        });
+        self.gone = gone.collect();
     }
 
     fn intent(&mut self, step: &str, effect: Effect, what: &str, private: &StoredMap) {

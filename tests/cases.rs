@@ -119,12 +119,16 @@ cases! {
     undo
     undo_adopted
     undo_append
+    undo_gate_kept
+    undo_gate_not_ours
+    undo_gate_rerun
     undo_in_doubt
     undo_lost
     undo_remove
     undo_renewed
     undo_repeatable
     undo_redone
+    undo_renamed_rerun
     undo_rerun_edited
     undo_resumed
     undo_undecided

@@ -30,7 +30,7 @@ impl Engine<'_> {
                 self.perform(unit, began, before).await
             }
             Status::InDoubt { what, private } => self.doubtful(unit, began, what, private).await,
-            Status::Done(_) => self.recheck(unit, began).await,
+            Status::Done(done) => self.recheck(unit, began, done.how).await,
             Status::Pending | Status::Skipped(_) => self.fresh(unit, began).await,
         }
     }
@@ -125,10 +125,12 @@ impl Engine<'_> {
     }
 
     /// Done, but its gates did not hold: the world may have been mended since.
-    async fn recheck(&self, unit: &Unit<'_>, began: Duration) -> Flow {
+    /// Whose it is stays as it was: what was there before the run is not the run's by that.
+    async fn recheck(&self, unit: &Unit<'_>, began: Duration, how: How) -> Flow {
+        let how = if how == How::Unchanged { how } else { How::Adopted };
         match self.look(unit).await {
             Err(trouble) => self.fail(unit, began, trouble),
-            Ok(Some(Found::Same(object))) => self.adopt(unit, began, object, How::Adopted).await,
+            Ok(Some(Found::Same(object))) => self.adopt(unit, began, object, how).await,
             Ok(_) => match judge(&unit.step.gates, &unit.scope) {
                 Err(failure) => self.fail(unit, began, self.done_but(unit, failure)),
                 Ok(()) => Ok(None),

@@ -387,6 +387,7 @@ impl<'a> Engine<'a> {
                 let texts = self.hints(unit, &failure);
                 failure.hints.extend(texts);
                 failure.hints.extend(self.blamed(unit, &failure, &again));
+                failure.hints.extend(self.skipped_before(unit, &failure));
                 Ok(Some(self.failed(unit, failure, took_ms)))
             }
         }

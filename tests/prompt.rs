@@ -284,6 +284,28 @@ fn a_step_is_shown_then_skipped_for_a_reason() {
 }
 
 #[test]
+fn what_was_skipped_by_hand_is_done_once_it_is_named() {
+    let env = Env::new();
+    let book = "[[steps]]\nid = \"make\"\ncommand = [\"echo\", \"7\"]\nsave.box = \".\"\n\
+                [[steps]]\nid = \"use\"\ntitle = \"Use it\"\n\
+                command = [\"touch\", \"box-{{ box }}\"]\n";
+    write(&env, book);
+    let mut terminal = Terminal::start(&env, &["run", "--step", "--trust", "./book.toml"]);
+    terminal.expect("1-4 [1]: ");
+    terminal.line("3");
+    terminal.expect("? Why is it skipped? ");
+    terminal.line("not today");
+    terminal.expect("1-4 [1]: ");
+    terminal.line("1");
+    let hint =
+        "hint: `box` comes from `make`, which was skipped: `runbook resume r1 --redo make` does it";
+    ends(terminal, 1, hint);
+    let again = Terminal::start(&env, &["resume", "r1", "--redo", "make", "--output", "plain"]);
+    ends(again, 0, "rerun make  was skipped, to be done now, as decided");
+    assert!(env.path("box-7").exists());
+}
+
+#[test]
 fn what_is_given_wrong_is_told_before_anything_is_asked() {
     let env = Env::new();
     let book = "[inputs.name]\n[inputs.count]\ntype = \"integer\"\n\

@@ -16,7 +16,7 @@ use super::{Global, inputs, load, out, plugins, state, trust};
 use crate::engine::Engine;
 use crate::exit::Exit;
 use crate::journal::event::{
-    Decision, Effect, Entry, Event, Failure, How, Outcome, Stored, StoredMap,
+    Decision, Effect, Entry, Event, Failure, How, Outcome, Skip, Stored, StoredMap,
 };
 use crate::journal::seal::Key;
 use crate::journal::store::Store;
@@ -45,7 +45,7 @@ pub(super) struct Args {
     /// Ask nobody: confirmations and defaults are taken as given, and the record says so
     #[arg(short, long)]
     yes: bool,
-    /// Do a step again although it may have happened
+    /// Do a step again although it may have happened, or one that was skipped by hand
     #[arg(long, value_name = "STEP", add = super::completions::step())]
     redo: Vec<String>,
     /// Count a step as done: it happened, or you did it by hand
@@ -413,6 +413,11 @@ fn decisions(args: &Args, engine: &Engine<'_>, run: &str) -> Result<Vec<Event>, 
     let (whole, history) = (engine.runbook, &*engine.history.borrow());
     let mut events = Vec::new();
     for step in &args.redo {
+        if matches!(history.status(step), Status::Skipped(Skip::Person(_))) {
+            // nothing was done: it is asked as ever whether it is there already
+            events.push(Event::Decided { step: step.clone(), decision: Decision::Rerun });
+            continue;
+        }
         if !matches!(history.status(step), Status::InDoubt { .. } | Status::Done(_)) {
             // Forced, it would not even be asked whether it is there already.
             out::warning(&format!("step `{step}` is not in doubt: `--redo` changes nothing"));

@@ -3,9 +3,10 @@
 
 use super::Engine;
 use super::frame::Unit;
-use crate::journal::event::{Failure, PLAN};
+use crate::journal::event::{Failure, PLAN, Skip};
+use crate::plan::Status;
 use crate::printable::{argument, flag};
-use crate::runbook::Runbook;
+use crate::runbook::{Runbook, StepDef};
 use crate::step::{Again, Gate, Trouble, judge};
 
 impl Engine<'_> {
@@ -35,6 +36,26 @@ impl Engine<'_> {
             failure.hints.extend(self.anew());
         }
         Trouble::Failed(failure, Again::No)
+    }
+
+    /// Where a failure comes from a step that a person skipped: how to have that done.
+    pub(super) fn skipped_before(&self, unit: &Unit<'_>, failure: &Failure) -> Option<String> {
+        let history = self.history.borrow();
+        if history.rehearsal {
+            return None;
+        }
+        let start = unit.id.rfind('/').map_or("", |slash| &unit.id[..=slash]);
+        let saves = |step: &StepDef, name: &str| step.saves.iter().any(|save| save.name == name);
+        let given = |name: &String| {
+            let step = unit.runbook.steps.iter().find(|step| saves(step, name))?;
+            let id = format!("{start}{}", step.id);
+            let skipped = matches!(history.status(&id), Status::Skipped(Skip::Person(_)));
+            skipped.then(|| (name.clone(), id))
+        };
+        let missing = |name: &&String| !unit.scope.has(name) && failure.message.contains(&***name);
+        let (name, id) = unit.step.reads.iter().filter(missing).find_map(given)?;
+        let command = self.resumed(&format!("--redo {}", argument(&id)));
+        Some(format!("`{name}` comes from `{id}`, which was skipped: `{command}` does it"))
     }
 
     /// How to go on with other inputs; nothing where nothing is kept.

@@ -213,7 +213,7 @@ impl Engine<'_> {
     }
 
     /// The command that goes on so, and no farther than this one.
-    fn resumed(&self, how: &str) -> String {
+    pub(super) fn resumed(&self, how: &str) -> String {
         format!("runbook resume {} {how}{}", self.recorder.run(), self.up_to())
     }
 

@@ -21,6 +21,15 @@ pub(super) enum Settled {
     Undone,
     /// Done once and to be done again.
     Again,
+    /// Skipped once and to be done now.
+    Wanted,
+}
+
+impl Settled {
+    /// Whether nothing is left to do.
+    fn over(self) -> bool {
+        !matches!(self, Self::Again | Self::Wanted)
+    }
 }
 
 /// A failure that the walk ends with.
@@ -174,7 +183,7 @@ impl Story {
         for (id, settled) in &self.settled {
             let Some(at) = id.find(['[', '/', '@']) else { continue };
             let (own, rest) = id.split_at(at);
-            let whole = self.settled.get(own).is_some_and(|own| *own != Settled::Again);
+            let whole = self.settled.get(own).is_some_and(|own| own.over());
             let open = !whole && matches!(settled, Settled::Done(_));
             let kind = rest.chars().next().filter(|kind| match kind {
                 '[' => !rest.contains('/'),
@@ -212,7 +221,7 @@ impl Story {
         let current = Arc::clone(if updated.is_empty() { &self.steps } else { updated });
         // a step whose definition changed is for the engine to speak about
         let unchanged = current.iter().filter(|step| {
-            self.settled.get(&step.id).is_some_and(|settled| *settled != Settled::Again)
+            self.settled.get(&step.id).is_some_and(|settled| settled.over())
                 && digests.get(step.id.as_str()) == Some(&step.digest.as_str())
         });
         self.earlier = unchanged.map(|step| step.id.clone()).collect();
@@ -254,7 +263,8 @@ impl Story {
         }
         for one in above(step).chain([step]) {
             if let Some(settled) = self.settled.get_mut(one) {
-                *settled = Settled::Again;
+                let skipped = matches!(settled, Settled::Skipped | Settled::Wanted);
+                *settled = if skipped { Settled::Wanted } else { Settled::Again };
             }
         }
     }

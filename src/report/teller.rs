@@ -334,10 +334,14 @@ impl Teller {
 
     /// What a person decided, told by how the step stood until then.
     fn decided(&self, step: &str, decision: Decision) -> (Word, &'static str) {
-        let was_done = self.story.settled.contains_key(step);
+        let was = self.story.settled.get(step);
+        let was_done = was.is_some();
         let in_file = self.story.steps.iter().any(|known| known.id == step);
         match decision {
             Decision::Redo => (words::REDO, "to be done again, as decided"),
+            Decision::Rerun if was == Some(&Settled::Wanted) => {
+                (words::RERUN, "was skipped, to be done now, as decided")
+            }
             Decision::Rerun if was_done => (words::RERUN, "to be done again, as decided"),
             Decision::Rerun => (words::RERUN, "new, to be done, as decided"),
             Decision::Keep if in_file => (words::KEEP, "changed, left as it was done, as decided"),

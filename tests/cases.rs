@@ -33,6 +33,7 @@ cases! {
     always
     always_already
     always_listed
+    answered_before
     append_block
     append_foreseen
     append_refused

@@ -168,6 +168,7 @@ fn resume(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
     let Taken { store, entries, history, mut runbook, key, world } = taken;
     contradiction(("redo", &args.redo), ("done", &args.done))?;
     contradiction(("rerun", &args.rerun), ("keep", &args.keep))?;
+    answered(args, &history, &runbook, &run);
     if let Some(exit) = over(&run, &history, args.decides(), &world) {
         if exit == Exit::Done {
             how_it_ended(&entries, global, &world);
@@ -248,6 +249,26 @@ fn unnamed(args: &Args, exit: Exit) -> Exit {
         "to have a step of it done again, name the run: `runbook resume RUN --redo STEP{until}`"
     ));
     Exit::Usage
+}
+
+/// Says which answers come too late: what was answered is not asked again by itself.
+fn answered(args: &Args, history: &History, runbook: &Runbook, run: &str) {
+    let until = flag("until", args.walk.until.as_deref());
+    for (step, answer) in &args.walk.answers {
+        let again = args.redo.contains(step) || args.rerun.contains(step);
+        if again || history.undoing() || !matches!(history.status(step), Status::Done(_)) {
+            continue;
+        }
+        let Some((_, def)) = runbook.performed(step) else { continue };
+        // what is secret is not repeated, not even to be copied
+        let answer = if def.action.secret() { "VALUE" } else { answer };
+        out::warning(&format!("`{step}` was answered before: `--answer` changes nothing"));
+        let (name, given) = (argument(step), format!("{step}={answer}"));
+        let given = argument(&given);
+        out::hint(&format!(
+            "`runbook resume {run} --redo {name} --answer {given}{until}` asks it again"
+        ));
+    }
 }
 
 /// Runs that cannot go on. One that is done can if something is decided about a step of it.

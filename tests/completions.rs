@@ -116,6 +116,26 @@ fn bash_completes_what_a_runbook_and_a_run_have() {
     );
 }
 
+/// What a step did before it was done again can be taken back, and nothing else.
+#[test]
+fn what_was_done_before_is_offered_to_undo_alone() {
+    let env = Env::new();
+    let book = "format = 1\nname = \"b\"\n[[steps]]\nid = \"make\"\ncommand = [\"true\"]\n\
+                [[steps]]\nid = \"never\"\ngate = \"1 > 2\"\n\
+                [[steps]]\nid = \"mop\"\nalways = true\ncommand = [\"true\"]\n";
+    fs::write(env.path("b.toml"), book).unwrap();
+    assert_eq!(env.run(&["run", "b.toml", "--trust"]).code, Some(1));
+    assert_eq!(env.run(&["resume", "--redo", "make"]).code, Some(1));
+    completes(
+        &env,
+        &[
+            ("runbook resume r1 --redo ma", "make"),
+            ("runbook undo r1 --done ma", "make make@1"),
+            ("runbook resume r1 --redo mop@", "mop@4 mop@13"),
+        ],
+    );
+}
+
 /// What is offered is put on the line as it is, and Enter would run it.
 #[test]
 fn what_means_anything_to_a_shell_is_not_offered() {

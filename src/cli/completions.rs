@@ -20,6 +20,7 @@ use crate::exit::Exit;
 use crate::journal::event::{Entry, Event};
 use crate::journal::store::{RunFilter, RunSummary, Store};
 use crate::library;
+use crate::plan::earlier;
 use crate::printable::argument;
 use crate::runbook::lint::PAGES;
 use crate::source::Source;
@@ -102,10 +103,24 @@ pub(super) fn step() -> ArgValueCompleter {
     ArgValueCompleter::new(|current: &OsStr| {
         let ids = match about() {
             Some(About::Runbook(text)) => steps(&text).into_iter().map(|(id, _)| id).collect(),
-            Some(About::Run(entries)) => performed(&entries),
+            Some(About::Run(entries)) => {
+                let mut ids = performed(&entries);
+                let before = done_before(&entries);
+                ids.retain(|id| !before.contains(id.as_str()));
+                ids
+            }
             None => Vec::new(),
         };
         beginning(ids, current)
+    })
+}
+
+/// Completes the id of a step that can be taken back: also `create@1`, what a step did before it was
+/// done again.
+pub(super) fn step_back() -> ArgValueCompleter {
+    ArgValueCompleter::new(|current: &OsStr| match about() {
+        Some(About::Run(entries)) => beginning(performed(&entries), current),
+        _ => Vec::new(),
     })
 }
 
@@ -254,6 +269,19 @@ fn performed(entries: &[Entry]) -> Vec<String> {
         }
     }
     ids
+}
+
+/// What was put down under a name of its own, `create@1`, as its step was to be done again: that can
+/// only be taken back.
+fn done_before(entries: &[Entry]) -> HashSet<&str> {
+    let put_down = |(done, next): (&'_ Entry, &Entry)| match (&done.event, &next.event) {
+        (Event::Done { step, .. }, Event::Decided { step: own, .. }) => {
+            earlier(step).is_some_and(|of| of == *own)
+        }
+        _ => false,
+    };
+    let pairs = entries.iter().zip(entries.iter().skip(1)).filter(|pair| put_down(*pair));
+    pairs.filter_map(|(done, _)| done.event.step()).collect()
 }
 
 fn keys_of(text: &str, name: &str) -> Vec<String> {

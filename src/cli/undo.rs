@@ -27,10 +27,10 @@ pub(super) struct Args {
     #[arg(short, long)]
     yes: bool,
     /// Take a step back again although that may have happened
-    #[arg(long, value_name = "STEP", add = super::completions::step())]
+    #[arg(long, value_name = "STEP", add = super::completions::step_back())]
     redo: Vec<String>,
     /// Count a step as taken back: it happened, or you did it by hand
-    #[arg(long, value_name = "STEP", add = super::completions::step())]
+    #[arg(long, value_name = "STEP", add = super::completions::step_back())]
     done: Vec<String>,
 }
 

@@ -40,13 +40,13 @@ impl Engine<'_> {
         let none = std::collections::HashMap::new();
         let left = unit.step.action.left_running(&self.cx(unit, true, &none, &|_| ()));
         let pids: Vec<String> = left.iter().map(u32::to_string).collect();
-        let (processes, are) = match pids.len() {
+        let processes = match pids.len() {
             0 => return,
-            1 => ("process", "is"),
-            _ => ("processes", "are"),
+            1 => "process",
+            _ => "processes",
         };
         let message = format!(
-            "what an earlier walk started for step `{}` {are} still running: {processes} {}",
+            "what an earlier walk started for step `{}` is still running: {processes} {}",
             unit.id,
             pids.join(", ")
         );

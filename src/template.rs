@@ -79,6 +79,23 @@ pub enum Piece<'a> {
     Statement(&'a str),
 }
 
+impl Piece<'_> {
+    /// Whether it takes away the space beside it.
+    pub fn trims(&self) -> bool {
+        match self {
+            Self::Text(_) => false,
+            Self::Expression(code) | Self::Statement(code) => {
+                code.starts_with(['-', '+']) || code.ends_with(['-', '+'])
+            }
+        }
+    }
+
+    /// Whether it may give a name a meaning of its own, as a loop does.
+    pub fn binds(&self) -> bool {
+        matches!(self, Self::Statement(code) if !scan::decides(code))
+    }
+}
+
 /// A checked template.
 #[derive(Debug)]
 pub struct Template {

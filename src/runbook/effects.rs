@@ -353,15 +353,8 @@ fn filled(template: &Template, known: Option<&Scope>) -> Option<String> {
         return Some(whole);
     }
     let pieces = template.pieces();
-    // a loop has names of its own
-    let names_own = |piece: &Piece<'_>| match piece {
-        Piece::Statement(code) => {
-            let word = code.trim().split(' ').next().unwrap_or_default();
-            !["if", "elif", "else", "endif"].contains(&word)
-        }
-        _ => false,
-    };
-    if pieces.iter().any(names_own) {
+    // what stands beside it would be another text, or a name another one
+    if pieces.iter().any(|piece| piece.trims() || piece.binds()) {
         return None;
     }
     let (mut out, mut some) = (String::new(), false);
@@ -466,5 +459,22 @@ mod tests {
             assert_eq!(found.needs_trust(), needs, "{from} {step}");
             assert_eq!(found.needs_trust_to_plan(), needs, "{from} {step}");
         }
+    }
+
+    #[test]
+    fn a_text_that_loses_its_space_is_shown_as_written_until_all_of_it_is_known() {
+        let known = Scope::default();
+        known.set("sub", Labeled::plain("/etc"));
+        let shown = |text: &str| filled(&Template::parse(text).unwrap(), Some(&known));
+        assert_eq!(shown("/srv/{{ dir }} {{ sub }}").as_deref(), Some("/srv/{{ dir }} /etc"));
+        for text in [
+            "/srv/{{ dir }} {{- sub }}",
+            "{{ sub -}} {{ dir }}",
+            "{% for sub in dir %}{{ sub }}{% endfor %}",
+        ] {
+            assert_eq!(shown(text), None, "{text}");
+        }
+        known.set("dir", Labeled::plain("x"));
+        assert_eq!(shown("/srv/{{ dir }} {{- sub }}").as_deref(), Some("/srv/x/etc"));
     }
 }

@@ -6,6 +6,7 @@
 //! further input), and it ends: steps, outputs and sizes are counted, never timed, so that
 //! the same input gives the same answer on every machine.
 
+mod assigned;
 mod bounds;
 mod calls;
 mod check;
@@ -25,6 +26,7 @@ use std::sync::{Arc, OnceLock};
 use jaq_core::load::{Arena, File, Loader};
 use jaq_core::{Ctx, Exn, Filter, Vars};
 
+pub use assigned::assigned;
 pub use check::Mistake;
 pub use convert::{from_json, parse_body, to_json};
 pub use lacking::{Lacking, lacking, seeks};
@@ -172,6 +174,11 @@ impl Programs {
     /// Where a program's text stands in the author's file, with its quotes.
     pub fn literal(&self, id: ProgramId) -> Span {
         self.all.get(id.0).map_or(0..0, |program| program.literal.clone())
+    }
+
+    /// All programs.
+    pub fn ids(&self) -> impl Iterator<Item = ProgramId> {
+        (0..self.all.len()).map(ProgramId)
     }
 
     /// The texts of all programs.

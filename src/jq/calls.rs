@@ -1,4 +1,4 @@
-//! What a term calls, by name alone.
+//! What is in a term: all terms, and what it calls, by name alone.
 
 use jaq_core::load::lex::StrPart;
 use jaq_core::load::parse::{BinaryOp, Pattern, Term};
@@ -6,55 +6,60 @@ use jaq_core::path::Part;
 
 /// Names every filter that a term calls.
 pub(super) fn calls<'s>(term: &Term<&'s str>, found: &mut dyn FnMut(&'s str)) {
+    terms(term, &mut |term| match term {
+        Term::Call(name, _) | Term::Str(Some(name), _) => found(name),
+        _ => {}
+    });
+}
+
+/// Shows a term and all terms in it, in the order of the text.
+pub(super) fn terms<'s>(term: &Term<&'s str>, see: &mut dyn FnMut(&Term<&'s str>)) {
+    see(term);
     match term {
         Term::Id | Term::Recurse | Term::Num(_) | Term::Var(_) | Term::Break(_) => {}
-        Term::Str(format, parts) => {
-            format.iter().copied().for_each(&mut *found);
+        Term::Str(_, parts) => {
             let terms = parts.iter().filter_map(|part| match part {
                 StrPart::Term(term) => Some(term),
                 _ => None,
             });
-            all(terms, found);
+            all(terms, see);
         }
-        Term::Arr(term) => all(term.as_deref(), found),
-        Term::Neg(term) | Term::Label(_, term) => calls(term, found),
+        Term::Arr(term) => all(term.as_deref(), see),
+        Term::Neg(term) | Term::Label(_, term) => terms(term, see),
         Term::Obj(entries) => {
-            all(entries.iter().flat_map(|(key, value)| std::iter::once(key).chain(value)), found);
+            all(entries.iter().flat_map(|(key, value)| std::iter::once(key).chain(value)), see);
         }
         Term::BinOp(left, op, right) => {
-            calls(left, found);
+            terms(left, see);
             if let BinaryOp::Pipe(Some(bound)) = op {
-                keys(bound, found);
+                keys(bound, see);
             }
-            calls(right, found);
+            terms(right, see);
         }
         Term::Fold(_, source, bound, args) => {
-            calls(source, found);
-            keys(bound, found);
-            all(args, found);
+            terms(source, see);
+            keys(bound, see);
+            all(args, see);
         }
         Term::TryCatch(term, catch) => {
-            calls(term, found);
-            all(catch.as_deref(), found);
+            terms(term, see);
+            all(catch.as_deref(), see);
         }
         Term::IfThenElse(branches, otherwise) => {
-            all(branches.iter().flat_map(|(condition, then)| [condition, then]), found);
-            all(otherwise.as_deref(), found);
+            all(branches.iter().flat_map(|(condition, then)| [condition, then]), see);
+            all(otherwise.as_deref(), see);
         }
         Term::Def(defs, term) => {
-            all(defs.iter().map(|def| &def.body), found);
-            calls(term, found);
+            all(defs.iter().map(|def| &def.body), see);
+            terms(term, see);
         }
-        Term::Call(name, args) => {
-            found(name);
-            all(args, found);
-        }
+        Term::Call(_, args) => all(args, see),
         Term::Path(term, path) => {
-            calls(term, found);
+            terms(term, see);
             for (part, _) in &path.0 {
                 match part {
-                    Part::Index(term) => calls(term, found),
-                    Part::Range(from, to) => all(from.iter().chain(to), found),
+                    Part::Index(term) => terms(term, see),
+                    Part::Range(from, to) => all(from.iter().chain(to), see),
                 }
             }
         }
@@ -62,22 +67,22 @@ pub(super) fn calls<'s>(term: &Term<&'s str>, found: &mut dyn FnMut(&'s str)) {
 }
 
 fn all<'s: 't, 't>(
-    terms: impl IntoIterator<Item = &'t Term<&'s str>>,
-    found: &mut dyn FnMut(&'s str),
+    several: impl IntoIterator<Item = &'t Term<&'s str>>,
+    see: &mut dyn FnMut(&Term<&'s str>),
 ) {
-    for term in terms {
-        calls(term, found);
+    for term in several {
+        terms(term, see);
     }
 }
 
 /// The same for the keys that a pattern takes apart by.
-fn keys<'s>(pattern: &Pattern<&'s str>, found: &mut dyn FnMut(&'s str)) {
+fn keys<'s>(pattern: &Pattern<&'s str>, see: &mut dyn FnMut(&Term<&'s str>)) {
     match pattern {
         Pattern::Var(_) => {}
-        Pattern::Arr(parts) => parts.iter().for_each(|part| keys(part, found)),
+        Pattern::Arr(parts) => parts.iter().for_each(|part| keys(part, see)),
         Pattern::Obj(entries) => entries.iter().for_each(|(key, part)| {
-            calls(key, found);
-            keys(part, found);
+            terms(key, see);
+            keys(part, see);
         }),
     }
 }

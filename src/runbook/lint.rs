@@ -11,7 +11,9 @@ use std::collections::{HashMap, HashSet};
 use super::{Runbook, Save, StepDef};
 use crate::diag::Diag;
 use crate::journal::event::Effect;
+use crate::jq::{ProgramId, assigned};
 use crate::reader::Use;
+use crate::source::place;
 use crate::step::Gate;
 pub use pages::{PAGES, Page, page};
 
@@ -19,6 +21,7 @@ pub use pages::{PAGES, Page, page};
 /// that is called so.
 pub fn lint(runbook: &Runbook, exists: &dyn Fn(&str) -> bool) -> Vec<Diag> {
     let mut found = unused(runbook);
+    found.extend(runbook.programs.ids().flat_map(|id| set_in_condition(runbook, id)));
     let savers = savers(runbook);
     for (at, step) in runbook.steps.iter().enumerate() {
         found.extend(once_without_already(step));
@@ -104,6 +107,17 @@ fn once_without_already(step: &StepDef) -> Option<Diag> {
             .help("add `already`, which looks whether the effect is there")
             .help("if doing it twice does no harm, write `effect = \"repeatable\"`"),
     )
+}
+
+fn set_in_condition(runbook: &Runbook, program: ProgramId) -> Vec<Diag> {
+    let (code, literal) = (runbook.programs.code(program), runbook.programs.literal(program));
+    let warned = |range| {
+        let span = place(&runbook.source, &literal, range);
+        Diag::warning("set-in-condition", "a jq condition is always true", span)
+            .label("`=` sets, `==` compares")
+            .help("write `==`")
+    };
+    assigned(code).into_iter().map(warned).collect()
 }
 
 fn gates(step: &StepDef) -> impl Iterator<Item = &Gate> {

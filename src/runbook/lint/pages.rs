@@ -374,6 +374,40 @@ effect  = "repeatable"
         beside: None,
     },
     Page {
+        code: "set-in-condition",
+        title: "A jq condition sets a value where it should compare one.",
+        why: "`.name = $user` is the input with another name: an object, which counts as true. So `select(.name = $user)` \
+              lets everything through, and the first thing there is is taken for the one that is looked for. Compare with \
+              `==`. Conditions are what `select`, `any` and `all` are given, and what stands behind `if`.",
+        bad: r#"format = 1
+name   = "look"
+
+[inputs.user]
+
+[connections.api]
+base = "https://api.example.com/"
+
+[[steps]]
+id   = "look"
+http = { on = "api", url = "users/" }
+save.user_id = "first(.results[] | select(.name = $user)) | .id"
+"#,
+        good: r#"format = 1
+name   = "look"
+
+[inputs.user]
+
+[connections.api]
+base = "https://api.example.com/"
+
+[[steps]]
+id   = "look"
+http = { on = "api", url = "users/" }
+save.user_id = "first(.results[] | select(.name == $user)) | .id"
+"#,
+        beside: None,
+    },
+    Page {
         code: "unrun-command",
         title: "No runbook beside a fake runs one of its commands.",
         why: "Either a step's command has other words than its author thinks, or the command is left over. All runbooks of \

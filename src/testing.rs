@@ -119,7 +119,7 @@ pub const EXPECT: &[Field] = &[
     Field {
         name: "files",
         shape: Shape::Map,
-        about: "Files below the rehearsal's folder and their texts; `{{ name }}` stands for a saved value.",
+        about: "Files below the rehearsal's folder (`$DIR`) and their texts; `{{ name }}` stands for a saved value.",
     },
     Field {
         name: "state",

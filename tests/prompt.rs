@@ -101,6 +101,21 @@ fn a_hidden_answer_is_edited_unseen() {
     ends(terminal, 0, "done");
 }
 
+/// As docs/format.md says: pasted, or with Ctrl-V Ctrl-J between them.
+#[test]
+fn several_lines_are_pasted_or_typed() {
+    let env = Env::new();
+    let book = "[inputs.motto]\nmultiline = true\n[inputs.more]\nmultiline = true\n\
+                [[steps]]\nid = \"right\"\n\
+                gate = '''motto == \"one\\ntwo\" and more == \"a\\nb\" '''\n";
+    let mut terminal = asked(&env, book);
+    terminal.expect("? motto: ");
+    terminal.keys("\x1b[200~one\rtwo\x1b[201~\r");
+    terminal.expect("? more: ");
+    terminal.keys("a\x16\nb\r");
+    ends(terminal, 0, "done");
+}
+
 #[test]
 fn a_wrong_answer_is_told_and_stands_there_to_be_mended() {
     let env = Env::new();

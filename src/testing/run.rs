@@ -64,7 +64,10 @@ pub fn run(bench: &Bench<'_>, case: &Case) -> Result<Vec<Difference>, String> {
     }
     seen.requests = stage.served.asked();
     seen.state = stage.served.state();
-    let place = |path: &str| rehearsed(stage.folder.path(), path, bench.world);
+    // as in `inputs`
+    let folder = stage.folder.path().display().to_string();
+    let place =
+        |path: &str| rehearsed(stage.folder.path(), &path.replace("$DIR", &folder), bench.world);
     let idle = [&*stage.faulty, &*stage.refused].into_iter().flat_map(Met::idle);
     let idle = idle.chain(not_resumed(case.resumes, resumed));
     Ok(judge(&case.expect, &seen, &place).into_iter().chain(idle).collect())

@@ -144,7 +144,13 @@ impl Schema<'_> {
             Shape::Lists => {
                 json!({ "type": "object", "additionalProperties": one_or_more(&text()) })
             }
-            Shape::Texts | Shape::Templates => one_or_more(&text()),
+            Shape::Texts => one_or_more(&text()),
+            // an empty list is as none at all
+            Shape::Templates => {
+                let mut schema = one_or_more(&text());
+                set(&mut schema["anyOf"][1], "minItems", json!(1));
+                schema
+            }
             Shape::Integers => one_or_more(&whole()),
             Shape::Word(words) => json!({ "enum": words }),
             Shape::Words(words) => one_or_more(&json!({ "enum": words })),

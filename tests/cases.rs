@@ -128,6 +128,7 @@ cases! {
     undo_remove
     undo_renewed
     undo_repeatable
+    undo_redo_failed
     undo_redone
     undo_renamed_rerun
     undo_rerun_edited

@@ -1,6 +1,7 @@
 //! Taking a run back: newest first, each step with its own intent and outcome.
 
 use std::collections::HashMap;
+use std::rc::Rc;
 use std::time::Duration;
 
 use super::adopt::Found;
@@ -10,6 +11,7 @@ use super::{Broken, Durable, Engine, Flow};
 use crate::journal::event::{Effect, Event, How, Outcome, StoredMap};
 use crate::plan::{DoneStep, Status, Undo, earlier};
 use crate::runbook::BELOW;
+use crate::scope::Scope;
 use crate::step::{Cx, Nested, Step, Trouble};
 
 /// One step of a run, as `undo` sees it.
@@ -116,8 +118,13 @@ impl<'a> Engine<'a> {
 
     /// The units of a frame that are done or in doubt, with those inside and each item.
     fn collect(&self, frame: &Frame<'a>, all: &mut Touched<'a>) -> Result<(), Broken> {
+        let recalled = self.recalled(frame)?;
         for step in &frame.runbook.steps {
-            let unit = frame.unit(step);
+            let mut unit = recalled.unit(step);
+            if matches!(self.history.borrow().status(&unit.id), Status::InDoubt { .. }) {
+                // what it gave before is not what it may have made since
+                unit = frame.unit(step);
+            }
             let again = self.history.borrow().again(&unit.id, |_| true);
             let again = again.into_iter().map(|number| unit.again(number));
             for unit in std::iter::once(unit.clone()).chain(again) {
@@ -125,6 +132,28 @@ impl<'a> Engine<'a> {
             }
         }
         Ok(())
+    }
+
+    /// A frame that also knows what steps gave that are to be done again and are not: what came after
+    /// them was done with that.
+    fn recalled(&self, frame: &Frame<'a>) -> Result<Frame<'a>, Broken> {
+        let scope = Rc::new(Scope::below(&frame.scope));
+        let frame = Frame { scope, ..frame.clone() };
+        for step in frame.runbook.steps.iter().filter(|step| !step.always) {
+            let id = frame.unit(step).id;
+            let history = self.history.borrow();
+            let done = |status: &Status| matches!(status, Status::Done(_));
+            if done(history.status(&id)) {
+                continue;
+            }
+            let Some(number) = history.again(&id, done).pop() else { continue };
+            let before = format!("{id}@{number}");
+            let Status::Done(done) = history.status(&before) else { continue };
+            for (name, stored) in &done.saved {
+                self.know(&frame.scope, name, self.open(&before, name, stored)?);
+            }
+        }
+        Ok(frame)
     }
 
     /// One performance of a step, as [`Engine::collect`].

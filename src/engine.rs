@@ -306,15 +306,17 @@ impl<'a> Engine<'a> {
         self.tell(Event::Skipped { step: unit.id.clone(), why: Skip::When });
     }
 
-    /// The line that says a step has begun.
-    async fn begin(&self, unit: &Unit<'_>) -> Result<(), Broken> {
+    /// A step's title, if it has one and all in it is known.
+    fn title(&self, unit: &Unit<'_>, reveal: bool) -> Option<String> {
         let none = HashMap::new();
         let cx = self.cx(unit, false, &none, &|_| ());
+        cx.shown(unit.step.title.as_ref()?, reveal).ok()
+    }
+
+    /// The line that says a step has begun.
+    async fn begin(&self, unit: &Unit<'_>) -> Result<(), Broken> {
         let reveal = unit.step.reveal;
-        let title = match unit.step.title.as_ref().map(|title| cx.shown(title, reveal)) {
-            Some(Ok(title)) => title,
-            _ => unit.id.clone(),
-        };
+        let title = self.title(unit, reveal).unwrap_or_else(|| unit.id.clone());
         if unit.step.action.asks() && self.services.terminal.present() {
             // The person may think for hours: until then nothing must be lost.
             self.recorder.hand_over().await?;

@@ -113,6 +113,7 @@ cases! {
     step_in_doubt
     test_differences
     test_faults
+    titles_known
     titles_told
     transcript_itself
     trust

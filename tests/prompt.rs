@@ -310,6 +310,7 @@ fn what_was_skipped_by_hand_is_done_once_it_is_named() {
     terminal.line("3");
     terminal.expect("? Why is it skipped? ");
     terminal.line("not today");
+    terminal.expect("? use: Use it, command (cannot be shown)");
     terminal.expect("1-4 [1]: ");
     terminal.line("1");
     let hint =

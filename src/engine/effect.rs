@@ -272,9 +272,14 @@ impl Engine<'_> {
         let choices = ["do it", "show it", "skip it", "stop"].into_iter();
         let choices: Vec<String> =
             choices.filter(|choice| new || *choice != "skip it").map(str::to_owned).collect();
+        let unshown = || {
+            let title = self.title(unit, false).map(|title| title + ", ").unwrap_or_default();
+            format!("{title}{} (cannot be shown)", unit.step.kind)
+        };
+        let what = self.said(unit).unwrap_or_else(unshown);
         loop {
             let question = Question {
-                ask: format!("{}: {}", unit.id, self.what(unit)),
+                ask: format!("{}: {what}", unit.id),
                 choices: choices.clone(),
                 default: Some("do it".to_owned()),
                 ..Question::default()

@@ -169,6 +169,9 @@ impl<'a> Engine<'a> {
             Some(each) => unit.item(0, &each.name, Labeled::plain(format!("<{}>", each.name))),
             None => unit.clone(),
         };
+        let title = self.title(&shown_unit, false);
+        let titled = title.map(|title| Event::Began { step: unit.id.clone(), title });
+        self.recorder.recall(titled.into_iter().collect());
         let unshown = || format!("{} (cannot be shown yet)", unit.step.kind);
         let what = self.said(&shown_unit).unwrap_or_else(unshown);
         let lines = self.details(&shown_unit);

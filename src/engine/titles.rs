@@ -1,5 +1,5 @@
-//! What steps are called before they begin, or without beginning: those done earlier, and those that
-//! are taken back.
+//! What steps are called before they begin, or without beginning: those done earlier, those that are
+//! skipped, only shown, or taken back.
 
 use crate::journal::event::{Event, Stored};
 use crate::plan::{History, Status};
@@ -9,12 +9,11 @@ use crate::template::Template;
 use crate::value::{Json, Labeled, MASK};
 
 /// The titles that what the journal knows can tell, as the event that says them. No secret is opened
-/// for it. None for a run that begins: each of its steps says its title when it begins.
+/// for it.
 pub fn titles(runbook: &Runbook, history: &History) -> Vec<Event> {
-    let earlier = |step: &StepDef| *history.status(&step.id) != Status::Pending;
     let told = |title: &&Template| !title.is_literal();
     let has_title = |step: &StepDef| step.title.as_ref().is_some_and(|title| told(&title));
-    if !runbook.steps.iter().any(earlier) || !runbook.steps.iter().any(has_title) {
+    if !runbook.steps.iter().any(has_title) {
         return Vec::new();
     }
     let scope = veiled(runbook, history);

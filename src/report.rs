@@ -119,13 +119,14 @@ pub fn jsonl(out: Box<dyn Write + Send>, options: &Options) -> Box<dyn Report + 
 }
 
 /// Many runs at once: a line for each that ends, and at the end what went wrong with which.
-/// `places` says of each run where its inputs stand.
+/// `places` says of each run where its inputs stand, or, of one that is `taken_up` again, which it is.
 pub fn many(
     out: Box<dyn Write + Send>,
     options: Options,
     places: BTreeMap<String, String>,
+    taken_up: bool,
 ) -> Box<dyn Report + Send> {
-    Box::new(many::Many::new(out, options, places))
+    Box::new(many::Many::new(out, options, places, taken_up))
 }
 
 /// Writes at once, so that a reader sees each line when it is said.

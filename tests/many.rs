@@ -220,6 +220,28 @@ fn runs_that_another_process_holds_are_left_to_it() {
     crowd.check_whole("held");
 }
 
+/// The file of inputs is not needed any more: what differs says which run is which.
+#[test]
+fn what_is_taken_up_again_says_which_run_is_which() {
+    let env = Env::new();
+    let book = "format = 1\nname = \"b\"\n[inputs.name]\n[inputs.kind]\n[[steps]]\nid = \"there\"\n\
+                command = [\"test\", \"-e\", \"{{ name }}\"]\n";
+    std::fs::write(env.path("b.toml"), book).unwrap();
+    let lines = ["a", "b", "c"].map(|name| json!({ "name": name, "kind": "k" }).to_string());
+    std::fs::write(env.path("l.jsonl"), lines.join("\n")).unwrap();
+    let there = |name: &str| std::fs::write(env.path(name), "").unwrap();
+    there("a");
+    let out = env.run(&["run", "b.toml", "--trust", "--each", "l.jsonl"]);
+    assert_eq!(out.code, Some(1), "{}", out.stderr);
+    for (next, told) in [("b", &["r2  name=b\n", "r3  name=c\n"][..]), ("c", &["r3  name=c\n"])] {
+        there(next);
+        let out = env.run(&["resume", "--each"]);
+        assert_eq!(out.code, Some(i32::from(next == "b")), "{}", out.stderr);
+        assert!(told.iter().all(|told| out.stderr.contains(told)), "{}", out.stderr);
+        assert!(!out.stderr.contains("note: "), "{}", out.stderr);
+    }
+}
+
 /// Between the first event of all runs and the first step of the last one, too.
 #[test]
 fn no_other_process_takes_one_of_the_runs() {

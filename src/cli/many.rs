@@ -87,7 +87,8 @@ pub(super) fn run(args: &Args, file: &Path, global: &Global, world: World) -> Re
     services.answers = args.walk.answers.iter().cloned().collect();
     refuse_foreseen(&runbook, &lines, args.walk.until.as_deref(), &services)?;
     let Start { store, begun, places, lock, key } = begin(&runbook, lines, world)?;
-    let report = report(global, world, places, &session.redactor, args.walk.until.as_deref());
+    let until = args.walk.until.as_deref();
+    let report = report(global, world, (places, false), &session.redactor, until);
     let journal = shared(store)?;
     let options = args.walk.options();
     let (runbook, services, key) = (&runbook, &services, &key);
@@ -276,14 +277,14 @@ fn new(started: Entry, redactor: redact::Shared) -> Begun {
 fn report(
     global: &Global,
     world: &World,
-    places: BTreeMap<String, String>,
+    (places, taken_up): (BTreeMap<String, String>, bool),
     redactor: &redact::Shared,
     until: Option<&str>,
 ) -> SharedReport {
     let options = session::report_options(global, world, until);
     let report: Box<dyn Report> = match session::output(global, world) {
         Output::Human | Output::Plain => {
-            report::many(Box::new(redactor.writer(std::io::stderr())), options, places)
+            report::many(Box::new(redactor.writer(std::io::stderr())), options, places, taken_up)
         }
         Output::Jsonl | Output::Json => report::jsonl(Box::new(out::data()), &options),
     };

@@ -72,7 +72,7 @@ pub(super) struct Args {
 #[derive(Debug, clap::Args)]
 struct Together {
     /// Go on with all that `run --each` began together with the run and that is not done
-    #[arg(long, requires = "run")]
+    #[arg(long)]
     #[arg(conflicts_with_all = ["step", "redo", "done", "updated"])]
     each: bool,
     /// With `--each`: how many of the runs at once, at most 200
@@ -154,10 +154,12 @@ fn resume(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
         out::error("there is no run to go on with: nothing was ever run here");
         return Err(Exit::Usage);
     };
+    let again = which::Again { until: args.walk.until.as_deref(), each: args.together.each };
     let run = match &args.run {
         Some(run) => state::find(&store, run)?,
-        None => which::run(&store, args.walk.until.as_deref(), &*asked(args, &world))
-            .map_err(|exit| unnamed(args, exit))?,
+        None => {
+            which::run(&store, &again, &*asked(args, &world)).map_err(|exit| unnamed(args, exit))?
+        }
     };
     if args.together.each {
         let (walk, yes, at_once) = (&args.walk, args.yes, args.together.at_once);

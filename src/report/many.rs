@@ -17,8 +17,10 @@ use super::{Options, Report, put};
 pub(super) struct Many {
     out: Box<dyn Write + Send>,
     options: Options,
-    /// Where the inputs of each run stand.
+    /// Where the inputs of each run stand, or what tells it from the others.
     places: BTreeMap<String, String>,
+    /// Whether they were begun before.
+    taken_up: bool,
     /// The first of all runs.
     first: String,
     /// The runs under way.
@@ -38,12 +40,13 @@ impl Many {
         out: Box<dyn Write + Send>,
         options: Options,
         places: BTreeMap<String, String>,
+        taken_up: bool,
     ) -> Self {
         let (open, ended, left) = (BTreeMap::new(), Vec::new(), Vec::new());
         let (warned, warned_done) = (BTreeMap::new(), Vec::new());
         let first = places.keys().min_by_key(|run| (run.len(), run.as_str()));
         let first = first.cloned().unwrap_or_default();
-        Self { out, options, places, first, open, ended, left, warned, warned_done }
+        Self { out, options, places, taken_up, first, open, ended, left, warned, warned_done }
     }
 
     /// The line of a run that ended, and what is told of it later.
@@ -116,10 +119,8 @@ impl Many {
         runs.sort_by_key(|(run, _)| (run.len(), run.as_str()));
         let [(first, place), ..] = runs[..] else { return Vec::new() };
         let last = runs.last().map_or("", |(run, _)| run.as_str());
-        let (place, begun) = match place.as_str() {
-            "" => (String::new(), "taken up"),
-            place => (format!(" ({place})"), "begun"),
-        };
+        let place = if place.is_empty() { String::new() } else { format!(" ({place})") };
+        let begun = if self.taken_up { "taken up" } else { "begun" };
         let said = if runs.len() == 1 {
             let until = flag("until", self.options.until.as_deref());
             let command = format!("{} resume {first}{until}", self.options.command);
@@ -221,7 +222,7 @@ mod tests {
         let places = names.iter().map(|run| (run.clone(), String::new()));
         let paper = Paper::default();
         let options = Options { times: false, ..Options::default() };
-        let mut report = Many::new(Box::new(paper.clone()), options, places.collect());
+        let mut report = Many::new(Box::new(paper.clone()), options, places.collect(), false);
         for (run, events) in names.iter().zip(runs) {
             events.iter().for_each(|event| report.event(&of(run, event.clone())));
         }
@@ -238,7 +239,7 @@ mod tests {
         let paper = Paper::default();
         let options = Options { times: false, ..Options::default() };
         let places = BTreeMap::from([("r1".to_owned(), String::new())]);
-        let mut report = Many::new(Box::new(paper.clone()), options, places);
+        let mut report = Many::new(Box::new(paper.clone()), options, places, true);
         let first = done("make", crate::journal::event::How::Performed, "", &[]);
         let steps = [("make", "Make it"), ("put", "Put it")];
         let past = [started(&steps, false), first, ended(Outcome::Interrupted)];
@@ -306,7 +307,7 @@ mod tests {
         let places = places.map(|(run, place)| (run.to_owned(), place.to_owned()));
         let paper = Paper::default();
         let options = Options { times: false, ..Options::default() };
-        let mut report = Many::new(Box::new(paper.clone()), options, BTreeMap::from(places));
+        let mut report = Many::new(Box::new(paper.clone()), options, BTreeMap::from(places), false);
         let steps = &[("make", "Make it")];
         report.event(&of("r1", started(steps, false)));
         report.event(&of("r2", started(steps, false)));

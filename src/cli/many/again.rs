@@ -2,7 +2,8 @@
 //!
 //! What belongs together was written down when it began. Each is resumed as it would be by itself.
 
-use std::collections::BTreeSet;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::resume::{Taken, edited, inputs, over, resumed, take};
 use super::super::run::{WalkFlags, held, holder};
@@ -10,16 +11,17 @@ use super::super::session::Session;
 use super::super::{Global, load, out, state};
 use super::{Begun, Crowd, Tally, report, shared};
 use crate::exit::Exit;
-use crate::journal::event::{Entry, Outcome};
+use crate::journal::event::{Entry, Outcome, Stored, StoredMap};
 use crate::journal::seal::Key;
-use crate::journal::store::{self, RunFilter, RunLock, RunSummary, Store};
+use crate::journal::store::{self, RunFilter, RunLock, RunSummary, Store, StoreError};
 use crate::plan::History;
-use crate::printable::flag;
+use crate::printable::{self, flag};
 use crate::redact;
 use crate::runbook::Runbook;
 use crate::runbook::settle::renewed;
 use crate::step::Services;
 use crate::terminal::Nobody;
+use crate::value::text;
 use crate::world::World;
 
 /// What is said on the command line.
@@ -57,8 +59,8 @@ pub(in super::super) fn resume(
     let mut services = Services::new(world.clone(), Box::new(Nobody), session.redactor.clone());
     services.yes = wanted.yes;
     services.answers = wanted.walk.answers.iter().cloned().collect();
-    let places = begun.iter().map(|begun| (begun.run.clone(), String::new())).collect();
-    let report = report(global, world, places, &session.redactor, until);
+    let places = apart(&store, &begun)?;
+    let report = report(global, world, (places, true), &session.redactor, until);
     let (options, journal) = (wanted.walk.options(), shared(store)?);
     let (services, key, runbook) = (&services, &key, &runbook);
     let crowd = Crowd { runbook, world, services, key, options, journal: &journal, report };
@@ -82,6 +84,52 @@ fn together(store: &Store, run: &str, until: Option<&str>) -> Result<Vec<String>
         return Err(Exit::Usage);
     };
     Ok(with.into_iter().map(|other| other.run.clone()).collect())
+}
+
+/// Columns for a value that tells a run from the others.
+const VALUE: usize = 40;
+
+/// What tells each run from the others: of its inputs the one that has the most values in all of them. One that is left alone is told from another that began with it.
+fn apart(store: &Store, begun: &[Begun]) -> Result<BTreeMap<String, String>, Exit> {
+    let mut all: Vec<StoredMap> = begun.iter().map(|one| one.history.inputs.clone()).collect();
+    if let [one] = begun
+        && let Some(other) = another(store, &one.run).map_err(|error| state::refused(&error))?
+    {
+        all.push(History::fold(&other).inputs);
+    }
+    let plain = |value: Option<&Stored>| match value {
+        Some(Stored::Plain(json)) => Some(text(json)),
+        _ => None,
+    };
+    let names = all.iter().flat_map(StoredMap::keys).collect::<BTreeSet<_>>();
+    let differs = |name: &&String| {
+        let values = || all.iter().map(|inputs| plain(inputs.get(*name)));
+        let first = values().next().flatten();
+        values().all(|value| value.is_some()) && values().any(|value| value != first)
+    };
+    let number = |name: &&String| {
+        let values = all.iter().map(|inputs| plain(inputs.get(*name)));
+        (values.collect::<BTreeSet<_>>().len(), Reverse((*name).clone()))
+    };
+    let name = names.into_iter().filter(differs).max_by_key(number);
+    let place = |one: &Begun| {
+        let value = plain(one.history.inputs.get(name?))?;
+        let mut short: String = value.chars().take(VALUE).collect();
+        if short.len() < value.len() {
+            short.push('…');
+        }
+        Some(format!("{}={}", name?, printable::line(&short)))
+    };
+    Ok(begun.iter().map(|one| (one.run.clone(), place(one).unwrap_or_default())).collect())
+}
+
+/// The events of another run that one `run --each` began together with this one.
+fn another(store: &Store, run: &str) -> Result<Option<Vec<Entry>>, StoreError> {
+    let runs = store.runs(&RunFilter::default())?;
+    let Some(own) = runs.iter().find(|known| known.run == run) else { return Ok(None) };
+    let others: Vec<&RunSummary> = runs.iter().filter(|other| other.run != run).collect();
+    let with = store.begun_with(own, &others)?.unwrap_or_default();
+    with.first().map(|other| store.entries(&other.run)).transpose()
 }
 
 /// Takes each of the runs that no other process is at work on.

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use super::super::{out, runs, state};
 use crate::exit::Exit;
 use crate::journal::event::{Outcome, Stored, StoredMap};
-use crate::journal::store::{RunFilter, RunSummary, Store};
+use crate::journal::store::{RunFilter, RunSummary, Store, StoreError};
 use crate::plan::History;
 use crate::printable::flag;
 use crate::terminal::{Question, Terminal};
@@ -14,12 +14,19 @@ use crate::terminal::{Question, Terminal};
 /// How many runs are listed where a person must choose.
 const LISTED: usize = 8;
 
+/// What a command to copy must say again.
+pub(super) struct Again<'a> {
+    /// Where to stop.
+    pub(super) until: Option<&'a str>,
+    /// Whether all that began with the run are meant.
+    pub(super) each: bool,
+}
+
 /// The newest run that stopped and is not done and not taken back; says so if there are others. If
 /// another one was begun since it stopped, the person may have something else in mind: they are asked.
-/// `until` is what a command to copy must say again.
 pub(super) fn run(
     store: &Store,
-    until: Option<&str>,
+    said: &Again<'_>,
     terminal: &dyn Terminal,
 ) -> Result<String, Exit> {
     let all = store.runs(&RunFilter::default()).map_err(|error| state::refused(&error))?;
@@ -28,10 +35,15 @@ pub(super) fn run(
     if unfinished.iter().any(|run| run.outcome.is_some()) {
         unfinished.retain(|run| run.outcome.is_some());
     }
+    if said.each {
+        let groups = groups(store, &unfinished).map_err(|error| state::refused(&error))?;
+        // of a run that was begun by itself is said that it was
+        unfinished = if groups.is_empty() { unfinished } else { groups };
+    }
     let Some((newest, others)) = unfinished.split_first() else { return Err(nothing_left(&all)) };
     let since = |run: &&RunSummary| run.started_ms > newest.last_ms;
     if let Some(begun) = all.iter().find(since) {
-        return choice(store, (&all, &unfinished), (begun, until), terminal);
+        return choice(store, (&all, &unfinished), (begun, said), terminal);
     }
     if let [next, ..] = others {
         let number = unfinished.len();
@@ -40,17 +52,28 @@ pub(super) fn run(
             newest.run
         ));
         list(&done_since(store, &all, others)?, others.len());
-        let other = again(store, &next.run, until)?;
+        let other = again(store, &next.run, said)?;
         out::hint(&format!("to go on with another, name it: `runbook resume {}{other}`", next.run));
         let with = store.begun_with(newest, others).map_err(|error| state::refused(&error))?;
         if with.is_some_and(|with| !with.is_empty()) {
-            let (run, until) = (&newest.run, flag("until", until));
+            let (run, until) = (&newest.run, flag("until", said.until));
             out::hint(&format!(
                 "to go on with all that `run --each` began with it: `runbook resume --each {run}{until}`"
             ));
         }
     }
     Ok(newest.run.clone())
+}
+
+/// Of all that one `run --each` began, the first; none of what was begun by itself.
+fn groups<'a>(store: &Store, runs: &[&'a RunSummary]) -> Result<Vec<&'a RunSummary>, StoreError> {
+    let mut groups: Vec<&RunSummary> = Vec::new();
+    for &run in runs {
+        if store.begun_with(run, &groups)?.is_some_and(|with| with.is_empty()) {
+            groups.push(run);
+        }
+    }
+    Ok(groups)
 }
 
 fn nothing_left(all: &[RunSummary]) -> Exit {
@@ -68,7 +91,7 @@ fn nothing_left(all: &[RunSummary]) -> Exit {
 fn choice(
     store: &Store,
     (all, unfinished): (&[RunSummary], &[&RunSummary]),
-    (begun, until): (&RunSummary, Option<&str>),
+    (begun, said): (&RunSummary, &Again<'_>),
     terminal: &dyn Terminal,
 ) -> Result<String, Exit> {
     let listed = done_since(store, all, unfinished)?;
@@ -81,7 +104,7 @@ fn choice(
         out::error(&format!("which run? {why}"));
         list(&listed, unfinished.len());
         let run = likely.unwrap_or_else(|| unfinished[0].run.clone());
-        let until = again(store, &run, until)?;
+        let until = again(store, &run, said)?;
         out::hint(&format!(
             "`runbook resume {run}{until}` goes on with that one; `runbook forget {run}` takes it out of the history"
         ));
@@ -98,14 +121,15 @@ fn choice(
     terminal.ask(&question, Rc::new(|_| Ok(()))).map_err(|_| Exit::Interrupted)
 }
 
-/// The flag in a command that goes on with a run, if it has such a step.
-fn again(store: &Store, run: &str, until: Option<&str>) -> Result<String, Exit> {
-    let Some(step) = until else { return Ok(String::new()) };
+/// The flags in a command that goes on with a run; where to stop only if it has such a step.
+fn again(store: &Store, run: &str, said: &Again<'_>) -> Result<String, Exit> {
+    let (until, each) = (said.until, if said.each { " --each" } else { "" });
+    let Some(step) = until else { return Ok(each.to_owned()) };
     let entries = store.entries(run).map_err(|error| state::refused(&error))?;
     let history = History::fold(&entries);
     let own = step.split(['/', '[']).next().unwrap_or_default();
     let has = history.steps.iter().any(|known| known.id == own);
-    Ok(flag("until", until.filter(|_| has)))
+    Ok(each.to_owned() + &flag("until", until.filter(|_| has)))
 }
 
 /// The first of these runs, each with one of the same runbook and with the same inputs that was begun

@@ -475,6 +475,13 @@ fn is_global(name: &str) -> bool {
     ENV.globals().any(|(global, _)| global == name)
 }
 
+/// Whether a word means something of its own in expressions, so that no value can be read by it:
+/// a function, a constant, or a part of the language.
+pub fn is_taken(word: &str) -> bool {
+    const WORDS: &[&str] = &["true", "True", "false", "False", "none", "None", "not", "self"];
+    WORDS.contains(&word) || is_global(word)
+}
+
 fn locate(source: &str, areas: &[Range<usize>], names: HashSet<String>) -> Vec<Read> {
     let mut places = scan::find_names(source, areas, &names);
     let mut reads: Vec<Read> = names

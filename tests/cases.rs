@@ -111,6 +111,7 @@ cases! {
     runs_filter
     small_kinds
     step_in_doubt
+    taken_names
     test_differences
     test_faults
     titles_known

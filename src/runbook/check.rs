@@ -7,6 +7,7 @@ use super::{Save, StepDef, Value, Var};
 use crate::diag::{Diag, closest};
 use crate::reader::{Gather, Sink, Use};
 use crate::source::Span;
+use crate::template;
 use crate::value::{self, ByName};
 
 /// A name at the place where it is defined.
@@ -93,6 +94,12 @@ impl Names<'_> {
         if !super::step::is_name(name) {
             let diag = Diag::error(format!("`{name}` cannot be a name"), span.clone());
             self.gather.report(diag.help("use letters, digits and `_`, not a digit first"));
+        }
+        if !self.gather.source.known.is_so() && template::is_taken(name) {
+            let diag = Diag::error(format!("`{name}` cannot be a name"), span.clone());
+            let why =
+                "in a template this word is never the value, as it means something else there";
+            self.gather.report(diag.label(why).help("choose another name"));
         }
         self.known.insert(name.to_owned(), Known { span: span.clone(), secret });
     }

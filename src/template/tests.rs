@@ -156,3 +156,18 @@ fn what_is_wanted_again_gives_the_same() {
         assert!(all.iter().all(|one| *one == all[0]), "{all:?}");
     }
 }
+
+#[test]
+fn a_word_is_taken_if_a_template_of_it_does_not_read_it() {
+    let words = "true True TRUE false False none None null not and or in is if else elif for \
+                 endif endfor set block extends include import from as with filter macro call do \
+                 raw autoescape recursive loop self super caller varargs kwargs namespace range \
+                 dict debug lipsum cycler joiner item response name x _";
+    let globals: Vec<String> = ENV.globals().map(|(name, _)| name.to_owned()).collect();
+    for word in words.split_whitespace().chain(globals.iter().map(String::as_str)) {
+        let reads = |template: &Template| template.reads().iter().any(|read| read.name == word);
+        let read = |text: String| Template::parse(&text).is_ok_and(|template| reads(&template));
+        let read = read(format!("{{{{ {word} }}}}")) && read(format!("x {{{{ {word} }}}}"));
+        assert_eq!(is_taken(word), !read, "{word}");
+    }
+}

@@ -119,11 +119,7 @@ impl<'a> Engine<'a> {
             }
             other => other?,
         };
-        let mut stopped = self.frame_steps(&frame).await?;
-        if stopped == Some(Outcome::Failed) {
-            stopped = self.always(&frame, stopped).await?;
-        }
-        let outcome = stopped.unwrap_or(Outcome::Done);
+        let outcome = self.walk_frame(&frame).await?.unwrap_or(Outcome::Done);
         self.end(outcome).await?;
         Ok(outcome)
     }
@@ -145,7 +141,14 @@ impl<'a> Engine<'a> {
         Ok(self.recorder.say(Event::Ended { outcome, took_ms }, Durable::Now).await?)
     }
 
-    /// Walks a frame; nothing if its end was reached.
+    /// Walks a frame, and does what is to be done in any case; nothing if its end was reached.
+    async fn walk_frame(&self, frame: &Frame<'a>) -> Flow {
+        match self.frame_steps(frame).await? {
+            failed @ Some(Outcome::Failed) => self.always(frame, failed).await,
+            other => Ok(other),
+        }
+    }
+
     async fn frame_steps(&self, frame: &Frame<'a>) -> Flow {
         let mut at = 0;
         while let Some(step) = frame.runbook.steps.get(at) {

@@ -147,6 +147,7 @@ cases! {
     updated_renamed
     updated_renamed_secret
     use_cycle
+    used_always
     used_gates
     used_keys
     used_same_name

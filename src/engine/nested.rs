@@ -33,8 +33,9 @@ impl<'a> Engine<'a> {
                 Ok(frame) => frame,
                 Err(trouble) => return self.fail(unit, began, trouble),
             };
-            if let Some(outcome) = self.frame_steps(&frame).await? {
-                return Ok(Some(outcome));
+            let stopped = self.walk_frame(&frame).await?;
+            if stopped.is_some() {
+                return Ok(stopped);
             }
             match self.came_to(unit, &frame) {
                 Ok(got) => self.finish_change(unit, began, got, None, Durable::Soon).await,

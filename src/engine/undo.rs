@@ -284,7 +284,7 @@ impl<'a> Engine<'a> {
             Ok(frame) => frame,
             Err(trouble) => return Ok(Some(self.back_failed(unit, trouble))),
         };
-        match self.frame_steps(&frame).await? {
+        match self.walk_frame(&frame).await? {
             None => {
                 let summary = format!("{} done", frame.runbook.name);
                 self.undone(unit, began, summary, Effect::Pure).await

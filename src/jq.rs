@@ -191,6 +191,14 @@ impl Programs {
         self.all.get(id.0).map(Program::names).unwrap_or_default()
     }
 
+    /// Compiles what most runs need, if there is time for it now.
+    pub fn warm(&self) {
+        let usual = |program: &Program| !program.seldom && straight::path(&program.code).is_none();
+        if self.all.iter().any(usual) {
+            drop(self.compiled(false));
+        }
+    }
+
     fn compiled(&self, seldom: bool) -> Arc<Result<Filter<Jq>, String>> {
         let compiled = if seldom { &self.seldom } else { &self.usual };
         Arc::clone(compiled.get_or_init(|| Arc::new(self.compile(seldom))))

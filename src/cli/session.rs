@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::future::Future;
 use std::rc::Rc;
+use std::time::Duration;
 
 use super::{Global, Output, out, state};
 use crate::engine::titles::titles;
@@ -170,7 +171,8 @@ pub(super) fn walk(
         }
     };
     let ended = block_on(async {
-        match unless_interrupted(work).await {
+        let work = Box::pin(unless_interrupted(work));
+        match beside(work, || runbook.programs.warm()).await {
             Some(outcome) => outcome,
             None => engine.end(Outcome::Interrupted).await.map(|()| Outcome::Interrupted),
         }
@@ -229,6 +231,24 @@ pub(super) fn block_on<T>(work: impl Future<Output = T>) -> Option<T> {
     // a look-up of a name that nobody waits for any more would be waited for
     runtime.shutdown_background();
     Some(done)
+}
+
+/// So long something is waited for before the time is used.
+const IDLE: Duration = Duration::from_millis(2);
+
+/// What comes of some work. If it waits for a while first, something else is done meanwhile that
+/// it needs sooner or later; a quick answer is not kept waiting.
+async fn beside<T>(work: impl Future<Output = T>, other: impl FnOnce()) -> T {
+    let meanwhile = async {
+        tokio::time::sleep(IDLE).await;
+        other();
+        std::future::pending().await
+    };
+    tokio::select! {
+        biased;
+        done = work => done,
+        never = meanwhile => never,
+    }
 }
 
 /// What comes of some work; none if the person interrupted it.

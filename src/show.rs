@@ -1,6 +1,6 @@
 //! A runbook as the Markdown that a person could follow by hand.
 //!
-//! Kinds say what their steps are by hand ([`Step::manual`](crate::step::Step::manual)); here that is
+//! Kinds say what their steps are by hand ([`Step::manual`]); here that is
 //! put in order, numbered, and joined with what every step has: conditions, values to keep, gates.
 //! Nothing is rendered: a value is a shell variable, `$NAME`.
 

@@ -65,7 +65,11 @@ fn a_gate_that_does_not_hold_is_not_forgotten_by_a_kill() {
         for point in 1.. {
             let env = Env::new();
             std::fs::write(env.path("b.toml"), &book).unwrap();
-            let ended = go(&env, &["run", "--trust", "./b.toml"], point).code.is_some();
+            let run = go(&env, &["run", "--trust", "./b.toml"], point);
+            let ended = run.code.is_some();
+            let shown = effect == "once" && run.stderr.contains("ok    make");
+            let written = || env.run(&["log", "r1"]).stdout.contains("ok    make");
+            assert!(!shown || written(), "shown before it is there: {}", run.stderr);
             if env.run(&["runs"]).stdout.contains("r1") {
                 let resumed = env.run(&["resume", "r1"]);
                 judged += i32::from(resumed.code == Some(1));

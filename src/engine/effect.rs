@@ -187,10 +187,12 @@ impl Engine<'_> {
             self.done(unit, began, got, how, durable).await?;
             return Ok(None);
         };
+        let done = self.done_event(unit, began, got, how)?;
         // Written down together: killed between the two, a resume would go on over the gate.
-        self.tell(self.done_event(unit, began, got, how)?);
+        self.recorder.hold();
+        self.tell(done);
         let flow = self.fail(unit, began, self.done_but(unit, failure));
-        self.recorder.settle(durable).await?;
+        self.recorder.together(durable).await?;
         flow
     }
 

@@ -43,6 +43,8 @@ struct Inner {
     report: SharedReport,
     seq: u64,
     pending: Vec<Entry>,
+    /// What is said together, and shown when it is as durable as it must be.
+    held: Option<Vec<Entry>>,
     /// Why an append failed: what it held is lost, so nothing after it may be written.
     broken: Option<JournalError>,
 }
@@ -58,8 +60,8 @@ impl Recorder {
         redactor: redact::Shared,
     ) -> Self {
         let began = clock.monotonic();
-        let inner =
-            RefCell::new(Inner { journal, report, seq: last, pending: Vec::new(), broken: None });
+        let (pending, held, broken) = (Vec::new(), None, None);
+        let inner = RefCell::new(Inner { journal, report, seq: last, pending, held, broken });
         Self { run, clock, redactor, began, inner }
     }
 
@@ -96,6 +98,9 @@ impl Recorder {
         }
         let entry = self.numbered(event);
         self.settle(durable).await?;
+        // what was held before is as durable by now, if it was interrupted on the way there
+        let held = self.inner.borrow_mut().held.take().unwrap_or_default();
+        self.tell_all(&held);
         self.tell(&entry);
         Ok(())
     }
@@ -133,8 +138,29 @@ impl Recorder {
         self.write(false).await
     }
 
+    /// From here on nothing is shown until [`together`](Self::together).
+    pub fn hold(&self) {
+        self.inner.borrow_mut().held.get_or_insert_default();
+    }
+
+    /// Makes what was said since [`hold`](Self::hold) as durable as it must be, in one write, and
+    /// shows it.
+    pub async fn together(&self, durable: Durable) -> Result<(), JournalError> {
+        let settled = self.settle(durable).await;
+        let held = self.inner.borrow_mut().held.take().unwrap_or_default();
+        settled?;
+        self.tell_all(&held);
+        Ok(())
+    }
+
+    fn tell_all(&self, entries: &[Entry]) {
+        for entry in entries {
+            self.tell(entry);
+        }
+    }
+
     /// Makes what was said as durable as it must be.
-    pub async fn settle(&self, durable: Durable) -> Result<(), JournalError> {
+    async fn settle(&self, durable: Durable) -> Result<(), JournalError> {
         match durable {
             Durable::Now => self.write(true).await,
             Durable::Written => self.hand_over().await,
@@ -157,6 +183,9 @@ impl Recorder {
     }
 
     fn tell(&self, entry: &Entry) {
+        if let Some(held) = &mut self.inner.borrow_mut().held {
+            return held.push(entry.clone());
+        }
         let report = self.inner.borrow().report.clone();
         report.borrow_mut().event(entry);
     }

@@ -16,7 +16,7 @@ use futures_util::stream::{self, StreamExt as _};
 use tokio::sync::watch;
 
 use self::alike::Alike;
-use super::run::{Args, held, holder, scope, started, texts};
+use super::run::{Args, WalkFlags, held, holder, scope, started, texts};
 use super::session::{Session, block_on, broken_exit, interrupted};
 use super::{Global, Output, load, out, session, state, trust};
 use crate::engine::foresee::foresee;
@@ -82,9 +82,7 @@ pub(super) fn run(args: &Args, file: &Path, global: &Global, world: World) -> Re
     // what is given to all, a line may say otherwise
     trust::require(&runbook, trust::Use::Run, args.flags.trust, None, world, &*asked)?;
     let lines = lines(&runbook, &given, file, world)?;
-    let mut services = Services::new(world.clone(), Box::new(Nobody), session.redactor.clone());
-    services.yes = args.flags.yes;
-    services.answers = args.walk.answers.iter().cloned().collect();
+    let services = services(&session, args.flags.yes, &args.walk);
     refuse_foreseen(&runbook, &lines, args.walk.until.as_deref(), &services)?;
     let Start { store, begun, places, lock, key } = begin(&runbook, lines, world)?;
     let until = args.walk.until.as_deref();
@@ -97,6 +95,15 @@ pub(super) fn run(args: &Args, file: &Path, global: &Global, world: World) -> Re
     journal.close();
     drop(lock);
     ended
+}
+
+/// The services of runs of which none can ask a person.
+fn services(session: &Session, yes: bool, walk: &WalkFlags) -> Services {
+    let (world, redactor) = (session.world.clone(), session.redactor.clone());
+    let mut services = Services::new(world, Box::new(Nobody), redactor);
+    services.yes = yes;
+    services.answers = walk.answers.iter().cloned().collect();
+    services
 }
 
 /// The journal in a thread of its own.

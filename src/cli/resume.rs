@@ -343,9 +343,14 @@ pub(super) fn renewed_inputs(
     }
     let renewed = renewed(runbook, given, &refused(history, run, key)?, world);
     for (name, _) in &renewed {
-        out::say(&format!("note: input `{name}` has a new value by now: it is used from here on"));
+        say_renewed(name);
     }
     Ok(renewed)
+}
+
+/// Says that an input has another value than the run was given.
+pub(super) fn say_renewed(name: &str) {
+    out::say(&format!("note: input `{name}` has a new value by now: it is used from here on"));
 }
 
 /// Inputs as the journal keeps them.

@@ -97,10 +97,8 @@ impl Recorder {
             return Ok(());
         }
         let entry = self.numbered(event);
-        self.settle(durable).await?;
-        // what was held before is as durable by now, if it was interrupted on the way there
-        let held = self.inner.borrow_mut().held.take().unwrap_or_default();
-        self.tell_all(&held);
+        // what was held and interrupted on its way is as durable by then
+        self.together(durable).await?;
         self.tell(&entry);
         Ok(())
     }
@@ -149,14 +147,10 @@ impl Recorder {
         let settled = self.settle(durable).await;
         let held = self.inner.borrow_mut().held.take().unwrap_or_default();
         settled?;
-        self.tell_all(&held);
-        Ok(())
-    }
-
-    fn tell_all(&self, entries: &[Entry]) {
-        for entry in entries {
+        for entry in &held {
             self.tell(entry);
         }
+        Ok(())
     }
 
     /// Makes what was said as durable as it must be.

@@ -5,11 +5,11 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::super::resume::{Taken, edited, inputs, over, resumed, take};
+use super::super::resume::{Taken, edited, inputs, over, refused, resumed, say_renewed, take};
 use super::super::run::{WalkFlags, held, holder};
 use super::super::session::Session;
 use super::super::{Global, load, out, state};
-use super::{Begun, Crowd, Tally, report, shared};
+use super::{Begun, Crowd, Tally, report, services, shared};
 use crate::exit::Exit;
 use crate::journal::event::{Entry, Outcome, Stored, StoredMap};
 use crate::journal::seal::Key;
@@ -19,8 +19,6 @@ use crate::printable::{self, flag};
 use crate::redact;
 use crate::runbook::Runbook;
 use crate::runbook::settle::renewed;
-use crate::step::Services;
-use crate::terminal::Nobody;
 use crate::value::text;
 use crate::world::World;
 
@@ -56,9 +54,7 @@ pub(in super::super) fn resume(
     let world = &session.world;
     let again = Again { runbook: &runbook, first: &history, key: &key, world };
     let begun = again.all(&store, &runs, until, &tally)?;
-    let mut services = Services::new(world.clone(), Box::new(Nobody), session.redactor.clone());
-    services.yes = wanted.yes;
-    services.answers = wanted.walk.answers.iter().cloned().collect();
+    let services = services(&session, wanted.yes, wanted.walk);
     let places = apart(&store, &begun)?;
     let report = report(global, world, (places, true), &session.redactor, until);
     let (options, journal) = (wanted.walk.options(), shared(store)?);
@@ -72,11 +68,11 @@ pub(in super::super) fn resume(
 
 /// The runs that began with this one and are not over, oldest first.
 fn together(store: &Store, run: &str, until: Option<&str>) -> Result<Vec<String>, Exit> {
-    let refused = |error| state::refused(&error);
-    let all = store.runs(&RunFilter::default()).map_err(refused)?;
+    let unread = |error| state::refused(&error);
+    let all = store.runs(&RunFilter::default()).map_err(unread)?;
     let Some(one) = all.iter().find(|known| known.run == run) else { return Ok(Vec::new()) };
     let open: Vec<&RunSummary> = all.iter().rev().filter(|other| !state::over(other)).collect();
-    let Some(with) = store.begun_with(one, &open).map_err(refused)? else {
+    let Some(with) = store.begun_with(one, &open).map_err(unread)? else {
         out::error(&format!(
             "run `{run}` was not begun by `run --each`, or before that was written down"
         ));
@@ -89,7 +85,8 @@ fn together(store: &Store, run: &str, until: Option<&str>) -> Result<Vec<String>
 /// Columns for a value that tells a run from the others.
 const VALUE: usize = 40;
 
-/// What tells each run from the others: of its inputs the one that has the most values in all of them. One that is left alone is told from another that began with it.
+/// What tells each run from the others: of its inputs the one that has the most values in all of
+/// them. One that is left alone is told from another that began with it.
 fn apart(store: &Store, begun: &[Begun]) -> Result<BTreeMap<String, String>, Exit> {
     let mut all: Vec<StoredMap> = begun.iter().map(|one| one.history.inputs.clone()).collect();
     if let [one] = begun
@@ -211,13 +208,11 @@ impl Again<'_> {
         told: &mut BTreeSet<String>,
     ) -> Result<Begun, Exit> {
         let given = inputs(&history, run, self.key)?;
-        let refused = super::super::resume::refused(&history, run, self.key)?;
+        let refused = refused(&history, run, self.key)?;
         let added = renewed(self.runbook, &given, &refused, self.world);
         for (name, value) in &added {
             if told.insert(name.clone()) {
-                out::say(&format!(
-                    "note: input `{name}` has a new value by now: it is used from here on"
-                ));
+                say_renewed(name);
             }
             given.set(name, value.clone());
         }

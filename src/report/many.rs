@@ -27,8 +27,8 @@ pub(super) struct Many {
     open: BTreeMap<String, Teller>,
     /// How many came out how, in the order in which that was first seen.
     ended: Vec<(Outcome, usize)>,
-    /// What there is to tell of those that did not come to their end.
-    left: Vec<Line>,
+    /// What there is to tell of those that did not come to their end, by run.
+    left: Vec<(String, Vec<Line>)>,
     /// What those under way were warned of.
     warned: BTreeMap<String, Vec<String>>,
     /// The same of those that are done: what, the first of them, and how many more.
@@ -44,7 +44,7 @@ impl Many {
     ) -> Self {
         let (open, ended, left) = (BTreeMap::new(), Vec::new(), Vec::new());
         let (warned, warned_done) = (BTreeMap::new(), Vec::new());
-        let first = places.keys().min_by_key(|run| (run.len(), run.as_str()));
+        let first = places.keys().min_by_key(|run| order(run));
         let first = first.cloned().unwrap_or_default();
         Self { out, options, places, taken_up, first, open, ended, left, warned, warned_done }
     }
@@ -65,10 +65,10 @@ impl Many {
                 self.warn_done(run, message);
             }
         } else {
-            self.left.push(Line::default());
-            self.left.push(line);
-            self.left.extend(warned.iter().map(|message| warning(message)));
-            self.left.extend(told.into_iter().filter(|line| !line.is_empty()));
+            let warned = warned.iter().map(|message| warning(message));
+            let told = told.into_iter().filter(|line| !line.is_empty());
+            let all = [Line::default(), line].into_iter().chain(warned).chain(told);
+            self.left.push((run.to_owned(), all.collect()));
         }
     }
 
@@ -116,7 +116,7 @@ impl Many {
     /// The runs that nothing was done for.
     fn untouched(&self) -> Vec<Line> {
         let mut runs: Vec<(&String, &String)> = self.places.iter().collect();
-        runs.sort_by_key(|(run, _)| (run.len(), run.as_str()));
+        runs.sort_by_key(|(run, _)| order(run));
         let [(first, place), ..] = runs[..] else { return Vec::new() };
         let last = runs.last().map_or("", |(run, _)| run.as_str());
         let place = if place.is_empty() { String::new() } else { format!(" ({place})") };
@@ -148,6 +148,11 @@ impl Many {
         (left > 1 && !stuck)
             .then(|| hint(&format!("all that is not done goes on with `{command}`")))
     }
+}
+
+/// Where a run stands among others: `r10` after `r9`.
+fn order(run: &str) -> (usize, &str) {
+    (run.len(), run)
 }
 
 fn said(outcome: Outcome) -> &'static str {
@@ -194,7 +199,10 @@ impl Report for Many {
         for run in self.open.keys() {
             self.places.remove(run);
         }
-        let mut lines = std::mem::take(&mut self.left);
+        // whichever ended first: as their inputs stand in the file
+        self.left.sort_by(|(one, _), (other, _)| order(one).cmp(&order(other)));
+        let left = std::mem::take(&mut self.left).into_iter();
+        let mut lines: Vec<Line> = left.flat_map(|(_, told)| told).collect();
         lines.extend(self.warnings());
         lines.extend(self.untouched());
         if let Some(hint) = all_left {
@@ -299,6 +307,26 @@ mod tests {
 
     fn of(run: &str, event: Event) -> Entry {
         Entry { run: run.into(), seq: 1, at_ms: 0, event }
+    }
+
+    #[test]
+    fn failures_are_told_in_the_order_of_their_runs() {
+        let names = ["r9", "r10", "r11"];
+        let places = names.map(|run| (run.to_owned(), String::new()));
+        let paper = Paper::default();
+        let options = Options { times: false, ..Options::default() };
+        let mut report = Many::new(Box::new(paper.clone()), options, BTreeMap::from(places), false);
+        for run in ["r11", "r9", "r10"] {
+            report.event(&of(run, started(&[("make", "Make it")], false)));
+            report.event(&of(run, failed("make", "no", &[], &[])));
+            report.event(&of(run, ended(Outcome::Failed)));
+        }
+        report.finish();
+        let text = paper.text();
+        let (_, last) = text.split_once("\n\n").unwrap();
+        let told = last.lines().filter(|line| line.starts_with("fail  0 of 1"));
+        let runs: Vec<&str> = told.filter_map(|line| line.split_whitespace().last()).collect();
+        assert_eq!(runs, names, "{text}");
     }
 
     #[test]

@@ -11,9 +11,6 @@ use rexpect::session::PtySession;
 
 use super::env::{Env, PATIENCE};
 
-/// Arrow down, as a terminal sends it.
-pub(crate) const DOWN: &str = "\x1b[B";
-
 /// Columns of an ordinary screen.
 const COLUMNS: u16 = 100;
 
@@ -133,21 +130,6 @@ mod tests {
         terminal.line("blue");
         terminal.expect("got blue");
         assert_eq!(terminal.finish().1, Some(3));
-    }
-
-    #[test]
-    fn control_c_and_bare_keys_arrive() {
-        let env = Env::new();
-        // without echo: what is seen of the keys is from `cat`, which is at work by then
-        let script = "trap 'echo stopped; exit 130' INT; stty -echo; echo ready; cat -v; exit 1";
-        let mut terminal = sh(&env, script);
-        terminal.expect("ready");
-        terminal.keys(DOWN);
-        terminal.line("");
-        terminal.expect("^[[B");
-        terminal.control('c');
-        terminal.expect("stopped");
-        assert_eq!(terminal.finish().1, Some(130));
     }
 
     #[test]

@@ -44,12 +44,6 @@ pub(super) fn require(
     world: &World,
     terminal: &dyn Terminal,
 ) -> Result<(), Exit> {
-    let found = effects(runbook, None);
-    let touches = match usage {
-        Use::Run => found.needs_trust(),
-        Use::Plan => found.needs_trust_to_plan(),
-    };
-    let name = &runbook.name;
     // those it uses count as parts of it
     let used = runbook.used.iter().map(|used| &used.source);
     let mut files: Vec<&Source> = vec![&runbook.source];
@@ -59,7 +53,7 @@ pub(super) fn require(
         }
     }
     let texts: Vec<&str> = files.iter().map(|file| &*file.text).collect();
-    if !touches || texts.iter().all(|text| library::came_with(text)) {
+    if texts.iter().all(|text| library::came_with(text)) || !touches(runbook, usage) {
         return Ok(());
     }
     let (file, mark) = (world.state_dir().join(FILE), digest(&texts.join("\0")));
@@ -67,7 +61,8 @@ pub(super) fn require(
         return Ok(());
     }
     if !trusted {
-        out::say(&format!("`{name}` ({}) did not come with this program:", runbook.source.path));
+        let (name, path) = (&runbook.name, &runbook.source.path);
+        out::say(&format!("`{name}` ({path}) did not come with this program:"));
         let asks = terminal.present();
         let known = given.map(|given| known_values(runbook, given, world, asks));
         let (listing, shortened) = effects(runbook, known.as_ref()).brief();
@@ -91,6 +86,15 @@ pub(super) fn require(
         out::hint("mend the cause, then run it again: nothing was done");
         Exit::Failed
     })
+}
+
+/// Whether that is anything to be asked about.
+fn touches(runbook: &Runbook, usage: Use) -> bool {
+    let found = effects(runbook, None);
+    match usage {
+        Use::Run => found.needs_trust(),
+        Use::Plan => found.needs_trust_to_plan(),
+    }
 }
 
 /// Whether a program is trusted with this content; remembered if `given` says so now.

@@ -4,7 +4,7 @@
 //! else. What is done to the file is in `block`; here is what a run must remember of it, and that
 //! no value adds a line that its author did not write.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::journal::event::Effect;
 use crate::reader::{Field, REVEAL, Reader, Rules, Shape};
@@ -148,8 +148,11 @@ impl Step for Append {
                 .map_or_else(|| self.block(cx), |block| Ok(block.to_owned()))?;
             let (created, newline) = (cx.kept_flag("created"), cx.kept_flag("newline"));
             let ours = Ours { created, newline, doubt: cx.kept_text("block").is_none() };
-            block::remove(&path, &block, &ours, self.0.follow_links)
-                .map_err(|error| block::explain(&path, &error))
+            let failed = |error| block::explain(&path, &error);
+            match block::left(&path, &block, self.0.follow_links).map_err(failed)? {
+                0 => block::remove(&path, &block, &ours, self.0.follow_links).map_err(failed),
+                left => Err(changed(&path, left)),
+            }
         }))
     }
 }
@@ -183,6 +186,16 @@ impl Append {
             "give it in one line, or encode it: `{{ value | b64encode }}`, `{{ value | tojson }}`",
         ))
     }
+}
+
+/// Of a block that is not as it was written only a person can say what is to go.
+fn changed(path: &Path, left: usize) -> Trouble {
+    let lines = if left == 1 { "line" } else { "lines" };
+    let message =
+        format!("the block in {} was changed since: {left} {lines} of it stay", path.display());
+    Trouble::failed(message).hint(
+        "take out by hand what is left of it; if none of it is this run's, `--done` counts it as taken back",
+    )
 }
 
 /// Whether a character breaks lines or steers a terminal.

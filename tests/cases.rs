@@ -98,6 +98,7 @@ cases! {
     remove_oidc_after_add
     remove_oidc_token_expired
     renewed_elsewhere
+    remove_oidc_made_anew
     renewed_in_used
     renewed_mistakes
     renewed_nothing_new
@@ -129,6 +130,7 @@ cases! {
     undo_lost
     undo_remove
     undo_renewed
+    undo_made_anew
     undo_repeatable
     undo_redo_failed
     undo_redone

@@ -130,6 +130,11 @@ pub trait Step: Debug {
         self.asks()
     }
 
+    /// Whether what it gives may depend on what was changed before it.
+    fn looks(&self) -> bool {
+        !self.alone()
+    }
+
     /// What it is about to do, in one line: `POST https://…`.
     fn what(&self, cx: &Cx<'_>) -> Result<String, Trouble>;
 

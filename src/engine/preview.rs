@@ -51,18 +51,21 @@ impl<'a> Engine<'a> {
 
     async fn preview_step(&self, unit: &Unit<'a>, unknown: &Unknown) -> Flow {
         let mut remarks = unknown.missing(unit);
+        // what is sure to be left out is, whatever else it would read
+        if !unknown.leaves_open(unit) {
+            match Self::wanted(unit) {
+                Ok(true) => {}
+                Ok(false) => {
+                    self.skip(unit);
+                    return Ok(None);
+                }
+                Err(trouble) => return self.fail(unit, self.now(), trouble),
+            }
+        }
         if !remarks.is_empty() {
             unknown.changed_by(unit);
             self.planned(unit, unknown, remarks);
             return Ok(None);
-        }
-        match Self::wanted(unit) {
-            Ok(true) => {}
-            Ok(false) => {
-                self.skip(unit);
-                return Ok(None);
-            }
-            Err(trouble) => return self.fail(unit, self.now(), trouble),
         }
         if let Some(each) = &unit.step.for_each {
             return self.preview_each(unit, each, unknown).await;
@@ -73,12 +76,14 @@ impl<'a> Engine<'a> {
         if unit.step.effect > Effect::Read {
             return self.preview_change(unit, unknown).await;
         }
+        let action = &unit.step.action;
         if let Some(change) = &*unknown.change.borrow()
             && unit.step.effect == Effect::Read
+            && action.looks()
         {
             remarks.push(to_be_read(change));
         }
-        if unit.step.action.alone() || !remarks.is_empty() {
+        if action.alone() || !remarks.is_empty() {
             self.planned(unit, unknown, remarks);
             return Ok(None);
         }
@@ -127,7 +132,7 @@ impl<'a> Engine<'a> {
         }
         let mut remarks = vec![format!("once for each of {count} items")];
         unknown.changed_by(unit);
-        if let Some(change) = changed.filter(|_| !changes(unit.step)) {
+        if let Some(change) = changed.filter(|_| !changes(unit.step) && action.looks()) {
             remarks.push(to_be_read(&change));
         }
         self.planned(unit, unknown, remarks);
@@ -192,6 +197,15 @@ impl Unknown {
         }
     }
 
+    /// Whether it is open whether a step is done at all.
+    fn leaves_open(&self, unit: &Unit<'_>) -> bool {
+        let names = self.names.borrow();
+        let reads = |when: &Expr| {
+            when.reads().iter().any(|read| names.iter().any(|(name, _)| *name == read.name))
+        };
+        unit.step.when.as_ref().is_some_and(reads)
+    }
+
     /// What of that a step reads; first of all, if that leaves open whether it is done at all.
     fn missing(&self, unit: &Unit<'_>) -> Vec<String> {
         let own: Vec<&str> = unit.step.saves.iter().map(|save| save.name.as_str()).collect();
@@ -200,10 +214,7 @@ impl Unknown {
             .iter()
             .filter(|(name, _)| unit.step.reads.contains(name) && !own.contains(&name.as_str()))
             .collect();
-        let judges = |when: &&Expr| {
-            when.reads().iter().any(|read| missing.iter().any(|(name, _)| *name == read.name))
-        };
-        let open = unit.step.when.as_ref().filter(judges);
+        let open = unit.step.when.as_ref().filter(|_| self.leaves_open(unit));
         let open = open.map(|when| format!("only if its `when` holds: {}", when.source().trim()));
         let unknown = |(name, from): &&(String, String)| {
             format!("`{name}` is not known yet: step `{from}` gives it")

@@ -93,6 +93,10 @@ impl Step for Generate {
         true
     }
 
+    fn looks(&self) -> bool {
+        false
+    }
+
     fn what(&self, _cx: &Cx<'_>) -> Result<String, Trouble> {
         Ok(format!("make a {}", self.what))
     }

@@ -182,8 +182,18 @@ fn conditions(out: &mut String, step: &StepDef) {
 /// How to tell that the effect is there.
 fn look_first(out: &mut String, runbook: &Runbook, step: &StepDef, json: &HashSet<String>) {
     let Some(already) = &step.already else { return };
-    let hand = hand(runbook, json, false);
-    let look = remarked(&*already.probe, &hand).piped(Some(&hand.jq(already.find, "")));
+    let head = runbook.programs.reads(already.find).contains(&"response");
+    let hand = hand(runbook, json, head);
+    let (probe, find) = (remarked(&*already.probe, &hand), hand.jq(already.find, ""));
+    let look = if head {
+        probe.piped(None).map(|probe| {
+            let mut look = String::new();
+            assign(&mut look, "RESPONSE", &probe);
+            look + &find + " answer"
+        })
+    } else {
+        probe.piped(Some(&find))
+    };
     let Some(look) = look else { return };
     out.push_str("It may be there already. Look first:\n\n");
     fenced(out, &look);

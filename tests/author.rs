@@ -169,7 +169,7 @@ fn show_is_what_a_person_could_type() {
         "| jq -r '.client_secret'",
         "**Gate:** `provider_pk is integer`",
         "\"property_mappings\": ($ENV.SCOPE_PKS | fromjson)",
-        "cat >> \"$CREDENTIALS_FILE\" << EOF",
+        "(umask 077; cat >> \"$CREDENTIALS_FILE\") << EOF",
         "## Taking it back",
         "curl -sS -X DELETE",
     ] {

@@ -244,3 +244,28 @@ fn an_input_called_response_is_not_the_answer_and_items_are_gathered() {
       --data-binary @-
     "#);
 }
+
+#[test]
+fn a_look_up_that_reads_the_head_is_given_it() {
+    let shown = markdown(&runbook(
+        "[[steps]]\nid = \"a\"\nhttp = { on = \"api\", method = \"POST\", url = \"users/\" }\n\
+         [steps.already]\nhttp = { on = \"api\", url = \"users/7\", accept = [200, 404] }\n\
+         find = 'if $response.status == 200 then . else empty end'\nsame = 'true'\n",
+    ));
+    let look = shown.split("```sh\n").nth(1).unwrap_or_default();
+    assert!(look.starts_with("RESPONSE=$(curl -sS https://api.example.com/v1/users/7"), "{look}");
+    assert!(look.contains("-o answer -w "), "{look}");
+    assert!(look.contains("\njq --argjson response \"$RESPONSE\" 'if $response.status"), "{look}");
+    assert!(look.contains("end' answer\n```"), "{look}");
+}
+
+#[test]
+fn a_secret_of_the_file_is_not_shown() {
+    let text = "format = 1\nname = \"x\"\n[inputs.key]\nsecret = true\ndefault = \"hunter2\"\n\
+                [presets.p]\nkey = \"hunter3\"\n[[steps]]\nid = \"s\"\n\
+                append = { file = \"f\", text = \"{{ key }}\" }\n";
+    let parsed = Runbook::parse(&Source::new("x.toml", text), &|_, _| Err(String::new()));
+    let shown = markdown(&parsed.map_err(|diags| diags[0].title.clone()).unwrap().0);
+    assert!(shown.contains("`***`") && !shown.contains("hunter"), "{shown}");
+    assert!(shown.contains("(umask 077; cat >> f) << EOF"), "{shown}");
+}

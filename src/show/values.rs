@@ -9,6 +9,7 @@ use super::{cell, fenced, first_paragraph, hand, paragraph};
 use crate::reader::Tree;
 use crate::runbook::{From, Input, Runbook, Value};
 use crate::step::manual::{called, is_json, quoted, tree_words, words};
+use crate::value::{Json, MASK};
 
 /// The names whose values are no texts, as far as the file tells.
 pub(super) fn json(runbook: &Runbook) -> HashSet<String> {
@@ -139,9 +140,15 @@ fn place(from: &From) -> String {
 fn default(input: &Input) -> String {
     match &input.default {
         None => String::new(),
-        Some(Value::Literal(json)) => crate::value::text(json),
+        Some(Value::Literal(json)) => shown(input, json),
         Some(Value::Template(template)) => words(template),
     }
+}
+
+/// A value of an input as the file has it; a secret one is not for a page that is passed on.
+fn shown(input: &Input, json: &Json) -> String {
+    let text = crate::value::text(json);
+    if input.secret && !text.is_empty() { MASK.to_owned() } else { text }
 }
 
 /// Inputs down, presets across: there are more inputs.
@@ -152,9 +159,9 @@ fn presets(out: &mut String, runbook: &Runbook) {
     let names = runbook.presets.iter().map(|preset| format!(" `{}` |", preset.name));
     let _ = writeln!(out, "### Presets\n\n| Input |{}", names.collect::<String>());
     let _ = writeln!(out, "|---|{}", "---|".repeat(runbook.presets.len()));
-    let value = |input: &Input, values: &[(crate::reader::Text, crate::value::Json)]| {
+    let value = |input: &Input, values: &[(crate::reader::Text, Json)]| {
         let found = values.iter().find(|(name, _)| name.value == input.name);
-        found.map(|(_, value)| format!("`{}`", crate::value::text(value))).unwrap_or_default()
+        found.map(|(_, value)| format!("`{}`", shown(input, value))).unwrap_or_default()
     };
     for input in &runbook.inputs {
         let row: Vec<String> =

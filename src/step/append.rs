@@ -96,7 +96,8 @@ impl Step for Append {
     }
 
     fn manual(&self, hand: &Hand<'_>) -> Manual {
-        let shell = format!("cat >> {}", manual::quoted(&hand.path(&self.0.file)));
+        // a new file is for its owner's eyes
+        let shell = format!("(umask 077; cat >> {})", manual::quoted(&hand.path(&self.0.file)));
         let stdin = Some(hand.shell(&self.0.text));
         Manual { shell: Some(shell), stdin, ..Manual::default() }
     }

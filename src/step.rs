@@ -143,8 +143,14 @@ pub trait Step: Debug {
         Ok(Vec::new())
     }
 
-    /// What it will surely fail of, told before the run from its inputs and vars alone.
-    fn foresee(&self, _known: &Scope, _services: &Services) -> Option<Failure> {
+    /// What it will surely fail of, told before the run from its inputs and vars alone; `secret` tells
+    /// of any name whether what it stands for is one.
+    fn foresee(
+        &self,
+        _known: &Scope,
+        _secret: &dyn Fn(&str) -> bool,
+        _services: &Services,
+    ) -> Option<Failure> {
         None
     }
 

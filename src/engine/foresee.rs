@@ -27,11 +27,17 @@ pub fn foresee<'a>(
             break;
         }
         if wanted == Some(true) && step.for_each.is_none() && !step.optional {
-            let failure = step.action.foresee(known, services);
+            let secret = |name: &str| known.any_secret([name]) || saves_secret(runbook, name);
+            let failure = step.action.foresee(known, &secret, services);
             found.extend(failure.map(|failure| (step.id.as_str(), failure)));
         }
     }
     found
+}
+
+/// Whether a step saves a secret under this name.
+fn saves_secret(runbook: &Runbook, name: &str) -> bool {
+    runbook.steps.iter().flat_map(|step| &step.saves).any(|save| save.secret && save.name == name)
 }
 
 /// Whether a step may do on this machine what a later one needs.

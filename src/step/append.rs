@@ -81,8 +81,19 @@ impl Step for Append {
         Ok(shown(cx, &self.block(cx)?))
     }
 
-    fn foresee(&self, known: &Scope, services: &Services) -> Option<Failure> {
-        block::foresee(&self.0.file, known, services)
+    fn foresee(
+        &self,
+        known: &Scope,
+        secret: &dyn Fn(&str) -> bool,
+        services: &Services,
+    ) -> Option<Failure> {
+        let file = &self.0.file;
+        if services.folder.is_some() || !file.reads().iter().all(|read| known.has(&read.name)) {
+            return None;
+        }
+        let path = services.place(&file.render_text(known).ok()?);
+        let secret = self.0.text.reads().iter().any(|read| secret(&read.name));
+        block::foresee(&path, self.0.follow_links, secret)
     }
 
     fn before(&self, cx: &Cx<'_>) -> Vec<(&'static str, Labeled)> {

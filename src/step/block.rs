@@ -4,7 +4,7 @@
 //! A file is changed under its lock: by writing at its end, or by a new file in its place. What a
 //! crash in the middle of a write left of a block is told from other people's lines and completed.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, Metadata, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
@@ -13,12 +13,10 @@ use sha2::{Digest as _, Sha256};
 
 use crate::crash;
 use crate::printable::argument;
-use crate::scope::Scope;
-use crate::template::Template;
 use crate::value::hex;
 use crate::world::sync_folder;
 
-use super::{Failure, Services, Trouble, failure, way};
+use super::{Failure, Trouble, failure, way};
 
 /// The largest file taken, in bytes.
 const FILE_LIMIT: u64 = 64 * 1024 * 1024;
@@ -75,11 +73,8 @@ fn needs_newline(text: &str, block: &str) -> bool {
 pub(super) fn add(path: &Path, block: &str, follow: bool, secret: bool) -> io::Result<Written> {
     refuse_link(path, follow)?;
     let (mut file, created) = locked(path, || open(path, follow))?;
-    if secret && file.metadata()?.permissions().mode() & 0o077 != 0 {
-        return Err(io::Error::other(Refused(format!(
-            "others can read it, and the block holds a secret; `chmod 600 {}` first",
-            crate::printable::argument(&path.display().to_string())
-        ))));
+    if secret {
+        refuse_open(path, &file.metadata()?)?;
     }
     let text = read(&mut file)?;
     if places(&text, block).next().is_some() {
@@ -382,18 +377,35 @@ impl std::fmt::Display for Refused {
 
 impl std::error::Error for Refused {}
 
-/// What writing this file will fail of, if its path is known by now: its folder is not there.
-pub(super) fn foresee(file: &Template, known: &Scope, services: &Services) -> Option<Failure> {
-    if services.folder.is_some() || !file.reads().iter().all(|read| known.has(&read.name)) {
-        return None;
-    }
-    let path = services.place(&file.render_text(known).ok()?);
+/// What writing this file will fail of: its folder is not there, or it is no file to write this to.
+pub(super) fn foresee(path: &Path, follow: bool, secret: bool) -> Option<Failure> {
     let folder = path.parent().filter(|folder| {
         std::fs::metadata(folder).is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
-    })?;
-    let hint = format!("`{}` makes it", make(folder));
-    let message = format!("cannot write {}: its folder does not exist", path.display());
-    Some(Failure { hints: vec![hint], ..failure(message) })
+    });
+    if let Some(folder) = folder {
+        let hint = format!("`{}` makes it", make(folder));
+        let message = format!("cannot write {}: its folder does not exist", path.display());
+        return Some(Failure { hints: vec![hint], ..failure(message) });
+    }
+    let open = || match std::fs::metadata(path) {
+        Ok(found) if secret => refuse_open(path, &found),
+        _ => Ok(()),
+    };
+    let error = refuse_link(path, follow).and_then(|()| open()).err()?;
+    // what the system says now it may not say then
+    let ours = error.get_ref().is_some_and(|reason| reason.is::<Refused>());
+    ours.then(|| failure(format!("cannot write {}: {error}", path.display())))
+}
+
+/// Refuses to put a secret where others can read it.
+fn refuse_open(path: &Path, found: &Metadata) -> io::Result<()> {
+    if found.permissions().mode() & 0o077 == 0 {
+        return Ok(());
+    }
+    Err(io::Error::other(Refused(format!(
+        "others can read it, and the block holds a secret; `chmod 600 {}` first",
+        argument(&path.display().to_string())
+    ))))
 }
 
 /// The command that makes a folder.

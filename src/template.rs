@@ -7,6 +7,7 @@
 mod filters;
 mod harmless;
 mod meant;
+mod odd;
 mod plain;
 mod scan;
 

@@ -79,6 +79,7 @@ cases! {
     not_json
     note_again
     one_hand
+    null_in_url
     optional_gate
     plan
     plan_each

@@ -162,35 +162,49 @@ fn may_miss<'a>(
     let mut found = Vec::new();
     for name in uses {
         let owner = earlier(&name.name);
-        let Some(saver) = owner.filter(|saver| saver.when.is_some()) else { continue };
+        let Some(saver) = owner.filter(|saver| saver.when.is_some() || saver.optional) else {
+            continue;
+        };
         if seen.contains(&name.name.as_str()) || guarded(runbook, step, saver, name) {
             continue;
         }
         seen.push(&name.name);
-        let when = saver.when.as_ref().map_or("", |when| when.source().trim());
+        let when = saver.when.as_ref().map(|when| when.source().trim());
         let what = if code == "undo-may-miss" { "the `undo` of step" } else { "step" };
         let title = format!("{what} `{}` reads `{}`, which may not be there", step.id, name.name);
-        found.push(
-            Diag::warning(code, title, name.span(&runbook.source))
+        let diag = Diag::warning(code, title, name.span(&runbook.source));
+        found.push(match when {
+            Some(when) => diag
                 .related(saver.span.clone(), format!("saved only if `{when}`"))
                 .help(format!("give step `{}` the same `when`", step.id))
                 .help(format!("or say what holds without it: `{} | default(…)`", name.name)),
-        );
+            None => diag
+                .related(saver.span.clone(), "null if this step fails, which it may")
+                .help(format!(
+                    "leave step `{}` out then: `when = \"{} is not none\"`",
+                    step.id, name.name
+                ))
+                .help(format!("or say what holds without it: `{} or …`", name.name)),
+        });
     }
     found
 }
 
 /// Whether the author has thought of the name's absence.
 fn guarded(runbook: &Runbook, step: &StepDef, saver: &StepDef, name: &Use) -> bool {
-    let when = saver.when.as_ref().map_or("", |when| when.source().trim());
+    let when = saver.when.as_ref().map(|when| when.source().trim());
     let own = step.when.as_ref();
     let asks = own.is_some_and(|own| {
-        own.source().contains(when) || own.reads().iter().any(|read| read.name == name.name)
+        when.is_some_and(|when| own.source().contains(when))
+            || own.reads().iter().any(|read| read.name == name.name)
     });
     let text = runbook.source.text.get(name.literal.clone()).unwrap_or_default();
     // jq takes a name that is not there for null.
     let absent = ["default(", "is defined", "is undefined", "//", "{% if "];
-    asks || absent.iter().any(|word| text.contains(word))
+    // what a step that failed would have saved is null
+    let null = ["none", "null", " or "];
+    let said = |words: &[&str]| words.iter().any(|word| text.contains(word));
+    asks || said(&absent) || saver.optional && when.is_none() && said(&null)
 }
 
 #[cfg(test)]
@@ -226,6 +240,21 @@ mod tests {
         };
         assert_eq!(codes(&book("")), ["constant-gate"]);
         assert_eq!(codes(&book("when = \"a\"\n")), [""; 0]);
+    }
+
+    #[test]
+    fn what_an_optional_step_saves_may_be_null() {
+        let book = |reads: &str| {
+            format!(
+                "format = 1\nname = \"x\"\n[connections.c]\nbase = \"https://a.example/\"\n\
+                 [[steps]]\nid = \"o\"\noptional = true\nhttp = {{ on = \"c\", url = \"x\" }}\n\
+                 save.oid = \".id\"\n[[steps]]\nid = \"s\"\n{reads}\n"
+            )
+        };
+        assert_eq!(codes(&book("note = \"{{ oid }}\"")), ["may-be-skipped"]);
+        assert_eq!(codes(&book("when = \"oid is not none\"\nnote = \"{{ oid }}\"")), [""; 0]);
+        assert_eq!(codes(&book("note = \"{{ oid or 'no' }}\"")), [""; 0]);
+        assert_eq!(codes(&book("gate = \"oid is none or oid > 1\"")), [""; 0]);
     }
 
     #[test]

@@ -262,6 +262,7 @@ impl Connection {
                 .hint("where it is meant to show, write `reveal = true` in the same table"));
         }
         let base = self.base.render_text(scope)?;
+        refuse_odd(&self.base, scope)?;
         let slashed = if base.ends_with('/') { base.clone() } else { format!("{base}/") };
         url::Url::parse(&slashed).map_err(|error| {
             Trouble::failed(format!(
@@ -440,3 +441,13 @@ pub(super) fn join(base: &url::Url, path: &str) -> Result<url::Url, Trouble> {
     }
     base.join(&format!("./{}", path.trim_start_matches('/'))).map_err(wrong)
 }
+/// Refuses a URL with what is no text in it: `users/null` is another address than the one meant.
+pub(super) fn refuse_odd(url: &Template, scope: &Scope) -> Result<(), Trouble> {
+    let Some((code, what)) = url.odd(scope) else { return Ok(()) };
+    let hint = match what {
+        "null" => format!("if it may be so, leave the step out: `when = \"{code} is not none\"`"),
+        _ => "a URL takes texts and numbers: name what of it is meant".to_owned(),
+    };
+    Err(Trouble::failed(format!("`{code}` in the URL is {what}")).hint(hint))
+}
+

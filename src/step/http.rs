@@ -26,7 +26,7 @@ use into::Into;
 use paginate::Paginate;
 pub use paginate::RULES;
 
-use super::connection::{Connection, join, named, render_headers};
+use super::connection::{Connection, join, named, refuse_odd, render_headers};
 use super::{Answer, Call, Cx, Hand, Kind, Local, Manual, Step, Touch, Trouble, Writes};
 
 /// The kind.
@@ -329,6 +329,7 @@ impl Http {
     fn target<'a>(&self, cx: &'a Cx<'_>) -> Result<(&'a Connection, url::Url), Trouble> {
         let connection = self.spec(cx)?;
         let base = connection.placed(connection.base(cx.scope)?, cx);
+        refuse_odd(&self.url, cx.scope)?;
         let mut url = join(&base, &self.url.render_text(cx.scope)?)?;
         if !self.query.is_empty() {
             let pairs = pairs(&self.query, cx)?;

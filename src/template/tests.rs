@@ -171,3 +171,31 @@ fn a_word_is_taken_if_a_template_of_it_does_not_read_it() {
         assert_eq!(is_taken(word), !read, "{word}");
     }
 }
+
+#[test]
+fn what_is_no_text_is_found_unless_it_is_made_one_or_may_be_left_out() {
+    let values = Values(json!({
+        "none_yet": null,
+        "list": ["a", "b"],
+        "user": {"id": 7, "team": null},
+        "id": 7,
+    }));
+    for (text, odd) in [
+        ("orgs/{{ id }}", None),
+        ("orgs/{{ none_yet }}", Some(("none_yet", "null"))),
+        ("{{ none_yet }}", Some(("none_yet", "null"))),
+        ("orgs/{{- none_yet | urlencode }}", Some(("none_yet", "null"))),
+        ("orgs/{{ none_yet | default('x', true) }}", None),
+        ("orgs/{{ none_yet or 'x' }}", None),
+        ("orgs/{{ list }}", Some(("list", "a list"))),
+        ("orgs/{{ list | join(',') }}", None),
+        ("orgs/{{ user }}", Some(("user", "an object"))),
+        ("orgs/{{ user.id }}", None),
+        ("orgs/{{ id }}/{{ user.team }}", Some(("user.team", "null"))),
+        ("orgs/{% if none_yet %}{{ none_yet }}{% else %}{{ none_yet }}{% endif %}x", None),
+        ("{% if id %}x{% endif %}/{{ none_yet }}", Some(("none_yet", "null"))),
+        ("{% for one in list %}{{ one }}{% endfor %}", None),
+    ] {
+        assert_eq!(Template::parse(text).unwrap().odd(&values), odd, "{text}");
+    }
+}

@@ -200,7 +200,8 @@ gates = [{ that = "user_id is string" }]
         title: "A step reads a value that is only there if another step was done.",
         why: "A step whose `when` does not hold saves nothing. Reading its values then fails the run, in a template and \
               in an expression; jq takes them for null. Give both steps the same `when`, or say what holds without \
-              the value: `{{ team_id | default('none') }}`, in jq `$team_id // \"none\"`.",
+              the value: `{{ team_id | default('none') }}`, in jq `$team_id // \"none\"`. What an `optional` step \
+              that failed would have saved is null: `when = \"team_id is not none\"`, or `{{ team_id or 'none' }}`.",
         bad: r#"format = 1
 name   = "add"
 

@@ -275,7 +275,8 @@ impl Expr {
         let reads = reads(source, whole, known, || {
             let env: &Environment<'_> = &ENV;
             Ok(env.compile_expression(source)?.undeclared_variables(false))
-        })?;
+        });
+        let reads = reads.map_err(|mistake| meant::bare(source, mistake))?;
         let (often, kept, harmless) = (Often::default(), OnceLock::new(), OnceLock::new());
         Ok(Self { source: source.to_owned(), often, kept, harmless, reads })
     }

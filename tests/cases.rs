@@ -39,6 +39,7 @@ cases! {
     append_refused
     append_secret
     check_beside
+    check_literal
     check_meant
     command
     command_unstarted
@@ -78,8 +79,8 @@ cases! {
     misspelt_once
     not_json
     note_again
-    one_hand
     null_in_url
+    one_hand
     optional_gate
     plan
     plan_each
@@ -97,9 +98,9 @@ cases! {
     rehearse_elsewhere
     rehearse_writes
     remove_oidc_after_add
+    remove_oidc_made_anew
     remove_oidc_token_expired
     renewed_elsewhere
-    remove_oidc_made_anew
     renewed_in_used
     renewed_mistakes
     renewed_nothing_new
@@ -129,9 +130,9 @@ cases! {
     undo_gate_rerun
     undo_in_doubt
     undo_lost
+    undo_made_anew
     undo_remove
     undo_renewed
-    undo_made_anew
     undo_repeatable
     undo_redo_failed
     undo_redone

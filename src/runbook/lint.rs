@@ -3,6 +3,7 @@
 //! A warning is no mistake: `run` never shows one. Each code has a page with an example that
 //! triggers it and one that does not; both are tests.
 
+mod literal;
 mod pages;
 mod unsplit;
 
@@ -21,6 +22,7 @@ pub use pages::{PAGES, Page, page};
 /// that is called so.
 pub fn lint(runbook: &Runbook, exists: &dyn Fn(&str) -> bool) -> Vec<Diag> {
     let mut found = unused(runbook);
+    found.extend(literal::literal(&runbook.source));
     found.extend(runbook.programs.ids().flat_map(|id| set_in_condition(runbook, id)));
     let savers = savers(runbook);
     for (at, step) in runbook.steps.iter().enumerate() {
@@ -255,6 +257,31 @@ mod tests {
         assert_eq!(codes(&book("when = \"oid is not none\"\nnote = \"{{ oid }}\"")), [""; 0]);
         assert_eq!(codes(&book("note = \"{{ oid or 'no' }}\"")), [""; 0]);
         assert_eq!(codes(&book("gate = \"oid is none or oid > 1\"")), [""; 0]);
+    }
+
+    #[test]
+    fn what_is_said_in_vain_is_warned_of() {
+        let book = |base: &str, step: &str| {
+            format!(
+                "format = 1\nname = \"x\"\n[connections.c]\nbase = \"{base}\"\n\
+                 [[steps]]\nid = \"s\"\n{step}\n"
+            )
+        };
+        let call = "http = { on = \"c\", url = \"x\" }";
+        let good = "https://a.example/v1";
+        for (base, step) in [
+            ("https://a.example/v1?x=1", call.to_owned()),
+            ("https://a.example/v1#x", call.to_owned()),
+            (good, "http = { on = \"c\", url = \"x\", accept = [2000] }".to_owned()),
+            (good, format!("{call}\nfor_each = \"[1]\"\nat_once = 0")),
+            (good, format!("{call}\nuntil = {{ that = \"s\", every = \"2m\" }}\nsave.s = \".\"")),
+        ] {
+            assert_eq!(codes(&book(base, &step)), ["without-effect"], "{base} {step}");
+        }
+        let generated = "generate = { what = \"uuid\", length = 7 }\n\
+                         [[steps]]\nid = \"t\"\ngate = \"s != ''\"\n[[steps]]\nid = \"u\"";
+        assert_eq!(codes(&book(good, &format!("{generated}\n{call}"))), ["without-effect"]);
+        assert_eq!(codes(&book(good, call)), [""; 0]);
     }
 
     #[test]

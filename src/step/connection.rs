@@ -208,7 +208,7 @@ impl Connection {
     /// Reads a connection's table.
     pub fn parse(name: &str, reader: &Reader<'_>) -> Option<Self> {
         reader.only(FIELDS);
-        let headers = reader.map("headers", Sink::Closed);
+        let headers = headers(reader);
         let file = |key| reader.template(key, reader.open("a path"));
         let (ca, client_cert, client_key) = (file("ca"), file("client_cert"), file("client_key"));
         if reader.has("client_key") && !reader.has("client_cert") {
@@ -232,6 +232,7 @@ impl Connection {
             );
         }
         let base = reader.template("base", reader.open("a URL"))?;
+        check_base(reader, &base);
         let reveal = reader.boolean(REVEAL.name).unwrap_or(false);
         let name = name.to_owned();
         Some(Self {
@@ -261,8 +262,8 @@ impl Connection {
             return Err(Trouble::failed(message)
                 .hint("where it is meant to show, write `reveal = true` in the same table"));
         }
-        let base = self.base.render_text(scope)?;
         refuse_odd(&self.base, scope)?;
+        let base = self.base.render_text(scope)?;
         let slashed = if base.ends_with('/') { base.clone() } else { format!("{base}/") };
         url::Url::parse(&slashed).map_err(|error| {
             Trouble::failed(format!(
@@ -382,6 +383,37 @@ impl Connection {
     }
 }
 
+/// A base that is written out must be an address.
+fn check_base(reader: &Reader<'_>, base: &Template) {
+    let source = base.source();
+    let web = ["http://", "https://"].iter().any(|scheme| source.starts_with(scheme));
+    if !base.is_literal() || web && url::Url::parse(source).is_ok() {
+        return;
+    }
+    let span = reader.get("base").map_or(reader.span(), toml::Spanned::span);
+    let diag = Diag::error("`base` is not a URL", span);
+    let meant = format!("http://{source}");
+    reader.gather.report(if !source.contains("://") && url::Url::parse(&meant).is_ok() {
+        diag.help(format!("write how it is reached too, as in `{meant}`"))
+    } else {
+        diag.help("it is an address such as `https://api.example.com/v1/`")
+    });
+}
+
+/// The headers of a table; their names must be ones that can be sent.
+pub(super) fn headers(reader: &Reader<'_>) -> Vec<(String, Tree)> {
+    // RFC 9110, 5.6.2
+    let fits = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
+    let table = reader.get("headers").and_then(|value| reader.as_table(value));
+    for (name, span) in table.iter().flat_map(Reader::keys) {
+        if name.is_empty() || !name.chars().all(fits) {
+            let diag = Diag::error(format!("`{name}` cannot be the name of a header"), span);
+            reader.gather.report(diag.help("use letters, digits and dashes"));
+        }
+    }
+    reader.map("headers", Sink::Closed)
+}
+
 fn basic(reader: &Reader<'_>, headers: &[(String, Tree)]) -> Option<(Template, Template)> {
     let table = reader.table("basic")?;
     table.only(BASIC);
@@ -426,6 +458,16 @@ pub(super) fn render_headers(
         .collect()
 }
 
+/// Refuses a URL with what is no text in it: `users/null` is another address than the one meant.
+pub(super) fn refuse_odd(url: &Template, scope: &Scope) -> Result<(), Trouble> {
+    let Some((code, what)) = url.odd(scope) else { return Ok(()) };
+    let hint = match what {
+        "null" => format!("if it may be so, leave the step out: `when = \"{code} is not none\"`"),
+        _ => "a URL takes texts and numbers: name what of it is meant".to_owned(),
+    };
+    Err(Trouble::failed(format!("`{code}` in the URL is {what}")).hint(hint))
+}
+
 /// A call's URL below a base: `x/`, `/x/` and `x/?y` alike go below it; a full URL must have the same origin.
 pub(super) fn join(base: &url::Url, path: &str) -> Result<url::Url, Trouble> {
     let wrong = |error| Trouble::failed(format!("not a URL: {error}: `{path}`"));
@@ -441,13 +483,3 @@ pub(super) fn join(base: &url::Url, path: &str) -> Result<url::Url, Trouble> {
     }
     base.join(&format!("./{}", path.trim_start_matches('/'))).map_err(wrong)
 }
-/// Refuses a URL with what is no text in it: `users/null` is another address than the one meant.
-pub(super) fn refuse_odd(url: &Template, scope: &Scope) -> Result<(), Trouble> {
-    let Some((code, what)) = url.odd(scope) else { return Ok(()) };
-    let hint = match what {
-        "null" => format!("if it may be so, leave the step out: `when = \"{code} is not none\"`"),
-        _ => "a URL takes texts and numbers: name what of it is meant".to_owned(),
-    };
-    Err(Trouble::failed(format!("`{code}` in the URL is {what}")).hint(hint))
-}
-

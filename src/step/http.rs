@@ -15,7 +15,7 @@ use std::rc::Rc;
 
 use crate::diag::Diag;
 use crate::journal::event::Effect;
-use crate::reader::{Field, REVEAL, Reader, Rules, Shape, Sink, Tree};
+use crate::reader::{Field, REVEAL, Reader, Rules, Shape, Tree};
 use crate::template::Template;
 use crate::transport::{Cookie, Cookies, Request, Response, Taker};
 use crate::value::Labeled;
@@ -26,7 +26,7 @@ use into::Into;
 use paginate::Paginate;
 pub use paginate::RULES;
 
-use super::connection::{Connection, join, named, refuse_odd, render_headers};
+use super::connection::{Connection, headers, join, named, refuse_odd, render_headers};
 use super::{Answer, Call, Cx, Hand, Kind, Local, Manual, Step, Touch, Trouble, Writes};
 
 /// The kind.
@@ -136,7 +136,7 @@ fn parse(reader: &Reader<'_>) -> Option<Box<dyn Step>> {
     let method = reader.word("method", METHODS);
     let url = reader.template("url", reader.open("a URL"));
     let query = reader.map("query", reader.open("a URL's query"));
-    let headers = reader.map("headers", Sink::Closed);
+    let headers = headers(reader);
     let body = body::parse(reader);
     reader.obeys(&Rules { with: WITH, ..Rules::NONE });
     let into = into::parse(reader);

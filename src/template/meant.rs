@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{filters, scan};
+use super::{Mistake, filters, scan};
 
 /// Operators of other languages, as they begin where minijinja stumbles, and what they are here.
 const OPERATORS: &[(&str, &str)] = &[
@@ -29,6 +29,13 @@ const TESTS: &[(&str, &str)] = &[
     ("text", "string"),
     ("bool", "boolean"),
 ];
+
+/// A mistake in an expression, with what was meant if it is written as in a text.
+pub(super) fn bare(source: &str, mistake: Mistake) -> Mistake {
+    let braces = || "an expression stands here by itself, without `{{ }}`".to_owned();
+    let help = if source.contains("{{") { Some(braces()) } else { mistake.help };
+    Mistake { help, ..mistake }
+}
 
 /// What was meant at a place at which the text is no expression.
 pub(super) fn syntax(source: &str, at: usize) -> Option<String> {

@@ -199,3 +199,11 @@ fn what_is_no_text_is_found_unless_it_is_made_one_or_may_be_left_out() {
         assert_eq!(Template::parse(text).unwrap().odd(&values), odd, "{text}");
     }
 }
+
+#[test]
+fn an_expression_in_braces_is_told_to_stand_without() {
+    for source in ["{{ names }}", "{{ url }} == 'x'"] {
+        let help = Expr::parse(source).unwrap_err().help;
+        assert!(help.is_some_and(|help| help.contains("without `{{ }}`")), "{source}");
+    }
+}

@@ -236,6 +236,90 @@ note = "The team is {{ team_id }}"
         beside: None,
     },
     Page {
+        code: "secret-in-clear",
+        title: "A secret stands in the file.",
+        why: "A runbook is passed on, kept in a repository and shown: whoever has it has the secret. Leave it out, and it \
+              is asked for, or say with `from` where to look for it. An empty default is none. A preset counts too.",
+        bad: r#"format = 1
+name   = "greet"
+
+[inputs.password]
+secret  = true
+default = "hunter2"
+
+[[steps]]
+id      = "login"
+effect  = "read"
+command = { run = ["login"], stdin = "{{ password }}" }
+"#,
+        good: r#"format = 1
+name   = "greet"
+
+[inputs.password]
+secret  = true
+from    = [{ env = "PASSWORD" }]
+
+[[steps]]
+id      = "login"
+effect  = "read"
+command = { run = ["login"], stdin = "{{ password }}" }
+"#,
+        beside: None,
+    },
+    Page {
+        code: "without-effect",
+        title: "Something is said in vain.",
+        why: "What stands there changes nothing: the query of a connection's `base`, which no call sends; a status that \
+              nothing ends with; an `until` whose `every` is longer than its `limit`, so that it looks once; `at_once` of 0; \
+              keys of `generate` that mean nothing for what is made. It was meant otherwise, or it is left over.",
+        bad: r#"format = 1
+name   = "look"
+
+[connections.api]
+base = "https://api.example.com/v1?key=7"
+
+[[steps]]
+id   = "find"
+http = { on = "api", url = "users/me" }
+"#,
+        good: r#"format = 1
+name   = "look"
+
+[connections.api]
+base = "https://api.example.com/v1"
+
+[[steps]]
+id   = "find"
+http = { on = "api", url = "users/me", query = { key = 7 } }
+"#,
+        beside: None,
+    },
+    Page {
+        code: "literal-braces",
+        title: "A text has `{{ }}` in it, and nothing is filled in there.",
+        why: "Hints and what `until` says it waits `for` are shown as they stand, braces and all. Say it without the \
+              value. When a gate does not hold, the values that it reads are shown beside its hint.",
+        bad: r#"format = 1
+name   = "look"
+
+[inputs.user]
+
+[[steps]]
+id   = "known"
+gate = { that = "user != 'root'", hint = "The user {{ user }} is nobody's" }
+"#,
+        good: r#"format = 1
+name   = "look"
+
+[inputs.user]
+
+[[steps]]
+id   = "known"
+gate = { that = "user != 'root'", hint = "That user is nobody's" }
+"#,
+        beside: None,
+    },
+    Page {
         code: "undo-may-miss",
         title: "An `undo` reads a value that is only there if another step was done.",
         why: "A step whose `when` does not hold saves nothing, and an `undo` that reads one of its values cannot be \

@@ -100,8 +100,14 @@ pub struct History {
     pub inner: StoredMap,
     /// Values of inputs, own and inner ones, that a service took no longer.
     pub refused: BTreeMap<String, Vec<Stored>>,
+    /// Values that inputs had before a walk began with another.
+    pub former: BTreeMap<String, Vec<Stored>>,
+    /// Secret inputs that were given in place of what their sources say, with what was given.
+    pub given: StoredMap,
     /// Whether it was a rehearsal.
     pub rehearsal: bool,
+    /// Whether its last walk takes it back.
+    pub backwards: bool,
     /// When it began, in milliseconds since the Unix epoch.
     pub started_ms: i64,
     /// How its last walk ended; none: it is running, or it died.
@@ -251,9 +257,12 @@ impl History {
                 runbooks,
                 steps,
                 inputs,
+                given,
                 rehearsal,
                 ..
             } => {
+                let given = inputs.iter().filter(|(name, _)| given.contains(name));
+                self.given = given.map(|(name, value)| (name.clone(), value.clone())).collect();
                 self.uses.clone_from(uses);
                 self.runbooks.clone_from(runbooks);
                 self.runbook.clone_from(runbook);
@@ -264,10 +273,11 @@ impl History {
                 self.inputs.clone_from(inputs);
                 self.rehearsal = *rehearsal;
             }
-            Event::Resumed { text, uses, runbooks, steps, inputs, .. } => {
+            Event::Resumed { undo, text, uses, runbooks, steps, inputs } => {
                 self.outcome = None;
+                self.backwards = *undo;
                 self.under_way.clear();
-                self.inputs.extend(inputs.clone());
+                inputs.iter().for_each(|(name, value)| self.replaced(name, value));
                 if let Some(text) = text {
                     self.text.clone_from(text);
                     self.uses.clone_from(uses);
@@ -396,6 +406,13 @@ impl History {
     /// The same of taking it back.
     pub fn undo_open(&self, step: &str) -> bool {
         self.undo(step) == Some(Undo::InDoubt) && !self.under_way.contains(step)
+    }
+
+    /// An input has another value from here on; the one it had may be good all the same.
+    fn replaced(&mut self, input: &str, value: &Stored) {
+        if let Some(old) = self.inputs.insert(input.to_owned(), value.clone()) {
+            self.former.entry(input.to_owned()).or_default().push(old);
+        }
     }
 
     /// An input has another value from here on; the one it had was refused.

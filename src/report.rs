@@ -222,6 +222,7 @@ pub(crate) mod testing {
                 ("host".to_owned(), Stored::Plain(Json::from("db1"))),
                 ("password".to_owned(), Stored::Sealed("c2VhbGVk".into())),
             ]),
+            given: Vec::new(),
             rehearsal,
             batch: None,
         }

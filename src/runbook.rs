@@ -11,6 +11,7 @@ mod nested;
 mod parse;
 pub mod settle;
 mod step;
+mod tokens;
 
 use std::borrow::Cow;
 use std::cell::OnceCell;

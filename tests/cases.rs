@@ -66,6 +66,7 @@ cases! {
     gate_without_already
     guide_add_user
     input_precedence
+    inputs_kept
     interrupted
     interrupted_read
     item_in_title
@@ -101,6 +102,8 @@ cases! {
     remove_oidc_made_anew
     remove_oidc_token_expired
     renewed_elsewhere
+    renewed_former
+    renewed_given
     renewed_in_used
     renewed_mistakes
     renewed_nothing_new

@@ -173,6 +173,7 @@ fn started() -> Event {
         runbooks: Vec::new(),
         steps: [StepRef { id: "one".into(), title: "One".into(), digest: "d".into() }].into(),
         inputs: std::collections::BTreeMap::new(),
+        given: Vec::new(),
         rehearsal: false,
         batch: None,
     }

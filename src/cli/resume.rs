@@ -331,7 +331,7 @@ pub(super) fn refused(
     Ok(refused)
 }
 
-/// Secrets whose sources give another value by now. A rehearsal takes none from the person.
+/// Tokens whose sources give another value by now. A rehearsal takes none from the person.
 pub(super) fn renewed_inputs(
     runbook: &Runbook,
     (history, run, key): (&History, &str, &Key),
@@ -341,7 +341,8 @@ pub(super) fn renewed_inputs(
     if history.rehearsal {
         return Ok(Vec::new());
     }
-    let renewed = renewed(runbook, given, &refused(history, run, key)?, world);
+    let instead: Vec<String> = history.given.keys().cloned().collect();
+    let renewed = renewed(runbook, given, &refused(history, run, key)?, &instead, world);
     for (name, _) in &renewed {
         say_renewed(name);
     }

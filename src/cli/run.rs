@@ -233,9 +233,19 @@ pub(super) fn started(
         runbooks: used(runbook),
         steps: runbook.step_refs(),
         inputs: stored,
+        given: instead_of_sources(runbook, settled),
         rehearsal,
         batch: None,
     })
+}
+
+/// The secret inputs that were given although they have sources of their own.
+fn instead_of_sources(runbook: &Runbook, settled: &[Settled]) -> Vec<String> {
+    let has_sources = |name: &str| {
+        runbook.inputs.iter().any(|input| input.name == name && !input.from.is_empty())
+    };
+    let given = settled.iter().filter(|one| one.given && one.value.secret);
+    given.map(|one| one.name.clone()).filter(|name| has_sources(name)).collect()
 }
 
 /// What the plug-ins of a definition say of themselves, by name, as digests.

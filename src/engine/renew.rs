@@ -12,9 +12,9 @@ use tokio::sync::RwLock;
 
 use super::frame::Unit;
 use super::{Broken, Durable, Engine};
-use crate::journal::event::{ASKED, Event};
+use crate::journal::event::{ASKED, Event, Stored};
 use crate::runbook::Input;
-use crate::runbook::settle::{Anew, Settled, anew};
+use crate::runbook::settle::{Anew, Places, Settled, anew};
 use crate::step::connection::{Renew, named};
 use crate::step::{Again, Answer, Cx, Step, Trouble};
 use crate::value::Json;
@@ -65,7 +65,9 @@ impl Engine<'_> {
         let trouble = Trouble::Failed(failure, Again::No);
         let Some((renew, input)) = renewable(unit, action) else { return Err(trouble) };
         let trouble = renew.hint.iter().fold(trouble, Trouble::hint);
-        let trouble = trouble.hint(without(unit, input));
+        let given = self.given(&self.refused(unit, input)?)?;
+        let verb = if self.history.borrow().backwards { "undo" } else { "resume" };
+        let trouble = trouble.hint(without(unit, input, given, verb));
         if !self.renewals.tried.borrow_mut().insert(unit.id.clone()) {
             return Err(trouble);
         }
@@ -85,7 +87,9 @@ impl Engine<'_> {
         let services = self.services;
         let rehearsal = services.hosts.is_some();
         let (world, terminal) = (&services.world, &services.person());
-        match anew(input, unit.scope.root(), &refused, rehearsal, world, terminal) {
+        let former = self.former(unit, input)?;
+        let places = Places { sources: !rehearsal && !given, former: &former };
+        match anew(input, unit.scope.root(), &refused, &places, world, terminal) {
             Anew::Found(new) => self.take_anew(unit, input, new).await,
             Anew::Nothing => Err(trouble),
             Anew::Wrong(message) => Err(trouble.hint(message)),
@@ -98,11 +102,38 @@ impl Engine<'_> {
         let place = place(unit, input);
         let mut all = self.renewals.refused.borrow().get(&place).cloned().unwrap_or_default();
         let earlier = self.history.borrow().refused.get(&place).cloned().unwrap_or_default();
-        for stored in &earlier {
-            let value = self.open("input", &place, stored);
-            all.push(value.map_err(|_| Trouble::failed("a refused value cannot be read"))?.json);
-        }
+        all.extend(self.opened(&place, &earlier)?);
         Ok(all)
+    }
+
+    /// What an input was before a walk began with something else.
+    fn former(&self, unit: &Unit<'_>, input: &Input) -> Result<Vec<Json>, Trouble> {
+        let place = place(unit, input);
+        let former = self.history.borrow().former.get(&place).cloned().unwrap_or_default();
+        self.opened(&place, &former)
+    }
+
+    /// Whether one of these was given to the run in place of what sources say: it may have been given
+    /// on to a runbook that a step uses, so it is known by what it is.
+    fn given(&self, refused: &[Json]) -> Result<bool, Trouble> {
+        let given = self.history.borrow().given.clone();
+        for (name, stored) in &given {
+            if self
+                .opened(name, std::slice::from_ref(stored))?
+                .iter()
+                .any(|it| refused.contains(it))
+            {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Values of an input as the journal keeps them, opened.
+    fn opened(&self, place: &str, stored: &[Stored]) -> Result<Vec<Json>, Trouble> {
+        let unreadable = |_| Trouble::failed("an earlier value cannot be read");
+        let open = |one| Ok(self.open("input", place, one).map_err(unreadable)?.json);
+        stored.iter().map(open).collect()
     }
 
     /// Records a new value and binds it, and whatever vars are made from it.
@@ -133,15 +164,18 @@ pub(super) fn unwritten(_: Broken) -> Trouble {
     Trouble::failed("the journal cannot be written")
 }
 
-/// What is said where there is no new value.
-fn without(unit: &Unit<'_>, input: &Input) -> String {
+/// What is said where there is no new value. One that was `given` has no sources that count.
+fn without(unit: &Unit<'_>, input: &Input, given: bool, verb: &str) -> String {
     let name = &input.name;
     let sources: Vec<String> =
         input.from.iter().map(|from| from.words(unit.scope.root())).collect();
     match sources.as_slice() {
-        [] => format!("`{name}` was refused: `resume` asks for another, if a person is there"),
+        [_, ..] if given => format!(
+            "`{name}` was refused, and it was given to the run, so another is not looked for elsewhere: `{verb}` asks for one, if a person is there"
+        ),
+        [] => format!("`{name}` was refused: `{verb}` asks for another, if a person is there"),
         all => format!(
-            "`{name}` was refused and there is no other: `resume` looks again, in {}",
+            "`{name}` was refused and there is no other: `{verb}` looks again, in {}",
             all.join(", then ")
         ),
     }

@@ -130,6 +130,9 @@ pub const REHEARSAL: &str = "rehearsal";
 /// Where a value came from that a person gave when asked.
 pub const ASKED: &str = "asked";
 
+/// Where a value came from that the run had before it took another.
+pub const FORMER: &str = "what the run had before";
+
 /// What a person decided about one step of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -206,6 +209,10 @@ pub enum Event {
         steps: Arc<[StepRef]>,
         /// All inputs, settled.
         inputs: StoredMap,
+        /// Secret inputs that were given in place of what their own sources say: those sources may
+        /// hold what is meant for another service.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        given: Vec<String>,
         /// Whether the run talks to a fake: nothing real is changed.
         rehearsal: bool,
         /// The runs it began together with; none if it was begun by itself, or before this was
@@ -228,8 +235,7 @@ pub enum Event {
         runbooks: Vec<UsedRef>,
         /// That definition's steps; empty when the definition is the run's own.
         steps: Arc<[StepRef]>,
-        /// Secret inputs whose sources give another value by now, a new token, say; and inputs that
-        /// the new definition added.
+        /// Tokens whose sources give another value by now, and inputs that the new definition added.
         #[serde(default, skip_serializing_if = "StoredMap::is_empty")]
         inputs: StoredMap,
     },

@@ -151,6 +151,7 @@ mod tests {
             runbooks: Vec::new(),
             steps: Arc::default(),
             inputs: BTreeMap::new(),
+            given: Vec::new(),
             rehearsal: false,
             batch: None,
         }

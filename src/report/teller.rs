@@ -4,7 +4,7 @@
 //! `closing`.
 
 use crate::journal::event::{
-    ASKED, Decision, Entry, Event, Failure, How, Skip, Stored, StoredMap, above,
+    ASKED, Decision, Entry, Event, FORMER, Failure, How, Skip, Stored, StoredMap, above,
 };
 
 use super::labels::Labels;
@@ -151,7 +151,10 @@ impl Teller {
                     ASKED => "typed in".to_owned(),
                     from => format!("from {from}"),
                 };
-                let said = format!("`{input}` was refused, there is a new one {new}");
+                let said = match origin.as_str() {
+                    FORMER => format!("`{input}` was refused: {FORMER} is used again"),
+                    _ => format!("`{input}` was refused, there is a new one {new}"),
+                };
                 vec![self.line(words::RENEW, step, &[said])]
             }
             Event::Done { step, how, saved, summary, took_ms, .. } => {

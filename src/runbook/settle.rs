@@ -8,7 +8,7 @@ use std::io::Read as _;
 use std::rc::Rc;
 
 use super::{From, Input, Runbook, Value};
-use crate::journal::event::ASKED;
+use crate::journal::event::{ASKED, FORMER};
 use crate::printable::argument;
 use crate::redact;
 use crate::scope::Scope;
@@ -43,6 +43,8 @@ pub struct Settled {
     pub value: Labeled,
     /// Where it came from, in words: `--input`, `preset small`.
     pub origin: String,
+    /// Whether it was given in place of what its own sources say.
+    pub given: bool,
 }
 
 /// Why the inputs are not settled.
@@ -107,16 +109,17 @@ pub fn found(
     if wrong.is_empty() { Ok((settled, missing)) } else { Err(Refused::Wrong(wrong)) }
 }
 
-/// What the sources of the secret inputs say now: a token may have been renewed since.
-/// `refused` are values that a service took no longer, by input.
+/// What the sources of the tokens say now: one may have been renewed since. `refused` are values
+/// that a service took no longer, by input; those that were `given` did not come from a source.
 pub fn renewed(
     runbook: &Runbook,
     known: &Scope,
     refused: &BTreeMap<String, Vec<Json>>,
+    given: &[String],
     world: &World,
 ) -> Vec<(String, Labeled)> {
-    let secret = runbook.inputs.iter().filter(|input| input.secret);
-    secret
+    let tokens = runbook.tokens().filter(|input| !given.contains(&input.name));
+    tokens
         .filter_map(|input| {
             let refused = refused.get(&input.name).map_or(&[][..], Vec::as_slice);
             let settled = from_sources(input, known, refused, world).ok()??;
@@ -139,17 +142,31 @@ pub enum Anew {
     Interrupted,
 }
 
-/// Looks for an input again: its sources, unless this is a rehearsal, then the person. `known`
-/// are its runbook's names; none of the `refused` values is given back.
+/// Where an input is looked for again.
+#[derive(Debug, Default)]
+pub struct Places<'a> {
+    /// Whether its sources count.
+    pub sources: bool,
+    /// What the run had before the value that is refused now, the newest last.
+    pub former: &'a [Json],
+}
+
+/// Looks for an input again: in the places, then the person is asked. `known` are its runbook's
+/// names; none of the `refused` values is given back.
 pub fn anew(
     input: &Input,
     known: &Scope,
     refused: &[Json],
-    rehearsal: bool,
+    places: &Places<'_>,
     world: &World,
     terminal: &dyn Terminal,
 ) -> Anew {
-    let found = if rehearsal { Ok(None) } else { from_sources(input, known, refused, world) };
+    let found = if places.sources { from_sources(input, known, refused, world) } else { Ok(None) };
+    let former = || places.former.iter().rfind(|value| !refused.contains(value));
+    let found = found.and_then(|found| match (found, former()) {
+        (None, Some(json)) => accept(input, json, FORMER.to_owned(), world).map(Some),
+        (found, _) => Ok(found),
+    });
     let got = found.and_then(|found| match found {
         None if terminal.present() => ask_anew(input, refused, terminal)
             .and_then(|json| accept(input, &json, ASKED.to_owned(), world))
@@ -294,7 +311,9 @@ fn one(
     terminal: &dyn Terminal,
     scope: &Scope,
 ) -> Result<Option<Settled>, Problem> {
-    let found = match supplied(runbook, input, given) {
+    let supplied = supplied(runbook, input, given);
+    let instead = supplied.is_some();
+    let found = match supplied {
         Some(found) => Some(found),
         None if given.fake.is_some() => None,
         None => sources(input, world, scope)?.or_else(|| site(input, given)),
@@ -304,7 +323,8 @@ fn one(
             // even one that is refused must not be shown
             let _ = given.redactor.add_json(&json);
         }
-        return accept(input, &json, origin, world).map(Some);
+        let settled = accept(input, &json, origin, world)?;
+        return Ok(Some(Settled { given: instead, ..settled }));
     }
     let default = default(input, scope)?;
     if let (Some(json), true) = (&default, given.fake.is_some() || !terminal.present()) {
@@ -451,6 +471,7 @@ fn accept(input: &Input, json: &Json, origin: String, world: &World) -> Result<S
             name: input.name.clone(),
             value: Labeled { json: input.typed.settle(json, world), secret: input.secret },
             origin,
+            given: false,
         }),
         Err(wrong) => {
             let shown = if input.secret {

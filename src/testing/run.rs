@@ -282,6 +282,7 @@ fn begin(
         runbooks: Vec::new(),
         steps: runbook.step_refs(),
         inputs: settled.iter().map(stored).collect::<Result<_, String>>()?,
+        given: Vec::new(),
         rehearsal: true,
         batch: None,
     };

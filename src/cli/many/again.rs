@@ -209,7 +209,8 @@ impl Again<'_> {
     ) -> Result<Begun, Exit> {
         let given = inputs(&history, run, self.key)?;
         let refused = refused(&history, run, self.key)?;
-        let added = renewed(self.runbook, &given, &refused, self.world);
+        let instead: Vec<String> = history.given.keys().cloned().collect();
+        let added = renewed(self.runbook, &given, &refused, &instead, self.world);
         for (name, value) in &added {
             if told.insert(name.clone()) {
                 say_renewed(name);

@@ -39,6 +39,7 @@ fn started(run: &str, at_ms: i64, runbook: &str, text: &str) -> Entry {
         text: digest_of(text),
         steps: steps.into(),
         inputs: [("host".to_owned(), Stored::Plain(Json::from("db1")))].into(),
+        given: Vec::new(),
         rehearsal: false,
         batch: None,
     };

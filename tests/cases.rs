@@ -128,6 +128,7 @@ cases! {
     undo
     undo_adopted
     undo_append
+    undo_doubt
     undo_gate_kept
     undo_gate_not_ours
     undo_gate_rerun

@@ -276,11 +276,15 @@ fn answered(args: &Args, history: &History, runbook: &Runbook, run: &str) {
 /// Runs that cannot go on. One that is done can if something is decided about a step of it.
 pub(super) fn over(run: &str, history: &History, decided: bool, world: &World) -> Option<Exit> {
     if history.undoing() {
-        out::error(&format!("run `{run}` was taken back, wholly or in part"));
-        out::hint(&format!(
-            "`runbook undo {run}` goes on with that; `runbook run {}` begins anew",
-            argument(&history.command_name(&world.here))
-        ));
+        let name = history.command_name(&world.here);
+        let anew = format!("`runbook run {}` begins anew", argument(&name));
+        if history.outcome == Some(Outcome::Undone) {
+            out::error(&format!("run `{run}` was taken back"));
+            out::hint(&anew);
+        } else {
+            out::error(&format!("run `{run}` was taken back, wholly or in part"));
+            out::hint(&format!("`runbook undo {run}` goes on with that; {anew}"));
+        }
         return Some(Exit::Usage);
     }
     if history.outcome == Some(Outcome::Done) && !decided {

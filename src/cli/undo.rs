@@ -9,7 +9,8 @@ use crate::engine::{Engine, Options, Recorder};
 use crate::exit::Exit;
 use crate::journal::Memory;
 use crate::journal::event::{Decision, Event, Outcome, StoredMap};
-use crate::plan::Status;
+use crate::plan::{History, Status, Undo};
+use crate::printable::argument;
 use crate::runbook::BELOW;
 use crate::terminal::Question;
 use crate::world::World;
@@ -55,6 +56,7 @@ fn undo(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
         Engine::new(&runbook, &services, &quiet, &key, history.clone(), Options::default());
     let backs = engine.backwards().map_err(|broken| broken_exit(&broken))?;
     args.redo.iter().chain(&args.done).try_for_each(|step| touched(&backs, &run, step))?;
+    let redo = again(&args.redo, &history, &run)?;
     let gone = gone(&engine);
     let rows = rows(&backs, &gone);
     drop(engine);
@@ -88,24 +90,48 @@ fn undo(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
         &recorder,
         &key,
         history,
-        before(args, renewed),
+        before(args, &redo, renewed),
         &Direction::Backwards,
     ))
 }
 
 /// What is said before anything is taken back: the inputs, and what was decided.
-fn before(args: &Args, inputs: StoredMap) -> Vec<Event> {
+fn before(args: &Args, redo: &[&String], inputs: StoredMap) -> Vec<Event> {
     let resumed = Event::resumed(true, inputs);
-    let redo = args
-        .redo
-        .iter()
-        .map(|step| Event::Decided { step: step.clone(), decision: Decision::Redo });
+    let redo =
+        redo.iter().map(|&step| Event::Decided { step: step.clone(), decision: Decision::Redo });
     let by_hand = args.done.iter().map(|step| Event::Undone {
         step: step.clone(),
         summary: "taken back by hand".to_owned(),
         took_ms: 0,
     });
     std::iter::once(resumed).chain(redo).chain(by_hand).collect()
+}
+
+/// The steps of which taking back is in doubt, or a part of that: they are taken back again. Where the
+/// step itself is in doubt, and nothing tells whether it happened, there is no more to go by.
+fn again<'a>(redo: &'a [String], history: &History, run: &str) -> Result<Vec<&'a String>, Exit> {
+    let mut again = Vec::new();
+    for step in redo {
+        let below = step.contains(&format!("/{BELOW}"));
+        if below || history.undo(step) == Some(Undo::InDoubt) {
+            again.push(step);
+        } else if matches!(history.status(step), Status::InDoubt { .. }) {
+            out::error(&format!(
+                "step `{step}` itself may or may not have happened: what it made is not known, so `--redo` cannot take it back"
+            ));
+            let step = argument(step);
+            out::hint(&format!(
+                "once nothing of it is there any more, `runbook undo {run} --done {step}`; nothing was done"
+            ));
+            return Err(Exit::Usage);
+        } else {
+            out::warning(&format!(
+                "taking back step `{step}` is not in doubt: `--redo` changes nothing"
+            ));
+        }
+    }
+    Ok(again)
 }
 
 /// Refuses the name of a step that there is nothing to take back of.

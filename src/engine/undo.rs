@@ -226,7 +226,7 @@ impl<'a> Engine<'a> {
             None => unit.step.action.what(&cx),
         };
         what.unwrap_or_else(|_| match self.history.borrow().status(&unit.id) {
-            Status::InDoubt { what, .. } => format!("{what}, if it happened"),
+            Status::InDoubt { what, .. } => format!("what {what} made, if it happened"),
             _ => unit.id.clone(),
         })
     }

@@ -122,13 +122,19 @@ impl Teller {
             told.push(Line::bare(found).indent(2));
         }
         told.extend(self.differing(differs).into_iter().map(|line| line.indent(2)));
-        if !self.story.rehearsal {
-            let command = self.command();
+        if self.story.rehearsal {
+            return told;
+        }
+        let (command, id) = (self.command(), argument(step));
+        if self.story.in_doubt_itself(step) {
+            told.push(hint(&format!(
+                "once nothing of it is there any more, `{command} --done {id}` goes on without it"
+            )));
+        } else {
             let saves = saves.iter().map(|name| format!(" --save {name}=VALUE"));
             let saves = saves.collect::<Vec<_>>().concat();
-            let done = format!("{command} --done {}{saves}", argument(step));
-            told.push(hint(&format!("if it happened, `{done}`")));
-            told.push(hint(&format!("if it did not, `{command} --redo {}`", argument(step))));
+            told.push(hint(&format!("if it happened, `{command} --done {id}{saves}`")));
+            told.push(hint(&format!("if it did not, `{command} --redo {id}`")));
         }
         told
     }

@@ -104,7 +104,7 @@ impl Story {
                 self.steps.clone_from(steps);
                 self.rehearsal = *rehearsal;
             }
-            Event::Resumed { steps, .. } => self.new_walk(steps),
+            Event::Resumed { undo, steps, .. } => self.new_walk(*undo, steps),
             Event::Intent { step, what, effect, .. } => self.intend(step, what, *effect),
             Event::UndoIntent { step, what, effect } => {
                 self.undoing = true;
@@ -157,6 +157,12 @@ impl Story {
             }
             _ => {}
         }
+    }
+
+    /// Whether it is the step itself that is in doubt while the run is taken back, not the taking back
+    /// or a part of that.
+    pub(super) fn in_doubt_itself(&self, step: &str) -> bool {
+        self.undoing && !above(step).chain([step]).any(|id| self.half_undone.contains(id))
     }
 
     /// Whether a step did nothing but tell the person something, or nothing at all.
@@ -215,7 +221,7 @@ impl Story {
         self.doubts.iter().cloned().chain(failed).collect()
     }
 
-    fn new_walk(&mut self, updated: &Arc<[StepRef]>) {
+    fn new_walk(&mut self, undo: bool, updated: &Arc<[StepRef]>) {
         let digests: BTreeMap<&str, &str> =
             self.steps.iter().map(|step| (step.id.as_str(), step.digest.as_str())).collect();
         let current = Arc::clone(if updated.is_empty() { &self.steps } else { updated });
@@ -238,7 +244,7 @@ impl Story {
         self.asked.clear();
         self.doubts.clear();
         self.under_way.clear();
-        self.undoing = false;
+        self.undoing = undo;
     }
 
     fn intend(&mut self, step: &str, what: &str, effect: Effect) {

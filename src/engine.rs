@@ -382,7 +382,8 @@ impl<'a> Engine<'a> {
         match trouble.doubtful(open) {
             Trouble::Interrupted => Ok(Some(Outcome::Interrupted)),
             Trouble::Waiting(ask) => {
-                self.tell(Event::Asked { step: unit.id.clone(), ask });
+                let secret = unit.step.action.secret();
+                self.tell(Event::Asked { step: unit.id.clone(), ask, secret });
                 Ok(Some(Outcome::Waiting))
             }
             Trouble::Failed(failure, _) if unit.step.optional && !failure.doubt => {

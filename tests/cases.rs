@@ -146,6 +146,7 @@ cases! {
     undo_undecided
     undo_updated
     undo_walked
+    unseen
     until
     updated_changed
     updated_inserted

@@ -490,3 +490,17 @@ fn a_default_that_is_asked_for_next_is_not_shown_as_what_will_run() {
     terminal.line("no");
     ends(terminal, 2, "nothing was run");
 }
+
+#[test]
+fn a_value_that_no_command_line_shows_is_asked_for_unseen() {
+    let env = Env::new();
+    let book = "[[steps]]\nid = \"pin\"\nprompt = { ask = \"Pin?\", secret = true }\n";
+    write(&env, book);
+    let mut terminal = Terminal::start(&env, &["run", "./book.toml", "--answer", "pin"]);
+    terminal.expect("? pin (it is not shown): ");
+    terminal.line("tick-5f3a91c2");
+    let (screen, code) = terminal.finish();
+    assert!(screen.contains("*** (by --answer)"), "{screen}");
+    assert!(!screen.contains("tick-5f3a91c2"), "{screen}");
+    assert_eq!(code, Some(0), "{screen}");
+}

@@ -1,7 +1,9 @@
 //! The flags that give inputs, shared by `run`, `plan` and `rehearse`.
 
+use std::io::{BufRead as _, Read as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use super::{completions, out};
 use crate::exit::Exit;
@@ -12,7 +14,7 @@ use crate::runbook::settle::{Given, Refused, Settled, found, misgiven, no_input,
 use crate::runbook::{From, Input, Preset, Runbook};
 use crate::scope::Scope;
 use crate::source::Source;
-use crate::terminal::{Nobody, Terminal};
+use crate::terminal::{NoAnswer, Nobody, Person, Question, Terminal};
 use crate::value::Json;
 use crate::world::World;
 
@@ -40,6 +42,70 @@ pub(super) fn pair(text: &str) -> Result<(String, String), String> {
     text.split_once('=')
         .map(|(name, value)| (name.trim().to_owned(), value.to_owned()))
         .ok_or_else(|| "write it as NAME=VALUE".to_owned())
+}
+
+/// What a flag names, and its value if that stands there too.
+pub(super) type Said = (String, Option<String>);
+
+/// `NAME=VALUE`, or `NAME` for a value that no command line shows.
+pub(super) fn said(text: &str) -> Result<Said, String> {
+    match pair(text) {
+        Ok((name, value)) => Ok((name, Some(value))),
+        Err(_) if text.trim().is_empty() => Err("write it as NAME=VALUE".to_owned()),
+        Err(_) => Ok((text.trim().to_owned(), None)),
+    }
+}
+
+/// The largest value that is read from standard input, in bytes.
+const LINE_LIMIT: u64 = 1024 * 1024;
+
+/// What was said, with the values that were not: asked for unseen, or else a line of standard input.
+pub(super) fn whole(
+    flag: &str,
+    said: &[Said],
+    world: &World,
+) -> Result<Vec<(String, String)>, Exit> {
+    let value = |(name, value): &Said| {
+        let value = value.clone().map_or_else(|| unseen(flag, name, world), Ok)?;
+        Ok((name.clone(), value))
+    };
+    said.iter().map(value).collect()
+}
+
+fn unseen(flag: &str, name: &str, world: &World) -> Result<String, Exit> {
+    if world.person() {
+        let ask = format!("{name} (it is not shown)");
+        let question = Question { ask, secret: true, ..Question::default() };
+        let needed = |answer: &str| match answer {
+            "" => Err("a value is needed".to_owned()),
+            _ => Ok(()),
+        };
+        return Person.ask(&question, Rc::new(needed)).map_err(|none| match none {
+            NoAnswer::Broken(why) => {
+                out::error(&format!("the terminal failed: {why}"));
+                Exit::Failed
+            }
+            _ => Exit::Interrupted,
+        });
+    }
+    let mut line = String::new();
+    if !world.stdin_tty {
+        let read = std::io::stdin().lock().take(LINE_LIMIT).read_line(&mut line);
+        read.map_err(|error| {
+            out::error(&format!("cannot read standard input: {error}"));
+            Exit::Failed
+        })?;
+    }
+    let value = line.trim_end_matches(['\n', '\r']);
+    if value.is_empty() {
+        let name = argument(name);
+        out::error(&format!("`--{flag} {name}` has no value"));
+        out::hint(&format!(
+            "give it as a line on standard input, or in a terminal, where it is asked for unseen; `--{flag} {name}=VALUE` if it is no secret"
+        ));
+        return Err(Exit::Usage);
+    }
+    Ok(value.to_owned())
 }
 
 impl Flags {
@@ -72,6 +138,17 @@ impl Flags {
         let names = self.input.iter().map(|(name, _)| name.as_str());
         let other = "give it in the environment, or in a file with `--inputs FILE`";
         warn_shown("input", names.filter(secret), other);
+    }
+}
+
+/// Warns of secrets among what was said, and says the other way.
+pub(super) fn warn_said(flag: &str, said: &[Said], secret: impl Fn(&str) -> bool) {
+    for (name, _) in said.iter().filter(|(name, value)| value.is_some() && secret(name)) {
+        let other = format!(
+            "`--{flag} {}` without a value asks for it unseen, or reads a line of standard input",
+            argument(name)
+        );
+        warn_shown(flag, std::iter::once(name.as_str()), &other);
     }
 }
 

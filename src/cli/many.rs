@@ -74,7 +74,7 @@ struct Crowd<'a> {
 
 pub(super) fn run(args: &Args, file: &Path, global: &Global, world: World) -> Result<Exit, Exit> {
     let runbook = load::load_trusting(&args.name, &world, args.flags.trust)?;
-    args.walk.check(&runbook)?;
+    args.walk.check(&runbook, &world)?;
     let session = Session::new(global, world, args.walk.until.as_deref());
     let world = &session.world;
     let given = args.flags.given(&runbook, world)?;
@@ -102,7 +102,7 @@ fn services(session: &Session, yes: bool, walk: &WalkFlags) -> Services {
     let (world, redactor) = (session.world.clone(), session.redactor.clone());
     let mut services = Services::new(world, Box::new(Nobody), redactor);
     services.yes = yes;
-    services.answers = walk.answers.iter().cloned().collect();
+    services.answers = walk.answers();
     services
 }
 

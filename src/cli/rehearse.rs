@@ -31,7 +31,7 @@ pub(super) fn run(args: &Args, global: &Global, world: World) -> Exit {
 
 fn rehearse(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
     let runbook = load::load_trusting(&args.name, &world, args.flags.trust)?;
-    args.walk.check(&runbook)?;
+    args.walk.check(&runbook, &world)?;
     let served = fake::of(&runbook, &world)?;
     let folder =
         tempfile::Builder::new().prefix("runbook-rehearsal-").tempdir().map_err(|error| {
@@ -48,7 +48,7 @@ fn rehearse(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
     load::vars(&runbook, &scope(&settled), &session.world)?;
     let mut services = session.services();
     services.yes = args.flags.yes;
-    services.answers = args.walk.answers.iter().cloned().collect();
+    services.answers = args.walk.answers();
     services.rehearse(Some(folder.path().to_path_buf()), Some(served.url()));
     let key = state::passing_key()?;
     let recorder = session.recorder(REHEARSAL, 0, Box::new(Memory));

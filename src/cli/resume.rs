@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::inputs::Said;
 use super::many::again::{self, Wanted};
 use super::run::{Kept, WalkFlags, done, holder, known, lock};
 use super::runs::options;
@@ -24,7 +25,7 @@ use crate::plan::{History, ITEM, Status};
 use crate::printable::{argument, flag};
 use crate::report::{self, Format};
 use crate::runbook::settle::renewed;
-use crate::runbook::{Runbook, StepDef, digest};
+use crate::runbook::{Runbook, Save, StepDef, digest};
 use crate::scope::Scope;
 use crate::source::Source;
 use crate::step::plugin::{Refused, Sought};
@@ -52,8 +53,10 @@ pub(super) struct Args {
     #[arg(long, value_name = "STEP", add = super::completions::step())]
     done: Vec<String>,
     /// With `--done`: a value the step would have saved; it must satisfy the step's gates
-    #[arg(long, value_name = "NAME=VALUE", value_parser = inputs::pair, requires = "done")]
-    save: Vec<(String, String)>,
+    ///
+    /// Without `=VALUE` a secret is asked for unseen, or read as a line of standard input.
+    #[arg(long, value_name = "NAME=VALUE", value_parser = inputs::said, requires = "done")]
+    save: Vec<Said>,
     /// Use the file as it is now; finished steps that changed need `--rerun` or `--keep`
     #[arg(long)]
     updated: bool,
@@ -189,7 +192,7 @@ fn resume(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
     } else {
         edited(&history, &run, args.walk.until.as_deref(), &world);
     }
-    args.walk.check(&runbook)?;
+    args.walk.check(&runbook, &world)?;
     args.redo.iter().chain(&args.done).try_for_each(|step| known(&runbook, step))?;
     let session = Session::new(global, world, args.walk.until.as_deref());
     if args.updated {
@@ -256,16 +259,17 @@ fn unnamed(args: &Args, exit: Exit) -> Exit {
 /// Says which answers come too late: what was answered is not asked again by itself.
 fn answered(args: &Args, history: &History, runbook: &Runbook, run: &str) {
     let until = flag("until", args.walk.until.as_deref());
-    for (step, answer) in &args.walk.answers {
+    for (step, answer) in &args.walk.said {
         let again = args.redo.contains(step) || args.rerun.contains(step);
         if again || history.undoing() || !matches!(history.status(step), Status::Done(_)) {
             continue;
         }
         let Some((_, def)) = runbook.performed(step) else { continue };
         // what is secret is not repeated, not even to be copied
-        let answer = if def.action.secret() { "VALUE" } else { answer };
+        let answer = answer.as_ref().filter(|_| !def.action.secret());
+        let answer = answer.map(|answer| format!("={answer}")).unwrap_or_default();
         out::warning(&format!("`{step}` was answered before: `--answer` changes nothing"));
-        let (name, given) = (argument(step), format!("{step}={answer}"));
+        let (name, given) = (argument(step), format!("{step}{answer}"));
         let given = argument(&given);
         out::hint(&format!(
             "`runbook resume {run} --redo {name} --answer {given}{until}` asks it again"
@@ -475,16 +479,15 @@ fn decisions(args: &Args, engine: &Engine<'_>, run: &str) -> Result<Vec<Event>, 
         .flat_map(|(_, step)| &step.saves)
         .filter_map(|save| save.secret.then_some(save.name.as_str()))
         .collect();
-    let secret = |name: &&str| secrets.contains(name);
-    let names = args.save.iter().map(|(name, _)| name.as_str());
-    inputs::warn_shown("save", names.filter(secret), "`--redo` has the step read it by itself");
+    inputs::warn_said("save", &args.save, |name| secrets.contains(&name));
+    let given = inputs::whole("save", &args.save, &engine.services.world)?;
     for id in &args.done {
         let Some((_, step)) = whole.performed(id) else { continue };
         if matches!(history.status(id), Status::Done(done) if !done.gates_failed) {
             out::warning(&format!("step `{id}` is done already: `--done` changes nothing"));
             continue;
         }
-        let saved = by_hand((id, step), &args.save, engine, run)?;
+        let saved = by_hand((id, step), &given, engine, run)?;
         let (how, private, summary) = match history.status(id) {
             // The run did it; only its gates did not hold. It can still be taken back.
             Status::Done(done) => (done.how, done.private.clone(), "left as it is, as decided"),
@@ -545,7 +548,7 @@ fn by_hand(
                 by_person.push((save.name.as_str(), value));
             }
             None if saved.contains_key(&save.name) => {}
-            None if needed.contains(&save.name.as_str()) => missing.push(save.name.as_str()),
+            None if needed.contains(&save.name.as_str()) => missing.push(save),
             None => {}
         }
     }
@@ -555,9 +558,11 @@ fn by_hand(
     }
     out::error(&format!(
         "step `{id}` would have saved what later steps need: {}",
-        crate::reader::list(&missing)
+        crate::reader::list(&missing.iter().map(|save| save.name.as_str()).collect::<Vec<_>>())
     ));
-    let flags: Vec<String> = missing.iter().map(|name| format!("--save {name}=VALUE")).collect();
+    let value = |save: &Save| if save.secret { "" } else { "=VALUE" };
+    let flags: Vec<String> =
+        missing.iter().map(|save| format!("--save {}{}", save.name, value(save))).collect();
     let (id, until) = (argument(id), flag("until", engine.options.until.as_deref()));
     out::hint(&format!("`runbook resume {run} --done {id} {}{until}`", flags.join(" ")));
     Err(Exit::Usage)

@@ -1,10 +1,11 @@
 //! `run`: settles the inputs, then walks a new run.
 
-use std::collections::BTreeMap;
+use std::cell::OnceCell;
+use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::inputs::{self, Flags};
+use super::inputs::{self, Flags, Said};
 use super::session::{Direction, Session, walk};
 use super::{Global, load, many, out, state, trust};
 use crate::engine::Options;
@@ -38,7 +39,7 @@ pub(super) fn services(
 ) -> Services {
     let mut services = session.services();
     services.yes = yes;
-    services.answers = walk.answers.iter().cloned().collect();
+    services.answers = walk.answers();
     if rehearsal {
         let named = |name| session.world.var(name);
         services.rehearse(named(FOLDER).map(PathBuf::from), named(FAKE).map(str::to_owned));
@@ -84,9 +85,14 @@ pub(super) struct WalkFlags {
     #[arg(long, value_name = "STEP", add = super::completions::step())]
     pub(super) until: Option<String>,
     /// Answer a prompt beforehand
-    #[arg(long = "answer", value_name = "STEP=VALUE", value_parser = inputs::pair)]
+    ///
+    /// Without `=VALUE` a secret is asked for unseen, or read as a line of standard input.
+    #[arg(long = "answer", value_name = "STEP=VALUE", value_parser = inputs::said)]
     #[arg(add = super::completions::answer())]
-    pub(super) answers: Vec<(String, String)>,
+    pub(super) said: Vec<Said>,
+    /// The same with all values, once they are known.
+    #[arg(skip)]
+    answers: OnceCell<Vec<(String, String)>>,
 }
 
 impl WalkFlags {
@@ -94,11 +100,17 @@ impl WalkFlags {
         Options { adopt: self.adopt, until: self.until.clone(), step: self.step }
     }
 
+    /// The answers by step; none before they were checked.
+    pub(super) fn answers(&self) -> HashMap<String, String> {
+        self.answers.get().into_iter().flatten().cloned().collect()
+    }
+
     /// Refuses the name of a step that is not there, and an answer that its step would not take.
-    pub(super) fn check(&self, runbook: &Runbook) -> Result<(), Exit> {
+    pub(super) fn check(&self, runbook: &Runbook, world: &World) -> Result<(), Exit> {
         self.until.iter().try_for_each(|step| known(runbook, step))?;
-        self.answers.iter().try_for_each(|(step, answer)| {
-            known(runbook, step)?;
+        self.said.iter().try_for_each(|(step, _)| known(runbook, step))?;
+        let answers = inputs::whole("answer", &self.said, world)?;
+        answers.iter().try_for_each(|(step, answer)| {
             let takes = runbook.performed(step).and_then(|(_, step)| step.action.takes(answer));
             let wrong = match takes {
                 Some(Ok(())) => return Ok(()),
@@ -108,10 +120,11 @@ impl WalkFlags {
             out::error(&wrong);
             Err(Exit::Usage)
         })?;
-        let secret =
-            |step: &&str| runbook.performed(step).is_some_and(|(_, step)| step.action.secret());
-        let answers = self.answers.iter().map(|(step, _)| step.as_str());
-        inputs::warn_shown("answer", answers.filter(secret), "a terminal asks without showing it");
+        // a second look, of a run that is taken up by another command, finds the same
+        let _ = self.answers.set(answers);
+        inputs::warn_said("answer", &self.said, |step| {
+            runbook.performed(step).is_some_and(|(_, step)| step.action.secret())
+        });
         Ok(())
     }
 }
@@ -144,7 +157,7 @@ pub(super) fn done(result: Result<Exit, Exit>) -> Exit {
 
 fn start(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
     let runbook = load::load_trusting(&args.name, &world, args.flags.trust)?;
-    args.walk.check(&runbook)?;
+    args.walk.check(&runbook, &world)?;
     let session = Session::new(global, world, args.walk.until.as_deref());
     let mut given = args.flags.given(&runbook, &session.world)?;
     if !args.explain {

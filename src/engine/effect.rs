@@ -13,8 +13,10 @@ use super::{Durable, Engine, Flow};
 use crate::journal::event::{Decision, Effect, Event, How, Outcome, Skip, StoredMap};
 use crate::plan::{ITEM, Status};
 use crate::printable::{argument, quoted};
+use crate::runbook::Save;
 use crate::step::{Again, Failure, Trouble, failure, judge};
 use crate::terminal::{NoAnswer, Question, Terminal as _};
+use crate::value::Json;
 
 impl Engine<'_> {
     pub(super) async fn change(&self, unit: &Unit<'_>) -> Flow {
@@ -119,8 +121,14 @@ impl Engine<'_> {
         what: String,
         differs: Vec<(String, String, String)>,
     ) -> Outcome {
-        let saves = self.runbook.needs(&unit.id).into_iter().map(str::to_owned).collect();
-        self.tell(Event::Doubt { step: unit.id.clone(), what, differs, saves });
+        let saves: Vec<String> =
+            self.runbook.needs(&unit.id).into_iter().map(str::to_owned).collect();
+        // what cannot be told is better not shown
+        let is_secret =
+            |save: &&Save| self.given_secret(&unit.id, save, &Json::Null).unwrap_or(true);
+        let needed = unit.step.saves.iter().filter(|save| saves.contains(&save.name));
+        let secret = needed.filter(is_secret).map(|save| save.name.clone()).collect();
+        self.tell(Event::Doubt { step: unit.id.clone(), what, differs, saves, secret });
         Outcome::InDoubt
     }
 

@@ -313,14 +313,15 @@ impl<'a> Engine<'a> {
 
     fn doubtful_back(&self, unit: &Unit<'_>, differs: Vec<(String, String, String)>) -> Resolved {
         let what = self.what(unit);
-        self.tell(Event::Doubt { step: unit.id.clone(), what, differs, saves: Vec::new() });
+        let (step, saves, secret) = (unit.id.clone(), Vec::new(), Vec::new());
+        self.tell(Event::Doubt { step, what, differs, saves, secret });
         Resolved::Ended(Some(Outcome::InDoubt))
     }
 
     fn back_in_doubt(&self, unit: &Unit<'_>, what: &str) -> Outcome {
         let (step, what) = (unit.id.clone(), format!("taking it back: {what}"));
-        let (differs, saves) = (Vec::new(), Vec::new());
-        self.recorder.keep(Event::Doubt { step, what, differs, saves });
+        let (differs, saves, secret) = (Vec::new(), Vec::new(), Vec::new());
+        self.recorder.keep(Event::Doubt { step, what, differs, saves, secret });
         Outcome::InDoubt
     }
 
@@ -351,7 +352,7 @@ impl<'a> Engine<'a> {
                 Outcome::Failed
             }
             Trouble::Waiting(ask) => {
-                self.tell(Event::Asked { step, ask });
+                self.tell(Event::Asked { step, ask, secret: false });
                 Outcome::Waiting
             }
             Trouble::Interrupted => Outcome::Interrupted,

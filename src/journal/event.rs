@@ -337,6 +337,9 @@ pub enum Event {
         step: String,
         /// The question.
         ask: String,
+        /// Whether the answer is a secret: no command line should show it.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        secret: bool,
     },
     /// A step may or may not have happened and nothing can tell. On resume: still so.
     Doubt {
@@ -349,6 +352,9 @@ pub enum Event {
         /// What it would have saved and other steps need: whoever says that it happened gives it.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         saves: Vec<String>,
+        /// Those of them that are secrets.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        secret: Vec<String>,
     },
     /// A person decided about a step. On resume: applies once, to that step.
     Decided {

@@ -3,7 +3,7 @@
 use crate::journal::event::{How, Outcome, PLAN};
 use crate::printable::{argument, flag, quoted};
 
-use super::story::{Doubtful, Settled, Trouble};
+use super::story::{Doubtful, Question, Settled, Trouble};
 use super::table::Table;
 use super::teller::{Teller, View, status};
 use super::text::{Line, MARGIN, lines};
@@ -88,13 +88,12 @@ impl Teller {
 
     fn questions(&self) -> Vec<Line> {
         let asked = &self.story.asked;
-        let question = |(step, ask): &(String, String)| {
-            self.line(words::WAIT, step, std::slice::from_ref(ask))
-        };
+        let question =
+            |of: &Question| self.line(words::WAIT, &of.step, std::slice::from_ref(&of.ask));
         let mut told: Vec<Line> = asked.iter().map(question).collect();
         let answers: Vec<String> = asked
             .iter()
-            .map(|(step, ask)| format!("--answer {}={}", argument(step), answer(ask)))
+            .map(|of| format!("--answer {}{}", argument(&of.step), answer(of)))
             .collect();
         let answers = answers.join(" ");
         told.push(if self.story.rehearsal {
@@ -112,7 +111,7 @@ impl Teller {
     }
 
     fn doubt(&self, doubt: &Doubtful) -> Vec<Line> {
-        let Doubtful { step, what, differs, saves } = doubt;
+        let Doubtful { step, what, differs, saves, secret } = doubt;
         let said = format!("step `{step}` may or may not have happened");
         let mut told =
             vec![Line::default(), Line::styled(words::DOUBT.1, "doubt").add(": ").add(&said)];
@@ -131,7 +130,8 @@ impl Teller {
                 "once nothing of it is there any more, `{command} --done {id}` goes on without it"
             )));
         } else {
-            let saves = saves.iter().map(|name| format!(" --save {name}=VALUE"));
+            let value = |name| if secret.contains(name) { "" } else { "=VALUE" };
+            let saves = saves.iter().map(|name| format!(" --save {name}{}", value(name)));
             let saves = saves.collect::<Vec<_>>().concat();
             told.push(hint(&format!("if it happened, `{command} --done {id}{saves}`")));
             told.push(hint(&format!("if it did not, `{command} --redo {id}`")));
@@ -237,8 +237,12 @@ pub(super) fn hint(text: &str) -> Line {
     Line::styled(HINT, "hint").add(": ").add(text)
 }
 
-/// An answer to show in a command. The event does not say the answer's type, but the question
-/// of a confirmation ends so.
-fn answer(ask: &str) -> &'static str {
-    if ask.ends_with("(yes/no)") { "yes" } else { "VALUE" }
+/// An answer to show in a command; a secret is asked for unseen. The event does not say the answer's
+/// type, but the question of a confirmation ends so.
+fn answer(of: &Question) -> &'static str {
+    match of.ask.ends_with("(yes/no)") {
+        _ if of.secret => "",
+        true => "=yes",
+        false => "=VALUE",
+    }
 }

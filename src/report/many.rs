@@ -291,10 +291,12 @@ mod tests {
             what: "POST http://h/".into(),
             differs: Vec::new(),
             saves: Vec::new(),
+            secret: Vec::new(),
         };
         let begun = || started(&[("make", "Make it")], false);
         let doubtful = [begun(), doubt, ended(Outcome::InDoubt)];
-        let asked = Event::Asked { step: "make".into(), ask: "ready? [yes/no]".into() };
+        let asked =
+            Event::Asked { step: "make".into(), ask: "ready? [yes/no]".into(), secret: false };
         let waiting = [begun(), asked, ended(Outcome::Waiting)];
         let failed = [begun(), failed("make", "no", &[], &[]), ended(Outcome::Failed)];
         let hint = "all that is not done goes on with";

@@ -176,7 +176,11 @@ hint: to go on, `runbook resume r7`
 
     #[test]
     fn waiting_names_the_answer() {
-        let asked = |step: &str, ask: &str| Event::Asked { step: step.into(), ask: ask.into() };
+        let asked = |step: &str, ask: &str| Event::Asked {
+            step: step.into(),
+            ask: ask.into(),
+            secret: step == "pin",
+        };
         let text = say(
             vec![],
             vec![
@@ -198,7 +202,8 @@ hint: `runbook resume r7 --answer approve=yes`
     fn doubt_shows_what_differs_and_both_ways_on() {
         let differs = vec![("client_type".into(), "public".into(), "confidential".into())];
         let (what, saves) = ("POST https://h/login".into(), vec!["id".into(), "key".into()]);
-        let doubt = Event::Doubt { step: "login".into(), what, differs, saves };
+        let secret = vec!["key".into()];
+        let doubt = Event::Doubt { step: "login".into(), what, differs, saves, secret };
         let text = say(vec![], vec![started(STEPS, false), doubt, ended(Outcome::InDoubt)]);
         let want = "\
 run   r7  rotate
@@ -210,7 +215,7 @@ doubt: step `login` may or may not have happened
   something is there, but not as this run would have made it:
   field        found   wanted
   client_type  public  confidential
-hint: if it happened, `runbook resume r7 --done login --save id=VALUE --save key=VALUE`
+hint: if it happened, `runbook resume r7 --done login --save id=VALUE --save key`
 hint: if it did not, `runbook resume r7 --redo login`
 ";
         assert_eq!(text, want);

@@ -49,6 +49,17 @@ pub(super) struct Doubtful {
     pub(super) differs: Vec<(String, String, String)>,
     /// The values that whoever says that it happened must give.
     pub(super) saves: Vec<String>,
+    /// Those of them that must not stand in a command.
+    pub(super) secret: Vec<String>,
+}
+
+/// A question for a person.
+#[derive(Debug, Clone)]
+pub(super) struct Question {
+    pub(super) step: String,
+    pub(super) ask: String,
+    /// Whether the answer must not stand in a command.
+    pub(super) secret: bool,
 }
 
 /// A run so far.
@@ -80,8 +91,8 @@ pub(super) struct Story {
     /// is open, or a walk that was cut off, needs the note again, any other end does not.
     pub(super) told: bool,
     pub(super) troubles: Vec<Trouble>,
-    /// The questions without an answer: step, question.
-    pub(super) asked: Vec<(String, String)>,
+    /// The questions without an answer.
+    pub(super) asked: Vec<Question>,
     pub(super) doubts: Vec<Doubtful>,
     /// *Once* steps that were about to be done and have not come to an end, with what they do.
     pub(super) under_way: BTreeMap<String, String>,
@@ -144,16 +155,17 @@ impl Story {
                 }
                 self.trouble(step, failure, true);
             }
-            Event::Asked { step, ask } => {
-                self.asked.retain(|(asked, _)| asked != step);
-                self.asked.push((step.clone(), ask.clone()));
+            Event::Asked { step, ask, secret } => {
+                self.asked.retain(|asked| asked.step != *step);
+                let (step, ask, secret) = (step.clone(), ask.clone(), *secret);
+                self.asked.push(Question { step, ask, secret });
             }
-            Event::Doubt { step, what, differs, saves } => {
+            Event::Doubt { step, what, differs, saves, secret } => {
                 self.undoing |= self.half_undone.contains(step);
                 let (step, what) = (step.clone(), what.clone());
-                let (differs, saves) = (differs.clone(), saves.clone());
+                let (differs, saves, secret) = (differs.clone(), saves.clone(), secret.clone());
                 self.doubts.retain(|doubt| doubt.step != step);
-                self.doubts.push(Doubtful { step, what, differs, saves });
+                self.doubts.push(Doubtful { step, what, differs, saves, secret });
             }
             _ => {}
         }
@@ -217,6 +229,7 @@ impl Story {
             what: self.intents.get(&trouble.step).cloned().unwrap_or_default(),
             differs: Vec::new(),
             saves: Vec::new(),
+            secret: Vec::new(),
         });
         self.doubts.iter().cloned().chain(failed).collect()
     }
@@ -257,7 +270,7 @@ impl Story {
     fn settle(&mut self, step: &str, settled: Settled) {
         self.settled.insert(step.to_owned(), settled);
         self.under_way.remove(step);
-        self.asked.retain(|(asked, _)| asked != step);
+        self.asked.retain(|asked| asked.step != step);
         self.doubts.retain(|doubt| doubt.step != step);
         self.troubles.retain(|trouble| trouble.step != step);
     }

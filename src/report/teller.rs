@@ -199,7 +199,7 @@ impl Teller {
                 lines.extend(history.then(|| said_of(failure)).into_iter().flatten());
                 lines
             }
-            Event::Asked { step, ask } if history => {
+            Event::Asked { step, ask, .. } if history => {
                 vec![self.line(words::WAIT, step, std::slice::from_ref(ask))]
             }
             Event::Doubt { step, what, .. } => {

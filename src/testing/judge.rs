@@ -62,7 +62,7 @@ impl Seen {
                         .chain(&failure.hints);
                     seen.said = lines.map(String::as_str).collect::<Vec<_>>().join("\n");
                 }
-                Event::Asked { step, ask } => {
+                Event::Asked { step, ask, .. } => {
                     seen.step = Some(step.clone());
                     seen.said.clone_from(ask);
                 }

@@ -49,7 +49,7 @@ pub(in super::super) fn resume(
     };
     let Taken { store, history, runbook, key, world, .. } = take(store, first, world)?;
     edited(&history, first, until, &world);
-    wanted.walk.check(&runbook)?;
+    wanted.walk.check(&runbook, &world)?;
     let session = Session::new(global, world, until);
     let world = &session.world;
     let again = Again { runbook: &runbook, first: &history, key: &key, world };

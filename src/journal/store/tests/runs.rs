@@ -30,7 +30,6 @@ fn runs_are_listed_newest_first_and_filtered() {
         run: "r1".into(),
         runbook: "a".into(),
         title: "Title of a".into(),
-        given: Vec::new(),
         rehearsal: false,
         started_ms: 100,
         ended_ms: None,

@@ -28,6 +28,7 @@ use crate::journal::JournalError;
 use crate::journal::event::{Effect, Event, Failure, How, Outcome, Skip, above};
 use crate::journal::seal::Key;
 use crate::plan::{History, Status};
+use crate::printable::argument;
 use crate::runbook::{Runbook, Save, StepDef};
 use crate::step::{Answer, Services, Trouble, judge};
 use crate::value::Labeled;
@@ -137,8 +138,36 @@ impl<'a> Engine<'a> {
 
     /// Says how the walk ended.
     pub async fn end(&self, outcome: Outcome) -> Result<(), Broken> {
+        // a rehearsal is not taken up again
+        if outcome != Outcome::Done && self.services.hosts.is_none() {
+            self.unanswered();
+        }
         let took_ms = self.recorder.walk_ms();
         Ok(self.recorder.say(Event::Ended { outcome, took_ms }, Durable::Now).await?)
+    }
+
+    /// Says which answers are for questions that were not come to: they are not kept.
+    fn unanswered(&self) {
+        let services = self.services;
+        let (history, answered) = (self.history.borrow(), services.answered.borrow());
+        let open = |step: &&String| {
+            let over = matches!(history.status(step), Status::Done(_) | Status::Skipped(_));
+            !over && !answered.contains(*step)
+        };
+        let mut left: Vec<&String> = services.answers.keys().filter(open).collect();
+        left.sort();
+        for step in left {
+            let secret = self.runbook.performed(step).is_some_and(|(_, step)| step.action.secret());
+            let given = match services.answers.get(step).filter(|_| !secret) {
+                Some(answer) => format!("{step}={answer}"),
+                None => step.clone(),
+            };
+            let given = argument(&given);
+            let message = format!(
+                "the answer for `{step}` was not needed yet and is not kept: give `resume` `--answer {given}` again"
+            );
+            self.recorder.keep(Event::Warned { message });
+        }
     }
 
     /// Walks a frame, and does what is to be done in any case; nothing if its end was reached.

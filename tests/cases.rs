@@ -34,6 +34,7 @@ cases! {
     always_already
     always_listed
     answered_before
+    answers_unused
     append_block
     append_foreseen
     append_refused

@@ -122,6 +122,7 @@ impl Step for Prompt {
 impl Prompt {
     fn answer(&self, cx: &Cx<'_>) -> Result<(Json, &'static str), Trouble> {
         if let Some(given) = cx.services.answers.get(cx.step) {
+            cx.services.answered.borrow_mut().insert(cx.step.to_owned());
             let value = self.accept(given).map_err(|wrong| {
                 Trouble::failed(format!("the answer given for `{}` {wrong}", cx.step))
             })?;

@@ -3,7 +3,7 @@
 //! In a rehearsal nothing real is called or written: that is decided here and nowhere else.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Component, Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -46,6 +46,8 @@ pub struct Services {
     pub yes: bool,
     /// Answers given beforehand: step, value.
     pub answers: HashMap<String, String>,
+    /// Steps that took theirs.
+    pub answered: RefCell<HashSet<String>>,
     /// Names that resolve to an address in a rehearsal.
     pub hosts: Option<String>,
     /// The address of the fake that answers commands in a rehearsal.
@@ -102,6 +104,7 @@ impl Services {
             redactor,
             yes: false,
             answers: HashMap::new(),
+            answered: RefCell::default(),
             hosts: None,
             fake: None,
             folder: None,
@@ -146,6 +149,7 @@ impl Services {
             redactor,
             yes: self.yes,
             answers: self.answers.clone(),
+            answered: RefCell::default(),
             hosts: self.hosts.clone(),
             fake: self.fake.clone(),
             folder: self.folder.clone(),

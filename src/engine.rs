@@ -13,6 +13,7 @@ pub mod foresee;
 mod frame;
 mod nested;
 pub mod preview;
+mod recall;
 mod recorder;
 mod renew;
 pub mod titles;

@@ -3,6 +3,8 @@
 //! Running is replaying: the same question is asked on a first run, with an empty journal,
 //! and on every resume. Nothing here does I/O.
 
+mod past;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -12,6 +14,7 @@ use crate::journal::event::{
 };
 use crate::source::in_command;
 use crate::value::{ByName, Names};
+pub use past::{Old, Was};
 
 /// Where one step of a run stands.
 #[derive(Debug, Clone, PartialEq)]
@@ -53,6 +56,8 @@ pub struct DoneStep {
     pub gates_failed: bool,
     /// What it was said to do when it was done, if it was to change something.
     pub effect: Option<Effect>,
+    /// When it was done, by the count of events.
+    pub at: u64,
 }
 
 impl DoneStep {
@@ -125,14 +130,18 @@ pub struct History {
     under_way: Names,
     /// Steps that are done of which an item, or a step inside, is to be done again.
     reopened: Names,
-    /// What steps without an outcome are said to do.
-    effects: ByName<Effect>,
+    /// What steps without an outcome are said to do, and since when.
+    effects: ByName<(Effect, u64)>,
     /// What finished steps did that are gone from the definition, by its digest: one of them may have
     /// another name now.
     gone: Vec<(String, Effect)>,
     /// The step of the last event, if that says that it is done.
     just_done: Option<String>,
     adopts: Vec<String>,
+    /// How many events there were: the time, as far as values go.
+    now: u64,
+    /// What was known until something else came in its place, in that order.
+    past: Vec<Old>,
 }
 
 impl History {
@@ -247,6 +256,7 @@ impl History {
     /// Takes in one more event.
     pub fn take(&mut self, event: &Event) {
         let just_done = self.just_done.take();
+        self.now += 1;
         match event {
             Event::Started {
                 runbook,
@@ -277,7 +287,7 @@ impl History {
                 self.outcome = None;
                 self.backwards = *undo;
                 self.under_way.clear();
-                inputs.iter().for_each(|(name, value)| self.replaced(name, value));
+                self.given_anew(inputs);
                 if let Some(text) = text {
                     self.text.clone_from(text);
                     self.uses.clone_from(uses);
@@ -300,10 +310,10 @@ impl History {
                 }
                 self.order.push(step.clone());
                 self.reopened.remove(step);
-                let effect =
-                    self.effects.remove(step).or_else(|| self.effect_so_far(step, &digest));
-                let gates_failed = false;
-                let done = DoneStep { how, saved, private, digest, gates_failed, effect };
+                let intended = self.effects.remove(step).map(|(effect, _)| effect);
+                let effect = intended.or_else(|| self.effect_so_far(step, &digest));
+                let (gates_failed, at) = (false, self.done_at(step));
+                let done = DoneStep { how, saved, private, digest, gates_failed, effect, at };
                 self.set(step, Status::Done(done));
                 self.just_done = Some(step.clone());
             }
@@ -328,6 +338,7 @@ impl History {
     }
 
     fn set(&mut self, step: &str, status: Status) {
+        self.replaced(step, &status);
         self.statuses.insert(step.to_owned(), status);
     }
 
@@ -382,7 +393,7 @@ impl History {
                 Status::InDoubt { .. } | Status::Forced { made: true, .. }
             );
             self.intended(step, open);
-            self.effects.insert(step.to_owned(), effect);
+            self.effects.insert(step.to_owned(), (effect, self.now));
             let (what, private) = (what.to_owned(), private.clone());
             self.set(step, Status::InDoubt { what, private });
         }
@@ -406,13 +417,6 @@ impl History {
     /// The same of taking it back.
     pub fn undo_open(&self, step: &str) -> bool {
         self.undo(step) == Some(Undo::InDoubt) && !self.under_way.contains(step)
-    }
-
-    /// An input has another value from here on; the one it had may be good all the same.
-    fn replaced(&mut self, input: &str, value: &Stored) {
-        if let Some(old) = self.inputs.insert(input.to_owned(), value.clone()) {
-            self.former.entry(input.to_owned()).or_default().push(old);
-        }
     }
 
     /// An input has another value from here on; the one it had was refused.
@@ -465,6 +469,7 @@ impl History {
         let Some(last) = name.and_then(|name| self.order.pop_if(|last| *last == name)) else {
             return false;
         };
+        self.done_with(&last, step);
         match self.order.iter().position(|done| done == step) {
             Some(at) => self.order[at] = last,
             None => self.order.push(last),

@@ -125,6 +125,8 @@ pub enum Shape {
 pub enum Sink {
     /// Kept or sent where secrets may go.
     Closed,
+    /// The same, beside what is said: a header, a program's environment. A token goes there.
+    Beside,
     /// Shown, logged or listed: named for the message, `a note`.
     Open(&'static str),
 }

@@ -242,6 +242,14 @@ pub(crate) struct Uses {
     pub(crate) undo: Vec<Use>,
 }
 
+impl Uses {
+    /// All of them.
+    fn all(&self) -> impl Iterator<Item = &Use> {
+        let single = [&self.list, &self.before, &self.after, &self.undo];
+        single.into_iter().chain(&self.saves).flatten()
+    }
+}
+
 /// What to look at when a step fails.
 #[derive(Debug, Clone)]
 pub struct Hint {

@@ -14,7 +14,8 @@ use crate::value::{ByName, Json, Labeled, MASK};
 /// Names and values.
 #[derive(Default, Clone)]
 pub struct Scope {
-    names: RefCell<ByName<Rc<Slot>>>,
+    /// None: a name that is not known here, though a scope above may know it.
+    names: RefCell<ByName<Option<Rc<Slot>>>>,
     above: Option<Rc<Scope>>,
 }
 
@@ -43,7 +44,12 @@ impl Scope {
     /// Binds a name, in place of an older value.
     pub fn set(&self, name: &str, value: Labeled) {
         let slot = Slot { value, template: OnceCell::new(), jq: OnceCell::new() };
-        self.names.borrow_mut().insert(name.to_owned(), Rc::new(slot));
+        self.names.borrow_mut().insert(name.to_owned(), Some(Rc::new(slot)));
+    }
+
+    /// Makes a name unknown, whatever a scope above knows of it.
+    pub fn hide(&self, name: &str) {
+        self.names.borrow_mut().insert(name.to_owned(), None);
     }
 
     /// The scope that all those above it are below of: a runbook's own.
@@ -76,14 +82,18 @@ impl Scope {
     pub fn secrets(&self) -> Vec<(String, Json)> {
         let mut all = self.above.as_ref().map(|above| above.secrets()).unwrap_or_default();
         let names = self.names.borrow();
-        let secret = names.iter().filter(|(_, slot)| slot.value.secret);
+        all.retain(|(name, _)| !names.contains_key(name));
+        let known = names.iter().filter_map(|(name, slot)| Some((name, slot.as_ref()?)));
+        let secret = known.filter(|(_, slot)| slot.value.secret);
         all.extend(secret.map(|(name, slot)| (name.clone(), slot.value.json.clone())));
         all
     }
 
     fn slot(&self, name: &str) -> Option<Rc<Slot>> {
-        let own = self.names.borrow().get(name).cloned();
-        own.or_else(|| self.above.as_ref()?.slot(name))
+        match self.names.borrow().get(name) {
+            Some(own) => own.clone(),
+            None => self.above.as_ref()?.slot(name),
+        }
     }
 }
 

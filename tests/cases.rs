@@ -146,6 +146,7 @@ cases! {
     undo_resumed
     undo_undecided
     undo_updated
+    undo_values_then
     undo_walked
     unseen
     until

@@ -66,7 +66,7 @@ impl Unit<'_> {
         let secret = |name: &Use| self.scope.any_secret([name.name.as_str()]);
         let place = |name: &Use| match name.sink {
             Sink::Open(place) if secret(name) => Some((name.name.clone(), place)),
-            Sink::Open(_) | Sink::Closed => None,
+            Sink::Open(_) | Sink::Closed | Sink::Beside => None,
         };
         match uses.iter().find_map(place) {
             None => Ok(()),

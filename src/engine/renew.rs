@@ -6,7 +6,7 @@
 //! are refused together only once.
 
 use std::cell::RefCell;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use tokio::sync::RwLock;
 
@@ -17,7 +17,7 @@ use crate::runbook::Input;
 use crate::runbook::settle::{Anew, Places, Settled, anew};
 use crate::step::connection::{Renew, named};
 use crate::step::{Again, Answer, Cx, Step, Trouble};
-use crate::value::Json;
+use crate::value::{Json, Labeled};
 
 /// What a walk knows of values that were refused.
 #[derive(Default)]
@@ -84,6 +84,11 @@ impl Engine<'_> {
             // A call beside this one was refused too, and it is renewed by now.
             return Ok(());
         }
+        if let Some(newer) = self.renewed_elsewhere(unit, input)?
+            && !refused.contains(&newer.json)
+        {
+            return self.bind_anew(unit, input, newer);
+        }
         let services = self.services;
         let rehearsal = services.hosts.is_some();
         let (world, terminal) = (&services.world, &services.person());
@@ -136,19 +141,27 @@ impl Engine<'_> {
         stored.iter().map(open).collect()
     }
 
+    /// What an input of a used runbook was renewed to where its names stand for another time.
+    fn renewed_elsewhere(
+        &self,
+        unit: &Unit<'_>,
+        input: &Input,
+    ) -> Result<Option<Labeled>, Trouble> {
+        let place = place(unit, input);
+        let stored = self.history.borrow().inner.get(&place).cloned();
+        let value = stored.map(|stored| self.open("input", &place, &stored)).transpose();
+        value.map_err(|_| Trouble::failed("a renewed value cannot be read"))
+    }
+
+    fn bind_anew(&self, unit: &Unit<'_>, input: &Input, value: Labeled) -> Result<(), Trouble> {
+        let scope = unit.scope.root();
+        self.know(scope, &input.name, value);
+        Ok(self.vars_anew(unit.runbook, scope, BTreeSet::from([input.name.clone()]))?)
+    }
+
     /// Records a new value and binds it, and whatever vars are made from it.
     async fn take_anew(&self, unit: &Unit<'_>, input: &Input, new: Settled) -> Result<(), Trouble> {
-        let scope = unit.scope.root();
-        self.know(scope, &input.name, new.value.clone());
-        let mut changed = vec![input.name.as_str()];
-        for var in &unit.runbook.vars {
-            if var.value.reads().iter().any(|name| changed.contains(name)) {
-                let json = var.value.render(scope)?;
-                let secret = scope.any_secret(var.value.reads());
-                self.know(scope, &var.name, crate::value::Labeled { json, secret });
-                changed.push(&var.name);
-            }
-        }
+        self.bind_anew(unit, input, new.value.clone())?;
         // What a person typed is not asked twice, so it must not be lost.
         let durable = if new.origin == ASKED { Durable::Now } else { Durable::Written };
         let place = place(unit, input);

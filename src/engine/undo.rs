@@ -1,17 +1,16 @@
 //! Taking a run back: newest first, each step with its own intent and outcome.
 
 use std::collections::HashMap;
-use std::rc::Rc;
 use std::time::Duration;
 
 use super::adopt::Found;
 use super::attempt::shared;
 use super::frame::{Frame, Unit};
+use super::recall::Age;
 use super::{Broken, Durable, Engine, Flow};
 use crate::journal::event::{Effect, Event, How, Outcome, StoredMap};
 use crate::plan::{DoneStep, Status, Undo, earlier};
 use crate::runbook::BELOW;
-use crate::scope::Scope;
 use crate::step::{Cx, Nested, Step, Trouble};
 
 /// One step of a run, as `undo` sees it.
@@ -103,8 +102,10 @@ impl<'a> Engine<'a> {
     /// Every performance of a step that changed something, newest first.
     fn units(&self) -> Result<Touched<'a>, Broken> {
         let frame = self.own_frame()?;
-        let mut all = Touched::default();
-        self.collect(&frame, &mut all)?;
+        let (mut all, ages) = (Touched::default(), self.history.borrow().ages());
+        for age in ages {
+            self.collect(&self.recalled(&frame, &age)?, &age, &mut all)?;
+        }
         let history = self.history.borrow();
         let place = |unit: &Unit<'_>| {
             // A step in doubt may have happened, after all that is done.
@@ -116,53 +117,27 @@ impl<'a> Engine<'a> {
         Ok(all)
     }
 
-    /// The units of a frame that are done or in doubt, with those inside and each item.
-    fn collect(&self, frame: &Frame<'a>, all: &mut Touched<'a>) -> Result<(), Broken> {
-        let recalled = self.recalled(frame)?;
+    /// The units of a frame that were done in an age, or are in doubt since, with those inside and each
+    /// item. The frame knows what was known then.
+    fn collect(&self, frame: &Frame<'a>, age: &Age, all: &mut Touched<'a>) -> Result<(), Broken> {
         for step in &frame.runbook.steps {
-            let mut unit = recalled.unit(step);
-            if matches!(self.history.borrow().status(&unit.id), Status::InDoubt { .. }) {
-                // what it gave before is not what it may have made since
-                unit = frame.unit(step);
-            }
+            let unit = frame.unit(step);
             let again = self.history.borrow().again(&unit.id, |_| true);
             let again = again.into_iter().map(|number| unit.again(number));
             for unit in std::iter::once(unit.clone()).chain(again) {
-                self.collect_unit(unit, all)?;
+                self.collect_unit(unit, age, all)?;
             }
         }
         Ok(())
     }
 
-    /// A frame that also knows what steps gave that are to be done again and are not: what came after
-    /// them was done with that.
-    fn recalled(&self, frame: &Frame<'a>) -> Result<Frame<'a>, Broken> {
-        let scope = Rc::new(Scope::below(&frame.scope));
-        let frame = Frame { scope, ..frame.clone() };
-        for step in frame.runbook.steps.iter().filter(|step| !step.always) {
-            let id = frame.unit(step).id;
-            let history = self.history.borrow();
-            let done = |status: &Status| matches!(status, Status::Done(_));
-            if done(history.status(&id)) {
-                continue;
-            }
-            let Some(number) = history.again(&id, done).pop() else { continue };
-            let before = format!("{id}@{number}");
-            let Status::Done(done) = history.status(&before) else { continue };
-            for (name, stored) in &done.saved {
-                self.know(&frame.scope, name, self.open(&before, name, stored)?);
-            }
-        }
-        Ok(frame)
-    }
-
     /// One performance of a step, as [`Engine::collect`].
-    fn collect_unit(&self, unit: Unit<'a>, all: &mut Touched<'a>) -> Result<(), Broken> {
+    fn collect_unit(&self, unit: Unit<'a>, age: &Age, all: &mut Touched<'a>) -> Result<(), Broken> {
         let step = unit.step;
         if let Some(nested) = step.action.nested() {
             match self.inner_frame(&unit, &nested, "")? {
-                Ok(inner) => self.collect(&inner, all)?,
-                Err(_) => self.lose(&format!("{}/", unit.id), all),
+                Ok(inner) => self.collect(&self.recalled(&inner, age)?, age, all)?,
+                Err(_) => self.lose(&format!("{}/", unit.id), age, all),
             }
             return Ok(());
         }
@@ -177,7 +152,7 @@ impl<'a> Engine<'a> {
                 Err(_) => self.begun_units(&unit, each)?,
             },
         };
-        for unit in units.into_iter().filter(|unit| self.history.borrow().touched(&unit.id)) {
+        for unit in units.into_iter().filter(|unit| self.touched_in(&unit.id, age)) {
             self.remember(&unit)?;
             all.units.push(unit);
         }
@@ -185,9 +160,10 @@ impl<'a> Engine<'a> {
     }
 
     /// Notes what was changed below a step that cannot be set up any more.
-    fn lose(&self, below: &str, all: &mut Touched<'a>) {
+    fn lose(&self, below: &str, age: &Age, all: &mut Touched<'a>) {
         let changes = |id: &String| {
-            self.runbook.performed(id).is_some_and(|(_, step)| step.effect > Effect::Read)
+            let step = self.runbook.performed(id);
+            step.is_some_and(|(_, step)| step.effect > Effect::Read) && self.touched_in(id, age)
         };
         let lost = self.history.borrow().touched_below(below);
         all.lost.extend(lost.into_iter().filter(changes));

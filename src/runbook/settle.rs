@@ -118,7 +118,7 @@ pub fn renewed(
     given: &[String],
     world: &World,
 ) -> Vec<(String, Labeled)> {
-    let tokens = runbook.tokens().filter(|input| !given.contains(&input.name));
+    let tokens = runbook.renewable().filter(|input| !given.contains(&input.name));
     tokens
         .filter_map(|input| {
             let refused = refused.get(&input.name).map_or(&[][..], Vec::as_slice);

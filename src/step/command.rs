@@ -99,7 +99,7 @@ fn parse(reader: &Reader<'_>) -> Option<Box<dyn Step>> {
     let run: Vec<Template> =
         texts.iter().filter_map(|text| reader.gather.template(text, sink)).collect();
     let stdin = reader.template("stdin", Sink::Closed);
-    let env = reader.map("env", Sink::Closed);
+    let env = reader.map("env", Sink::Beside);
     let cwd = reader.template("cwd", reader.open("a path"));
     let ssh = reader.template("ssh", SSH);
     let accept = reader.integers("accept");

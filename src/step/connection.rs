@@ -411,7 +411,7 @@ pub(super) fn headers(reader: &Reader<'_>) -> Vec<(String, Tree)> {
             reader.gather.report(diag.help("use letters, digits and dashes"));
         }
     }
-    reader.map("headers", Sink::Closed)
+    reader.map("headers", Sink::Beside)
 }
 
 fn basic(reader: &Reader<'_>, headers: &[(String, Tree)]) -> Option<(Template, Template)> {

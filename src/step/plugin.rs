@@ -176,7 +176,7 @@ fn read(field: &Asked, reader: &Reader<'_>) -> Option<Option<(String, Tree)>> {
         }
         return Some(None);
     };
-    let tree = Tree::parse(reader.gather, value, Sink::Closed)?;
+    let tree = Tree::parse(reader.gather, value, Sink::Beside)?;
     // What a template gives is only known when it is rendered.
     if !matches!(tree, Tree::Template(_)) {
         written(field, reader)?;

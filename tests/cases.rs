@@ -139,6 +139,7 @@ cases! {
     undo_remove
     undo_renewed
     undo_repeatable
+    undo_repeatable_redone
     undo_redo_failed
     undo_redone
     undo_renamed_rerun

@@ -17,7 +17,7 @@ use super::{Global, inputs, load, out, plugins, state, trust};
 use crate::engine::Engine;
 use crate::exit::Exit;
 use crate::journal::event::{
-    Decision, Effect, Entry, Event, Failure, How, Outcome, Skip, Stored, StoredMap,
+    Decision, Entry, Event, Failure, How, Outcome, Skip, Stored, StoredMap,
 };
 use crate::journal::seal::Key;
 use crate::journal::store::Store;
@@ -88,6 +88,11 @@ impl Args {
     /// Whether they say something about single steps.
     fn decides(&self) -> bool {
         [&self.redo, &self.done, &self.rerun, &self.keep].iter().any(|steps| !steps.is_empty())
+    }
+
+    /// The steps that are to be done again.
+    fn again(&self) -> Vec<&String> {
+        self.redo.iter().chain(&self.rerun).collect()
     }
 }
 
@@ -215,8 +220,7 @@ fn resume(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
         let engine = Engine::new(&runbook, &services, &recorder, &key, history.clone(), options);
         decisions(args, &engine, &run)?
     };
-    let again: Vec<&String> = args.redo.iter().chain(&args.rerun).collect();
-    stale::tell(&runbook, &history, &again, &run, args.walk.until.as_deref());
+    stale::tell(&runbook, &history, &args.again(), &run, args.walk.until.as_deref());
     let before = std::iter::once(resumed).chain(first).chain(decided).collect();
     Ok(walk(
         &runbook,
@@ -468,7 +472,7 @@ fn decisions(args: &Args, engine: &Engine<'_>, run: &str) -> Result<Vec<Event>, 
             continue;
         }
         refuse_whole(step, def)?;
-        if def.effect == Effect::Once {
+        if stale::makes_another(whole, history, (step, def), &args.again()) {
             events.extend(kept_for_undo(history, step, run, engine.key)?);
         }
         events.push(Event::Decided { step: step.clone(), decision: Decision::Redo });

@@ -185,6 +185,7 @@ fn stays(back: &Back) -> Option<Row<'_>> {
         Way::Earlier => {
             ("with", "found what the run itself had made before: it is taken back with that")
         }
+        Way::Again => ("with", "did what it had done before: it is taken back with that"),
         Way::ByHand => ("stays", "was said to be done (`--done`): it stays, take it back by hand"),
         Way::Lost => {
             ("stays", "was done with values that are not known any more: what it did stays")

@@ -11,6 +11,7 @@ use super::{Broken, Durable, Engine, Flow};
 use crate::journal::event::{Effect, Event, How, Outcome, StoredMap};
 use crate::plan::{DoneStep, Status, Undo, earlier};
 use crate::runbook::BELOW;
+use crate::step::connection::named;
 use crate::step::{Cx, Nested, Step, Trouble};
 
 /// One step of a run, as `undo` sees it.
@@ -35,6 +36,9 @@ pub enum Way {
     /// Nothing of its own: it was there from what the step did before it was done again, and that is
     /// taken back.
     Earlier,
+    /// Nothing of its own: the step had done the same before it was done again, and the one undo of
+    /// that takes both back.
+    Again,
     /// A person said that it was done: what to take back is theirs to know.
     ByHand,
     /// Nothing: there is no way.
@@ -65,9 +69,10 @@ impl<'a> Engine<'a> {
     /// What the run changed, newest first, and how each is taken back.
     pub fn backwards(&self) -> Result<Vec<Back>, Broken> {
         let Touched { units, lost } = self.units()?;
+        let before = redone(&units);
         let back = |unit: &Unit<'_>| Back {
             id: unit.id.clone(),
-            way: self.way(unit),
+            way: self.way_among(unit, &before),
             what: self.back_what(unit),
         };
         let lost = lost.into_iter().map(|id| Back { id, way: Way::Lost, what: String::new() });
@@ -89,9 +94,11 @@ impl<'a> Engine<'a> {
     }
 
     async fn backs(&self) -> Result<Outcome, Broken> {
-        for unit in self.units()?.units {
-            if matches!(self.way(&unit), Way::Author | Way::Kind)
-                && let Some(outcome) = self.back(&unit).await?
+        let units = self.units()?.units;
+        let before = redone(&units);
+        for unit in &units {
+            if matches!(self.way_among(unit, &before), Way::Author | Way::Kind)
+                && let Some(outcome) = self.back(unit).await?
             {
                 return Ok(outcome);
             }
@@ -167,6 +174,49 @@ impl<'a> Engine<'a> {
         };
         let lost = self.history.borrow().touched_below(below);
         all.lost.extend(lost.into_iter().filter(changes));
+    }
+
+    /// What is done about a step of which there may be a performance before it was done again.
+    fn way_among(&self, unit: &Unit<'a>, before: &[(String, &Unit<'a>)]) -> Way {
+        let way = self.way(unit);
+        if before.is_empty() || !matches!(way, Way::Author | Way::Kind) {
+            return way;
+        }
+        let own = earlier(&unit.id).unwrap_or_else(|| unit.id.clone());
+        let older = |other: &Unit<'_>| {
+            let history = self.history.borrow();
+            history.when(&other.id) < history.when(&unit.id)
+        };
+        let mut before = before.iter().filter(|(id, other)| *id == own && older(other));
+        match before.find(|(_, other)| self.same_back(unit, other)) {
+            Some((_, other)) if self.way(other) == Way::Done => Way::Done,
+            Some(_) => Way::Again,
+            None => way,
+        }
+    }
+
+    /// Whether a step that may be done at will was done twice, and taking back the one is taking back
+    /// the other.
+    fn same_back(&self, unit: &Unit<'_>, other: &Unit<'_>) -> bool {
+        let at_will = |unit: &Unit<'_>| match self.history.borrow().status(&unit.id) {
+            Status::Done(done) => done.effect == Some(Effect::Repeatable),
+            // if it happened, it did the same
+            _ => unit.step.effect == Effect::Repeatable,
+        };
+        let same = |name: &str| {
+            let value = |unit: &Unit<'_>| unit.scope.get(name).map(|value| value.json);
+            value(unit) == value(other)
+        };
+        let undo = unit.step.undo.as_deref();
+        let reads = unit.step.uses.undo.iter().map(|read| &*read.name);
+        let there = undo.and_then(|undo| named(&unit.runbook.connections, undo.connection()?));
+        !unit.step.always
+            && at_will(unit)
+            && at_will(other)
+            && match undo {
+                Some(_) => reads.chain(there.iter().flat_map(|there| there.reads())).all(same),
+                None => unit.step.reads.iter().all(|name| same(name)),
+            }
     }
 
     fn way(&self, unit: &Unit<'_>) -> Way {
@@ -354,6 +404,11 @@ impl<'a> Engine<'a> {
         let act = async || self.act(unit, undo, cx).await;
         Ok(self.retried(cx, unit, retry, effect, act).await?.summary)
     }
+}
+
+/// What steps did before they were done again, by the names of the steps.
+fn redone<'u, 'a>(units: &'u [Unit<'a>]) -> Vec<(String, &'u Unit<'a>)> {
+    units.iter().filter_map(|unit| Some((earlier(&unit.id)?, unit))).collect()
 }
 
 /// How what a step found to be there already goes, if it was the same step that had made it, before it

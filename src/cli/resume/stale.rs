@@ -4,7 +4,8 @@
 //! with the command that has them done again too.
 
 use super::super::out;
-use crate::plan::{History, Status};
+use crate::journal::event::Effect;
+use crate::plan::{History, Status, Was};
 use crate::printable::{argument, flag};
 use crate::reader::{Use, list};
 use crate::runbook::{BELOW, Runbook, StepDef};
@@ -47,6 +48,48 @@ pub(super) fn tell(
     });
 }
 
+/// Whether a finished step makes another thing when it is done again: as such steps do, or as what it
+/// reads is another thing by now, or is done again too.
+pub(super) fn makes_another(
+    runbook: &Runbook,
+    history: &History,
+    (id, def): (&str, &StepDef),
+    again: &[&String],
+) -> bool {
+    let made = match history.status(id) {
+        Status::Done(done) => done.effect,
+        _ => None,
+    };
+    match made.max(Some(def.effect)) {
+        Some(Effect::Once) => true,
+        Some(Effect::Repeatable) => {
+            let mut found = Vec::new();
+            again.iter().for_each(|step| later(runbook, history, step, &mut found));
+            let since = history.known_at(history.when(id));
+            since.for_each(|old| readers(runbook, history, &old.was, &mut found));
+            found.iter().any(|step| step == id)
+        }
+        _ => false,
+    }
+}
+
+/// The finished steps that read what is another thing by now. A token is none: what it opens stays.
+fn readers(runbook: &Runbook, history: &History, was: &Was, found: &mut Vec<String>) {
+    match was {
+        Was::Saved(step, _) | Was::Skipped(step) => later(runbook, history, step, found),
+        Was::Input(name, _) if runbook.token_inputs().contains(&**name) => {}
+        Was::Input(name, _) => {
+            let mut names = vec![name.as_str()];
+            for var in &runbook.vars {
+                if var.value.reads().iter().any(|read| names.contains(read)) {
+                    names.push(&var.name);
+                }
+            }
+            reading(&runbook.steps, names, (history, ""), found);
+        }
+    }
+}
+
 /// Where a step, or the one it is a part of, stands in the file.
 fn place(runbook: &Runbook, id: &str) -> Option<usize> {
     let own = id.split(['/', '[', '@']).next();
@@ -68,15 +111,25 @@ fn later(runbook: &Runbook, history: &History, id: &str, found: &mut Vec<String>
         let own = parts[depth].split(['[', '@']).next().unwrap_or_default();
         let mut steps = frame.steps.iter().skip_while(|step| step.id != own);
         let Some(first) = steps.next() else { return };
-        let mut names: Vec<&str> = saves(first).collect();
-        for step in steps {
-            if names.iter().any(|name| uses(step, name)) {
-                names.extend(saves(step));
-                performed(history, &format!("{start}{}", step.id), step, found);
-            }
-        }
+        let names: Vec<&str> = saves(first).collect();
         if names.is_empty() {
             return;
+        }
+        reading(steps, names, (history, &start), found);
+    }
+}
+
+/// Those of some steps that read names, and what is made of that.
+fn reading<'a>(
+    steps: impl IntoIterator<Item = &'a StepDef>,
+    mut names: Vec<&'a str>,
+    (history, start): (&History, &str),
+    found: &mut Vec<String>,
+) {
+    for step in steps {
+        if names.iter().any(|name| uses(step, name)) {
+            names.extend(saves(step));
+            performed(history, &format!("{start}{}", step.id), step, found);
         }
     }
 }

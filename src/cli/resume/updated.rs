@@ -2,9 +2,9 @@
 
 use super::super::run::known;
 use super::super::{load, out};
-use super::{Args, kept_for_undo, open, seal};
+use super::{Args, kept_for_undo, open, seal, stale};
 use crate::exit::Exit;
-use crate::journal::event::{Decision, Effect, Event, Skip};
+use crate::journal::event::{Decision, Event, Skip};
 use crate::journal::seal::Key;
 use crate::plan::{DoneStep, History, Status};
 use crate::printable::flag;
@@ -66,12 +66,12 @@ pub(super) fn decide(
     let untouched = rerun.iter().filter(|step| !asked(step) && finished(history, step));
     let mut events = Vec::new();
     for step in untouched {
-        events.extend(again(history, new, step, run, key)?);
+        events.extend(again(history, new, (step, args), run, key)?);
     }
     for question in &questions {
         let named = |list: &[String]| list.iter().any(|step| step == question.step);
         if named(rerun) && question.can_rerun {
-            events.extend(again(history, new, question.step, run, key)?);
+            events.extend(again(history, new, (question.step, args), run, key)?);
         } else if named(keep) {
             events.push(kept(history, new, question.step, run, key)?);
         } else {
@@ -102,7 +102,7 @@ pub(super) fn decide(
 fn again(
     history: &History,
     new: &Runbook,
-    step: &str,
+    (step, args): (&str, &Args),
     run: &str,
     key: &Key,
 ) -> Result<Vec<Event>, Exit> {
@@ -110,11 +110,10 @@ fn again(
         Status::Done(done) => done.effect,
         _ => None,
     };
-    let another = |def: &StepDef| {
-        let once = made.max(Some(def.effect)) == Some(Effect::Once);
-        made.is_some() && (once || def.undo.is_none())
+    let another = |def: &&StepDef| {
+        def.undo.is_none() || stale::makes_another(new, history, (step, def), &args.again())
     };
-    let kept = match new.step(step).filter(|def| another(def)) {
+    let kept = match new.step(step).filter(|def| made.is_some() && another(def)) {
         Some(_) => kept_for_undo(history, step, run, key)?,
         None => None,
     };

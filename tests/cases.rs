@@ -33,6 +33,7 @@ cases! {
     always
     always_already
     always_listed
+    answer_gated
     answered_before
     answers_unused
     append_block

@@ -26,16 +26,41 @@ impl Engine<'_> {
             Again::No => unit.step.action.gate().is_some_and(|gate| on_input(unit, gate)),
             _ => false,
         };
-        if blamed { self.anew() } else { None }
+        let answered = || {
+            let gate = unit.step.action.gate().filter(|_| matches!(again, Again::No))?;
+            self.answered_before(unit, gate)
+        };
+        if blamed { self.anew() } else { answered() }
     }
 
     /// The failure of a step's gates, with the same.
     pub(super) fn gate_failed(&self, unit: &Unit<'_>, mut failure: Failure) -> Trouble {
         let failed = unit.step.gates.iter().find(|gate| judge([*gate], &unit.scope).is_err());
-        if failed.is_some_and(|gate| on_input(unit, gate)) {
-            failure.hints.extend(self.anew());
+        match failed {
+            Some(gate) if on_input(unit, gate) => failure.hints.extend(self.anew()),
+            Some(gate) => failure.hints.extend(self.answered_before(unit, gate)),
+            None => {}
         }
         Trouble::Failed(failure, Again::No)
+    }
+
+    /// Where a gate is on what a person answered: how to have that asked again.
+    fn answered_before(&self, unit: &Unit<'_>, gate: &Gate) -> Option<String> {
+        let history = self.history.borrow();
+        if history.rehearsal {
+            return None;
+        }
+        let start = unit.id.rfind('/').map_or("", |slash| &unit.id[..=slash]);
+        let asks = |name: &str, step: &&StepDef| {
+            step.action.asks() && step.saves.iter().any(|save| save.name == name)
+        };
+        let asked = gate.that().reads().iter().find_map(|read| {
+            let step = unit.runbook.steps.iter().find(|step| asks(&read.name, step))?;
+            let id = format!("{start}{}", step.id);
+            matches!(history.status(&id), Status::Done(_)).then_some(id)
+        })?;
+        let command = self.resumed(&format!("--redo {}", argument(&asked)));
+        Some(format!("`{asked}` stays as it was answered: `{command}` asks it again"))
     }
 
     /// Where a failure comes from a step that a person skipped: how to have that done.

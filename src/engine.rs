@@ -218,7 +218,10 @@ impl<'a> Engine<'a> {
             if self.settled(&unit) || unbound {
                 continue;
             }
+            // a person asked for it: done once more now, it is done
+            let asked = self.asked_again(&unit);
             let flow = match self.left_open(&unit).await? {
+                None if asked => None,
                 None => self.one(&unit.again(number)).await?,
                 open => open,
             };
@@ -236,6 +239,16 @@ impl<'a> Engine<'a> {
             None => self.one(unit).await,
             open => Ok(open),
         }
+    }
+
+    /// Whether an `always` step, as it was done at the end of a walk that failed, is to be done again as
+    /// a person decided.
+    fn asked_again(&self, unit: &Unit<'_>) -> bool {
+        let history = self.history.borrow();
+        let forced = |status: &Status| matches!(status, Status::Forced { .. });
+        let numbers = history.again(&unit.id, forced).into_iter();
+        let mut units = numbers.map(|number| unit.again(number));
+        units.any(|unit| forced(history.status(&unit.id)))
     }
 
     /// Settles the performances of an `always` step that may or may not have happened.

@@ -4,6 +4,8 @@
 //! and on every resume. Nothing here does I/O.
 
 mod past;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -134,7 +136,7 @@ pub struct History {
     effects: ByName<(Effect, u64)>,
     /// What finished steps did that are gone from the definition, by its digest: one of them may have
     /// another name now.
-    gone: Vec<(String, Effect)>,
+    gone: Vec<(String, Effect, u64)>,
     /// The step of the last event, if that says that it is done.
     just_done: Option<String>,
     adopts: Vec<String>,
@@ -238,6 +240,14 @@ impl History {
         self.order.iter().any(|id| made(id) && self.undo(id) != Some(Undo::Undone))
     }
 
+    /// Whether a step, whichever performance of it is meant, was performed by the run: this very step,
+    /// not one inside of it.
+    pub fn made(&self, step: &str) -> bool {
+        let own = in_file(step);
+        let made = |id: &String| matches!(self.status(id), Status::Done(done) if matches!(done.how, How::Performed | How::Adopted));
+        self.order.iter().any(|id| in_file(id) == own && made(id))
+    }
+
     /// What its runbook is called in a command that runs it again, as seen from a folder.
     pub fn command_name(&self, here: &Path) -> String {
         let name = in_command(&self.path, &self.runbook);
@@ -311,8 +321,12 @@ impl History {
                 self.order.push(step.clone());
                 self.reopened.remove(step);
                 let intended = self.effects.remove(step).map(|(effect, _)| effect);
-                let effect = intended.or_else(|| self.effect_so_far(step, &digest));
-                let (gates_failed, at) = (false, self.done_at(step));
+                let so_far = intended.is_none().then(|| self.made_so_far(step, &digest, how));
+                let (effect, at) = match so_far.flatten() {
+                    Some((effect, at)) => (Some(effect), at),
+                    None => (intended, self.done_at(step)),
+                };
+                let gates_failed = false;
                 let done = DoneStep { how, saved, private, digest, gates_failed, effect, at };
                 self.set(step, Status::Done(done));
                 self.just_done = Some(step.clone());
@@ -342,14 +356,16 @@ impl History {
         self.statuses.insert(step.to_owned(), status);
     }
 
-    /// What a step was said to do whose outcome comes without an intent: it is looked at again, or put
-    /// down under another name.
-    fn effect_so_far(&self, step: &str, digest: &str) -> Option<Effect> {
+    /// What a step was said to do, and when it did, whose outcome comes without an intent: it is looked
+    /// at again, or put down under another name.
+    fn made_so_far(&self, step: &str, digest: &str, how: How) -> Option<(Effect, u64)> {
         let made = |id: &str| match self.status(id) {
-            Status::Done(done) => done.effect,
+            Status::Done(done) => Some((done.effect?, done.at)),
             _ => None,
         };
-        let renamed = || self.gone.iter().find(|(gone, _)| gone == digest).map(|(_, made)| *made);
+        let own = matches!(how, How::Performed | How::Adopted);
+        let renamed = || self.gone.iter().find(|(gone, ..)| own && gone == digest);
+        let renamed = || renamed().map(|(_, effect, at)| (*effect, *at));
         made(step).or_else(|| made(&earlier(step)?)).or_else(renamed)
     }
 
@@ -365,8 +381,7 @@ impl History {
 
     /// The digest of a step's definition; items and inner steps have their outer step's.
     fn digest(&self, step: &str) -> String {
-        let step = step.split(['[', '/', '@']).next().unwrap_or(step);
-        let known = self.places.get(step).and_then(|place| self.steps.get(*place));
+        let known = self.places.get(outermost(step)).and_then(|place| self.steps.get(*place));
         known.map(|known| known.digest.clone()).unwrap_or_default()
     }
 
@@ -375,10 +390,10 @@ impl History {
         self.places =
             steps.iter().enumerate().map(|(place, step)| (step.id.clone(), place)).collect();
         let gone = self.statuses.iter().filter_map(|(id, status)| match status {
-            Status::Done(DoneStep { effect: Some(effect), digest, .. })
-                if !self.places.contains_key(id) =>
+            Status::Done(DoneStep { effect: Some(effect), digest, at, .. })
+                if !self.places.contains_key(outermost(id)) =>
             {
-                Some((digest.clone(), *effect))
+                Some((digest.clone(), *effect, *at))
             }
             _ => None,
         });
@@ -465,11 +480,13 @@ impl History {
     /// Whether what a step did was just put down under a name of its own, `create@1`, as the step is
     /// to be done anew: it stands where the step stood.
     fn kept(&mut self, step: &str, just_done: Option<String>) -> bool {
-        let name = just_done.filter(|name| earlier(name).is_some_and(|own| own == step));
+        // what was done after a failure, `clean@17`, goes under a number of its own, too
+        let own = earlier(step).unwrap_or_else(|| step.to_owned());
+        let name = just_done.filter(|name| earlier(name).is_some_and(|of| of == own));
         let Some(last) = name.and_then(|name| self.order.pop_if(|last| *last == name)) else {
             return false;
         };
-        self.done_with(&last, step);
+        self.done_as(&last, step);
         match self.order.iter().position(|done| done == step) {
             Some(at) => self.order[at] = last,
             None => self.order.push(last),
@@ -542,6 +559,12 @@ pub fn in_file(id: &str) -> String {
     let mut parts = id.split('@');
     let first = parts.next().unwrap_or_default().to_owned();
     parts.fold(first, |own, rest| own + rest.trim_start_matches(|c: char| c.is_ascii_digit()))
+}
+
+/// The step of the run's own runbook that an id belongs to: `create` of `create[3]`, `create/stop` and
+/// `create@1`.
+fn outermost(id: &str) -> &str {
+    id.split(['[', '/', '@']).next().unwrap_or(id)
 }
 
 /// The step of an earlier performance: `create[0]` of `create@1[0]`.

@@ -32,8 +32,10 @@ cases! {
     adopt_on_fresh_run
     always
     always_already
+    always_foreign
     always_listed
     answer_gated
+    always_redone
     answered_before
     answers_unused
     append_block

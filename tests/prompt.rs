@@ -322,6 +322,38 @@ fn what_was_skipped_by_hand_is_done_once_it_is_named() {
 }
 
 #[test]
+fn what_was_done_with_what_was_skipped_is_named_and_taken_back_with_nothing() {
+    let env = Env::new();
+    let label = |to: &str| {
+        format!(
+            "[\"sh\", \"-c\", \"echo {to} $1 >> log\", \"-\", \"{{{{ box | default('none') }}}}\"]"
+        )
+    };
+    let book = format!(
+        "[[steps]]\nid = \"make\"\ncommand = [\"echo\", \"7\"]\nsave.box = \".\"\n\
+         [[steps]]\nid = \"label\"\ncommand = {}\nundo.command = {}\n",
+        label("label"),
+        label("unlabel")
+    );
+    write(&env, &book);
+    let mut terminal = Terminal::start(&env, &["run", "--step", "--trust", "./book.toml"]);
+    terminal.expect("1-4 [1]: ");
+    terminal.line("3");
+    terminal.expect("? Why is it skipped? ");
+    terminal.line("not today");
+    terminal.expect("? label: run ");
+    terminal.expect("1-4 [1]: ");
+    terminal.line("1");
+    ends(terminal, 0, "not today");
+    let again = Terminal::start(&env, &["resume", "r1", "--redo", "make", "--output", "plain"]);
+    ends(again, 0, "note: `label` stays as done with what `make` gave before");
+    let undo = Terminal::start(&env, &["undo", "r1", "--yes"]);
+    ends(undo, 0, "- none");
+    let log = std::fs::read_to_string(env.path("log")).unwrap();
+    assert_eq!(log, "label none\nunlabel none\n");
+}
+
+#[test]
 fn what_is_given_wrong_is_told_before_anything_is_asked() {
     let env = Env::new();
     let book = "[inputs.name]\n[inputs.count]\ntype = \"integer\"\n\

@@ -90,9 +90,7 @@ impl Engine<'_> {
     /// done after a failure in any case.
     fn adopts(&self, unit: &Unit<'_>) -> bool {
         let history = self.history.borrow();
-        let made = |status: &Status| matches!(status, Status::Done(done) if done.how == How::Performed || done.how == How::Adopted);
-        let own = unit.id.split('@').next().unwrap_or(&unit.id);
-        history.adopts(&unit.id) || unit.step.always && !history.again(own, made).is_empty()
+        history.adopts(&unit.id) || unit.step.always && history.made(&unit.id)
     }
 
     /// An intent without an outcome: the world is asked, then the person.

@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use super::{History, Status};
+use super::{DoneStep, History, Status};
 use crate::journal::event::{Stored, StoredMap};
 
 /// What was known until then.
@@ -58,11 +58,11 @@ impl History {
         }
     }
 
-    /// Says that something was done when another was.
-    pub(super) fn done_with(&mut self, step: &str, other: &str) {
-        let then = self.when(other);
-        if let Some(Status::Done(done)) = self.statuses.get_mut(step) {
-            done.at = then;
+    /// Says that what a step did under another name is what it did.
+    pub(super) fn done_as(&mut self, name: &str, step: &str) {
+        let Status::Done(DoneStep { effect, at, .. }) = *self.status(step) else { return };
+        if let Some(Status::Done(done)) = self.statuses.get_mut(name) {
+            (done.effect, done.at) = (effect, at);
         }
     }
 

@@ -4,7 +4,7 @@
 //! with the command that has them done again too.
 
 use super::super::out;
-use crate::journal::event::Effect;
+use crate::journal::event::{Effect, Skip};
 use crate::plan::{History, Status, Was};
 use crate::printable::{argument, flag};
 use crate::reader::{Use, list};
@@ -22,7 +22,10 @@ pub(super) fn tell(
     until: Option<&str>,
 ) {
     let mut found = Vec::new();
-    let done = |step: &&&String| matches!(history.status(step), Status::Done(_));
+    // where it was skipped by hand, what stands behind it was done with nothing
+    let done = |step: &&&String| {
+        matches!(history.status(step), Status::Done(_) | Status::Skipped(Skip::Person(_)))
+    };
     for step in again.iter().filter(done) {
         later(runbook, history, step, &mut found);
     }

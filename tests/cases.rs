@@ -65,6 +65,7 @@ cases! {
     eight_mistakes
     fake_command
     flags_that_change_nothing
+    forget_changed
     gate_after_change
     gate_fails
     gate_without_already

@@ -1,8 +1,17 @@
 //! `forget`: takes runs out of the history for good.
 
+use std::rc::Rc;
+
 use super::{out, runs, state};
 use crate::exit::Exit;
+use crate::journal::store::{RunFilter, Store};
+use crate::plan::History;
+use crate::reader::list;
+use crate::terminal::{Person, Question, Terminal as _};
 use crate::world::World;
+
+/// So many steps of a run are named.
+const NAMED: usize = 8;
 
 /// Take runs out of the history for good
 #[derive(Debug, clap::Args)]
@@ -13,6 +22,9 @@ pub(super) struct Args {
     /// All runs that came to their end longer ago than this, done or taken back: `90 days`
     #[arg(long, value_name = "TIME", value_parser = runs::duration, conflicts_with = "runs")]
     older_than: Option<std::time::Duration>,
+    /// Forget runs that are not done too, although what they changed stays
+    #[arg(short, long, conflicts_with = "older_than")]
+    yes: bool,
 }
 
 pub(super) fn run(args: &Args, world: &World) -> Exit {
@@ -31,6 +43,9 @@ fn forget(args: &Args, world: &World) -> Result<Exit, Exit> {
     } else {
         let found = args.runs.iter().map(|run| state::find(&store, run));
         let found = found.collect::<Result<Vec<_>, _>>()?;
+        if !args.yes {
+            kept_for_undo(&store, &found, world)?;
+        }
         store.forget(&found).map(|gone| (gone, Vec::new()))
     };
     let (gone, left) = gone.map_err(|error| state::refused(&error))?;
@@ -41,4 +56,56 @@ fn forget(args: &Args, world: &World) -> Result<Exit, Exit> {
         out::hint(&format!("`runbook forget {}` takes them out too", left.join(" ")));
     }
     Ok(Exit::Done)
+}
+
+/// Has a person confirm that runs are forgotten which stopped after they changed something: only the
+/// journal knows what to take back, and the secrets they made.
+fn kept_for_undo(store: &Store, runs: &[String], world: &World) -> Result<(), Exit> {
+    let all = store.runs(&RunFilter::default()).map_err(|error| state::refused(&error))?;
+    let stopped = all.iter().filter(|run| runs.contains(&run.run));
+    // one that a process is at work on is not forgotten anyway
+    let stopped = stopped.filter(|run| run.outcome.is_some() && !state::over(run));
+    let mut told = Vec::new();
+    for run in stopped {
+        // what cannot be read cannot be taken back either
+        let Ok(entries) = store.entries(&run.run) else { continue };
+        let history = History::fold(&entries);
+        let left = history.left();
+        if left.is_empty() || history.rehearsal {
+            continue;
+        }
+        let more = left.len().saturating_sub(NAMED);
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        let names = list(&left[..left.len().min(NAMED)]);
+        told.push((
+            &run.run,
+            format!("run `{}` is not done, and what it changed stays: {names}{more}", run.run),
+        ));
+    }
+    if told.is_empty() {
+        return Ok(());
+    }
+    if world.person() {
+        told.iter().for_each(|(_, said)| out::warning(said));
+        let question = Question {
+            ask: "Forget them all the same? It cannot be taken back then.".to_owned(),
+            choices: vec!["yes".to_owned(), "no".to_owned()],
+            default: Some("no".to_owned()),
+            ..Question::default()
+        };
+        if let Ok("yes") = Person.ask(&question, Rc::new(|_| Ok(()))).as_deref() {
+            return Ok(());
+        }
+        out::say("nothing was forgotten");
+        return Err(Exit::Interrupted);
+    }
+    for (run, said) in &told {
+        out::error(said);
+        out::hint(&format!("`runbook undo {run}` takes it back"));
+    }
+    let runs = runs.join(" ");
+    out::hint(&format!(
+        "nothing was forgotten; `runbook forget {runs} --yes` does it all the same"
+    ));
+    Err(Exit::Usage)
 }

@@ -41,9 +41,14 @@ pub(super) fn run(
         unfinished = if groups.is_empty() { unfinished } else { groups };
     }
     let Some((newest, others)) = unfinished.split_first() else { return Err(nothing_left(&all)) };
-    let since = |run: &&RunSummary| run.started_ms > newest.last_ms;
-    if let Some(begun) = all.iter().find(since) {
-        return choice(store, (&all, &unfinished), (begun, said), terminal);
+    let since = all.iter().filter(|run| run.started_ms > newest.last_ms);
+    for begun in since {
+        // one that was begun by itself says nothing of those that were begun together
+        let counts = !said.each
+            || store.begun_with(begun, &[]).map_err(|error| state::refused(&error))?.is_some();
+        if counts {
+            return choice(store, (&all, &unfinished), (begun, said), terminal);
+        }
     }
     if let [next, ..] = others {
         let number = unfinished.len();
@@ -105,9 +110,13 @@ fn choice(
         list(&listed, unfinished.len());
         let run = likely.unwrap_or_else(|| unfinished[0].run.clone());
         let until = again(store, &run, said)?;
-        out::hint(&format!(
-            "`runbook resume {run}{until}` goes on with that one; `runbook forget {run}` takes it out of the history"
-        ));
+        let entries = store.entries(&run).map_err(|error| state::refused(&error))?;
+        let forget = if said.each || !History::fold(&entries).left().is_empty() {
+            String::new()
+        } else {
+            format!("; `runbook forget {run}` takes it out of the history")
+        };
+        out::hint(&format!("`runbook resume {run}{until}` goes on with that one{forget}"));
         return Err(Exit::Usage);
     }
     out::say(&format!("note: {why}; unfinished:"));

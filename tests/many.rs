@@ -295,6 +295,31 @@ fn events_of_many_runs_are_lines_with_their_run() {
     }
 }
 
+/// Items that are done at once wait for the disk, and whose turn comes first is a matter of chance.
+#[test]
+fn events_of_items_at_once_come_in_their_order() {
+    let crowd = Crowd::new(6);
+    let step = "for_each = \"range(40)\"\nas = \"item\"";
+    let book = BOOK.replace("\"{{ name }}\" } }", "\"{{ name }}{{ item }}\" } }");
+    let book = book.replace("id     = \"make\"", &format!("id = \"make\"\n{step}\nat_once = 16"));
+    let find = r#"find = '.[] | select(.name == "\($name)\($item)")'"#;
+    let book = book.replace("find = \".[] | select(.name == $name)\"", find);
+    let book = book.split("[[steps]]\nid   = \"put\"").next().unwrap();
+    std::fs::write(crowd.env.path("clients.toml"), book).unwrap();
+    let url = format!("url={}", crowd.server.url());
+    let args = ["run", "clients.toml", "--trust", "--each", "clients.jsonl", "--output", "jsonl"];
+    let out = crowd.env.run(&[&args[..], &["--input", &url]].concat());
+    assert_eq!(out.code, Some(0), "{}", out.stderr);
+    let mut last: BTreeMap<String, u64> = BTreeMap::new();
+    for line in out.stdout.lines() {
+        let event: Value = serde_json::from_str(line).unwrap();
+        let (run, seq) = (event["run"].as_str().unwrap(), event["seq"].as_u64().unwrap());
+        let before = last.insert(run.to_owned(), seq).unwrap_or(0);
+        assert!(before <= seq, "{line} comes after {before}");
+    }
+    assert_eq!(last.len(), 6);
+}
+
 #[test]
 fn two_lines_that_say_the_same_are_both_run_and_told() {
     let env = Env::new();

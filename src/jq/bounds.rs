@@ -15,6 +15,7 @@ use jaq_core::native::{self, Fun, v};
 use jaq_core::ops::Math;
 use jaq_core::path::{Part, Path};
 use jaq_core::{DataT, Error, Exn, Lut, Native, ValXs, data};
+use jaq_json::Num;
 
 use super::Val;
 
@@ -223,7 +224,38 @@ fn from_json(text: &Val) -> Result<Val, Error<Val>> {
 }
 
 fn written<'a>(value: Val) -> ValXs<'a, Val> {
-    if larger(&value, MAX_WRITTEN) { halted(SIZE) } else { box_once(Ok(value)) }
+    if larger(&value, MAX_WRITTEN) { halted(SIZE) } else { box_once(Ok(finite(value))) }
+}
+
+/// A value as jq writes it: JSON has no number that is not finite, and jaq writes `Infinity`.
+fn finite(value: Val) -> Val {
+    match value {
+        Val::Num(Num::Float(number)) if number.is_nan() => Val::Null,
+        Val::Num(Num::Float(number)) if number.is_infinite() => {
+            Val::Num(Num::Float(f64::MAX.copysign(number)))
+        }
+        Val::Arr(ref items) if !items.iter().all(is_finite) => {
+            items.iter().cloned().map(finite).collect()
+        }
+        Val::Obj(ref items) if !items.values().all(is_finite) => {
+            let finite = |(key, value): (&Val, &Val)| (key.clone(), finite(value.clone()));
+            Val::obj(items.iter().map(finite).collect())
+        }
+        value => value,
+    }
+}
+
+fn is_finite(value: &Val) -> bool {
+    let mut open = vec![value];
+    while let Some(value) = open.pop() {
+        match value {
+            Val::Num(Num::Float(number)) if !number.is_finite() => return false,
+            Val::Arr(items) => open.extend(items.iter()),
+            Val::Obj(items) => open.extend(items.values()),
+            _ => {}
+        }
+    }
+    true
 }
 
 fn sized<'a>(value: Val, most: usize) -> ValXs<'a, Val> {

@@ -1,4 +1,8 @@
-# What jq has and jaq does not.
+# What jq has and jaq does not, or has otherwise.
+def join($x): [.[] | if . == null then "" elif isboolean or isnumber then tojson else . end]
+  | .[:-1][] += $x | reduce .[] as $item (""; . + $item);
+def ltrimstr($x): if isstring and ($x | isstring) and startswith($x) then .[($x | length):] else . end;
+def rtrimstr($x): if isstring and ($x | isstring) and endswith($x) then .[:length - ($x | length)] else . end;
 def toarray: if isarray then . else [.] end;
 def IN(s): . as $x | any(s; . == $x);
 def IN(source; s): any(source; IN(s));

@@ -309,3 +309,30 @@ fn a_short_program_that_takes_many_steps_still_gives_its_values() {
     let items = serde_json::Value::from((0..100).collect::<Vec<_>>());
     assert_eq!(run("[.[] as $a | .[] as $b | 1] | length", &items).unwrap(), [10_000]);
 }
+
+/// What jaq has otherwise than jq, or not at all, is as jq has it.
+#[test]
+fn what_is_joined_trimmed_and_written_is_what_jq_makes_of_it() {
+    for (code, wanted) in [
+        (r#"[null, "x", 1, true, false, 1.5] | join(",")"#, json!([",x,1,true,false,1.5"])),
+        (r#"[] | join(",")"#, json!([""])),
+        (r#"[null] | join(",")"#, json!([""])),
+        (r#"{a: "x", b: null, c: 2} | join("-")"#, json!(["x--2"])),
+        (r#"["a", "b"] | join(null)"#, json!(["ab"])),
+        (r#"["a", "b"] | [join(",", ";")]"#, json!([["a,b", "a;b"]])),
+        (r#"[["a"]] | try join(",") catch "no text""#, json!(["no text"])),
+        (r#""tête" | ltrimstr("tê"), rtrimstr("te")"#, json!(["te", "tê"])),
+        (
+            r#""test" | [ltrimstr("st"), rtrimstr("te"), ltrimstr(""), rtrimstr("")]"#,
+            json!([["test", "test", "test", "test"]]),
+        ),
+        (r#"{te: 1} | ltrimstr("te"), rtrimstr("te")"#, json!([{ "te": 1 }, { "te": 1 }])),
+        (r#""test" | ltrimstr(1), rtrimstr(null)"#, json!(["test", "test"])),
+        (r#"infinite | tojson | fromjson"#, json!([f64::MAX])),
+        (r#"[{a: [-infinite]}, 1] | tojson | fromjson"#, json!([[{ "a": [f64::MIN] }, 1]])),
+        (r#"{v: nan} | tojson"#, json!(["{\"v\":null}"])),
+        (r#""\(nan)", (nan | tostring), ([nan] | @json)"#, json!(["null", "null", "[null]"])),
+    ] {
+        assert_eq!(run(&format!("[{code}]"), &json!(null)).unwrap(), [wanted], "{code}");
+    }
+}

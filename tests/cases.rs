@@ -47,6 +47,7 @@ cases! {
     check_meant
     command
     command_unstarted
+    crash_items
     differs_lines
     doubt_adopted
     doubt_differing

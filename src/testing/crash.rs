@@ -123,7 +123,8 @@ impl<'a> Trial<'a> {
     fn ended(&self, output: &Output) {
         self.code.set(output.status.code());
         let told = String::from_utf8_lossy(&output.stderr).into_owned();
-        let wrong = told.lines().skip_while(|line| !line.starts_with("error: "));
+        let stops = |line: &str| line.starts_with("error: ") || line.starts_with("doubt: ");
+        let wrong = told.lines().skip_while(|line| !stops(line));
         let lines = std::iter::once("").chain(wrong);
         *self.said.borrow_mut() = lines.collect::<Vec<_>>().join("\n  ");
     }

@@ -448,9 +448,15 @@ impl<'a> Reader<'a> {
 
     /// Reports a value that is not what it must be.
     pub fn wrong(&self, key: &str, value: &Spanned<DeValue<'_>>, wanted: &str) {
-        let found = value.get_ref().type_str();
+        let found = match value.get_ref() {
+            DeValue::Integer(number) if wanted.contains("whole number") => {
+                let less = number.as_str().starts_with('-');
+                if less { "less than 0" } else { "too large" }.to_owned()
+            }
+            other => format!("{} {}", article(other.type_str()), other.type_str()),
+        };
         let diag = Diag::error(format!("`{key}` must be {wanted}"), value.span());
-        self.gather.report(diag.label(format!("this is {} {found}", article(found))));
+        self.gather.report(diag.label(format!("this is {found}")));
     }
 }
 

@@ -134,6 +134,8 @@ pub struct Preset {
     pub name: String,
     /// Input names and values.
     pub values: Vec<(Text, Json)>,
+    /// Where each of the values stands.
+    pub places: Vec<Span>,
 }
 
 /// A runbook's file that another one uses.
@@ -298,6 +300,8 @@ pub struct ForEach {
     pub list: Expr,
     /// The name each item has.
     pub name: String,
+    /// Where that stands; the list, if it is not said.
+    pub span: Span,
     /// How many are performed at once.
     pub at_once: usize,
 }

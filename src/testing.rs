@@ -271,15 +271,20 @@ fn object(reader: &Reader<'_>, key: &str) -> serde_json::Map<String, Json> {
 
 fn injected(reader: &Reader<'_>) -> Option<Injected> {
     reader.only(FAULT);
-    let status = reader.integer("status").and_then(|status| u16::try_from(status).ok());
-    let harm = match (reader.word("fault", FAULTS), status) {
-        (Some("refused"), None) => Harm::Refused,
-        (Some("close"), None) => Harm::Server(Fault::Close),
-        (Some("lost"), None) => Harm::Server(Fault::DoAndClose),
-        (Some("silence"), None) => Harm::Server(Fault::Silence),
-        (Some(_), None) => Harm::Server(Fault::Cut),
-        (None, Some(status)) => Harm::Server(Fault::Status(status)),
-        _ => {
+    let harm = match (reader.has("fault"), reader.has("status")) {
+        (true, true) => {
+            reader.gather.report(reader.beside("fault", "status"));
+            return None;
+        }
+        (true, false) => match reader.word("fault", FAULTS)? {
+            "refused" => Harm::Refused,
+            "close" => Harm::Server(Fault::Close),
+            "lost" => Harm::Server(Fault::DoAndClose),
+            "silence" => Harm::Server(Fault::Silence),
+            _ => Harm::Server(Fault::Cut),
+        },
+        (false, true) => Harm::Server(Fault::Status(status(reader)?)),
+        (false, false) => {
             return reader
                 .missing("fault", &format!("say `status`, or `fault` as one of {}", list(FAULTS)));
         }
@@ -290,6 +295,16 @@ fn injected(reader: &Reader<'_>) -> Option<Injected> {
         times: reader.integer("times").unwrap_or(1),
         harm,
     })
+}
+
+fn status(reader: &Reader<'_>) -> Option<u16> {
+    let given = reader.integer("status")?;
+    let status = u16::try_from(given).ok();
+    if status.is_none() {
+        let span = reader.get("status").map_or(reader.span(), toml::Spanned::span);
+        reader.gather.report(Diag::error(format!("{given} is no status"), span));
+    }
+    status
 }
 
 fn expect(reader: &Reader<'_>) -> Expect {

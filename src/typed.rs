@@ -73,7 +73,10 @@ impl Typed {
             return;
         }
         for word in words {
-            if let Err(wrong) = self.accept(&Json::String(word.value.clone())) {
+            if self.reject.contains(&word.value) {
+                let wrong = format!("`{}` stands in both `one_of` and `reject`", word.value);
+                reader.gather.report(Diag::error(wrong, word.span.clone()));
+            } else if let Err(wrong) = self.accept(&Json::String(word.value.clone())) {
                 reader.gather.report(Diag::error(
                     format!("`{}` is not allowed here: {wrong}", word.value),
                     word.span.clone(),
@@ -159,6 +162,11 @@ impl Typed {
             "object" => Some("as JSON"),
             _ => None,
         }
+    }
+
+    /// Whether an answer is no more than a word.
+    pub fn is_word(&self) -> bool {
+        self.name == "boolean"
     }
 
     /// How its value is written in commands to follow by hand, where a person would type another

@@ -84,6 +84,7 @@ cases! {
     lost_key
     missing_inputs
     misspelt_once
+    mistakes_placed
     not_json
     note_again
     null_in_url

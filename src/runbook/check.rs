@@ -8,7 +8,7 @@ use crate::diag::{Diag, closest};
 use crate::reader::{Gather, Sink, Use};
 use crate::source::Span;
 use crate::template;
-use crate::value::{self, ByName};
+use crate::value::{self, ByName, Json};
 
 /// A name at the place where it is defined.
 #[derive(Clone)]
@@ -32,14 +32,37 @@ struct Names<'a> {
     /// What `for_each` steps call their items.
     items: value::Names,
     /// Names that are not known where they are read, each with all these places: one is one mistake.
-    strange: RefCell<Vec<(String, Vec<Span>)>>,
+    strange: RefCell<Vec<Strange>>,
+    /// Where what is read stands.
+    within: Within,
+}
+
+/// A name that is not known where it is read.
+struct Strange {
+    name: String,
+    places: Vec<Span>,
+    /// Where the first of them stands.
+    within: Within,
+}
+
+/// What reads a name, where that tells why it is not known.
+#[derive(Clone, Default)]
+enum Within {
+    /// A var.
+    Var(String),
+    /// A step that saves these.
+    Step(Vec<String>),
+    /// Anything else.
+    #[default]
+    Elsewhere,
 }
 
 pub(super) fn names(gather: &Gather<'_>, draft: &Draft) {
     let items = draft.steps.iter().filter_map(|step| Some(step.for_each.as_ref()?.name.clone()));
     let items = items.collect();
     let strange = RefCell::default();
-    let mut names = Names { gather, known: ByName::default(), all: all(draft), items, strange };
+    let (known, within) = (ByName::default(), Within::default());
+    let mut names = Names { gather, known, all: all(draft), items, strange, within };
     for input in &draft.inputs {
         names.read(&input.uses);
         let secret = input.secret
@@ -48,10 +71,12 @@ pub(super) fn names(gather: &Gather<'_>, draft: &Draft) {
     }
     presets(gather, draft);
     for var in &draft.vars {
+        names.within = Within::Var(var.name.clone());
         names.read(&var.uses);
         let secret = names.secret(&var.uses);
         names.define(&var.name, &var.span, secret);
     }
+    names.within = Within::Elsewhere;
     connection_names(&names, draft);
     renewals(gather, draft);
     let mut ids: ByName<Span, &str> = ByName::default();
@@ -60,8 +85,8 @@ pub(super) fn names(gather: &Gather<'_>, draft: &Draft) {
         connections(&names, step, &draft.connections);
         self::step(&mut names, step);
     }
-    for (name, places) in names.strange.take() {
-        names.unknown(&name, places);
+    for strange in names.strange.take() {
+        names.unknown(strange, &draft.vars);
     }
 }
 
@@ -117,19 +142,25 @@ impl Names<'_> {
     fn strange(&self, name: &Use) {
         let mut strange = self.strange.borrow_mut();
         let span = name.span(self.gather.source);
-        match strange.iter_mut().find(|(known, _)| *known == name.name) {
-            Some((_, places)) => places.push(span),
-            None => strange.push((name.name.clone(), vec![span])),
+        match strange.iter_mut().find(|known| known.name == name.name) {
+            Some(known) => known.places.push(span),
+            None => {
+                let (name, within) = (name.name.clone(), self.within.clone());
+                strange.push(Strange { name, places: vec![span], within });
+            }
         }
     }
 
-    fn unknown(&self, name: &str, mut places: Vec<Span>) {
+    fn unknown(&self, strange: Strange, vars: &[Var]) {
+        let Strange { name, mut places, within } = strange;
+        let name = name.as_str();
         places.sort_by_key(|span| span.start);
         let (span, others) = (places.remove(0), places);
         let diag = match self.all.iter().find(|known| known.name == name) {
-            Some(later) => Diag::error(format!("`{name}` is not known yet"), span)
-                .label(format!("{}, further on", later.what))
-                .help("move this behind the place that defines it"),
+            Some(later) => {
+                let (label, help) = within.why(name, &later.what, vars);
+                Diag::error(format!("`{name}` is not known yet"), span).label(label).help(help)
+            }
             None if self.items.contains(name) => {
                 Diag::error(format!("`{name}` is not known here"), span)
                     .label("the name of an item, known only where each item is meant")
@@ -189,12 +220,50 @@ impl Names<'_> {
     }
 }
 
+impl Within {
+    /// Why a name that is defined somewhere is not known in here, and what to do.
+    fn why(&self, name: &str, what: &str, vars: &[Var]) -> (String, &'static str) {
+        match self {
+            Self::Var(own) if own == name => {
+                ("the var itself".to_owned(), "make it from something else")
+            }
+            Self::Var(own) if made_from(vars, name, own) => (
+                format!("a var, further on, that is made from `{own}`"),
+                "they go round in a circle: make one of them from something else",
+            ),
+            Self::Step(saves) if saves.iter().any(|save| save == name) => (
+                "saved by this step".to_owned(),
+                "what a step saves is known once it is done: only what comes behind can read it",
+            ),
+            _ => (format!("{what}, further on"), "move this behind the place that defines it"),
+        }
+    }
+}
+
+/// Whether a var is made from another one, also through others.
+fn made_from(vars: &[Var], var: &str, other: &str) -> bool {
+    let (mut open, mut seen) = (vec![var], Vec::new());
+    while let Some(name) = open.pop() {
+        let Some(var) = vars.iter().find(|var| var.name == name) else { continue };
+        for used in var.uses.iter().map(|used| used.name.as_str()) {
+            if used == other {
+                return true;
+            }
+            if !seen.contains(&used) {
+                seen.push(used);
+                open.push(used);
+            }
+        }
+    }
+    false
+}
+
 fn presets(gather: &Gather<'_>, draft: &Draft) {
     if gather.source.known.is_so() {
         return;
     }
     for preset in &draft.presets {
-        for (key, value) in &preset.values {
+        for ((key, value), place) in preset.values.iter().zip(&preset.places) {
             match draft.inputs.iter().find(|input| input.name == key.value) {
                 None => gather.report(
                     Diag::error(
@@ -205,10 +274,11 @@ fn presets(gather: &Gather<'_>, draft: &Draft) {
                 ),
                 Some(input) => {
                     if let Err(wrong) = input.typed.accept(value) {
-                        gather.report(Diag::error(
-                            format!("`{}` {wrong}", key.value),
-                            key.span.clone(),
-                        ));
+                        let diag = Diag::error(format!("`{}` {wrong}", key.value), place.clone());
+                        gather.report(match value {
+                            Json::String(_) => diag,
+                            other => diag.label(format!("this is {}", value::kind(other))),
+                        });
                     }
                 }
             }
@@ -226,10 +296,11 @@ fn unique<'a>(gather: &Gather<'_>, ids: &mut ByName<Span, &'a str>, step: &'a St
 }
 
 fn step(names: &mut Names<'_>, step: &StepDef) {
+    names.within = Within::Step(step.saves.iter().map(|save| save.name.clone()).collect());
     names.read(&step.uses.list);
     if let Some(each) = &step.for_each {
         let secret = names.secret(&step.uses.list);
-        names.define(&each.name, &step.span, secret);
+        names.define(&each.name, &each.span, secret);
     }
     names.read(&step.uses.before);
     for (save, uses) in step.saves.iter().zip(&step.uses.saves) {
@@ -343,10 +414,6 @@ fn renewals(gather: &Gather<'_>, draft: &Draft) {
             continue;
         };
         let (name, span) = (&renew.input.value, renew.input.span.clone());
-        if let Some(status) = renew.statuses.iter().find(|status| !(400..500).contains(*status)) {
-            let diag = Diag::error(format!("status {status} is no refusal"), span.clone());
-            gather.report(diag.help("only a 4xx is sure to mean that nothing was done"));
-        }
         if !draft.inputs.iter().any(|input| input.name == *name) {
             let diag = Diag::error(format!("`{name}` is no input"), span);
             let inputs = draft.inputs.iter().map(|input| input.name.as_str());

@@ -211,13 +211,12 @@ fn source_of(reader: &Reader<'_>) -> Option<From> {
 }
 
 fn preset(name: &Text, reader: &Reader<'_>) -> Preset {
-    let values = reader
-        .keys()
-        .filter_map(|(key, span)| {
-            Some((Text { value: key.to_owned(), span }, to_json(reader.get(key)?)))
-        })
-        .collect();
-    Preset { name: name.value.clone(), values }
+    let values = reader.keys().filter_map(|(key, span)| {
+        let value = reader.get(key)?;
+        Some(((Text { value: key.to_owned(), span }, to_json(value)), value.span()))
+    });
+    let (values, places) = values.unzip();
+    Preset { name: name.value.clone(), values, places }
 }
 
 fn vars(reader: &Reader<'_>) -> Vec<Var> {

@@ -255,13 +255,35 @@ fn for_each(reader: &Reader<'_>) -> Option<ForEach> {
     }
     let at_once = usize::try_from(reader.integer("at_once").unwrap_or(1)).unwrap_or(1).clamp(1, 64);
     // `for_each = "{{ hosts }}"` says the same as `for_each = "hosts"`.
-    let mut text = reader.text("for_each")?;
+    let value = reader.get("for_each")?;
+    let mut text = listed(reader, value);
     if let Some(inner) = text.value.strip_prefix("{{").and_then(|rest| rest.strip_suffix("}}")) {
         text.value = format!("  {inner}  ");
     }
-    let list = reader.gather.expression(&text)?;
-    let name = name.map_or_else(|| "item".to_owned(), |name| name.value);
-    Some(ForEach { list, name, at_once })
+    // a list with a mistake still has items, so that reading one is not a second one
+    let none = || reader.gather.expression(&Text { value: NO_ITEMS.to_owned(), ..text.clone() });
+    let list = reader.gather.expression(&text).or_else(none)?;
+    let item = || Text { value: "item".to_owned(), span: text.span.clone() };
+    let Text { value: name, span } = name.unwrap_or_else(item);
+    Some(ForEach { list, name, span, at_once })
+}
+
+/// The expression of no items.
+const NO_ITEMS: &str = "[]";
+
+/// The expression that gives the items; the value must be one.
+fn listed(reader: &Reader<'_>, value: &toml::Spanned<toml::de::DeValue<'_>>) -> Text {
+    if let Some(text) = crate::reader::as_text(value) {
+        return text;
+    }
+    let diag = Diag::error("`for_each` must be a string with an expression in it", value.span());
+    let diag = diag.label(format!("this is {}", crate::value::kind(&to_json(value))));
+    let written = to_json(value).to_string().replace('"', "'");
+    reader.gather.report(match value.get_ref().as_array() {
+        Some(_) => diag.help(format!("write the list in a string: `for_each = \"{written}\"`")),
+        None => diag.help("write what gives the list: `for_each = \"hosts\"`"),
+    });
+    Text { value: NO_ITEMS.to_owned(), span: value.span() }
 }
 
 fn hints(reader: &Reader<'_>) -> Vec<Hint> {

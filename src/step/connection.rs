@@ -141,7 +141,7 @@ pub struct Renew {
     /// The input.
     pub input: Text,
     /// The statuses of such an answer.
-    pub statuses: Vec<u64>,
+    statuses: Vec<u64>,
     /// What its body says, in lower case.
     says: Option<String>,
     /// How to get another value.
@@ -156,6 +156,11 @@ impl Renew {
             none if none.is_empty() => vec![401],
             statuses => statuses,
         };
+        if let Some(status) = statuses.iter().find(|status| !(400..500).contains(*status)) {
+            let span = table.get("status").map_or(table.span(), toml::Spanned::span);
+            let diag = Diag::error(format!("status {status} is no refusal"), span);
+            reader.gather.report(diag.help("only a 4xx is sure to mean that nothing was done"));
+        }
         let says = table.string("says").map(|says| says.to_lowercase());
         if !table.has("input") {
             return table.missing("input", "name the input that holds the token");

@@ -173,3 +173,15 @@ fn one_hundred_and_thirty_is_a_request_to_end_too() {
     server.wait_for(1);
     ends(&running.signal(rustix::process::Signal::TERM), 130);
 }
+
+#[test]
+fn one_hundred_and_thirty_is_a_terminal_that_is_gone_too() {
+    let server = Server::start(MADE);
+    server.fault_at(1, Fault::Hold);
+    let env = posts(&server);
+    let running = env.start(&["run", "book.toml"]);
+    server.wait_for(1);
+    let out = running.signal(rustix::process::Signal::HUP);
+    assert!(out.stderr.contains("runbook resume r1"), "{}", out.stderr);
+    ends(&out, 130);
+}

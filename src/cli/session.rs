@@ -5,13 +5,15 @@ use std::future::Future;
 use std::rc::Rc;
 use std::time::Duration;
 
+use tokio::signal::unix::{SignalKind, signal};
+
 use super::{Global, Output, out, state};
 use crate::engine::titles::titles;
 use crate::engine::{Broken, Engine, Options, Recorder, SharedReport};
 use crate::exit::Exit;
-use crate::journal::Journal;
 use crate::journal::event::{Event, Outcome};
 use crate::journal::seal::Key;
+use crate::journal::{Journal, JournalError};
 use crate::plan::History;
 use crate::redact;
 use crate::report::{self, Report};
@@ -180,9 +182,22 @@ pub(super) fn walk(
     recorder.finish();
     match ended {
         Some(Ok(outcome)) => exit_of(outcome),
+        Some(Err(Broken::Journal(error))) if !recorder.stored() => unstored(&error),
         Some(Err(broken)) => broken_exit(&broken),
         None => Exit::Failed,
     }
+}
+
+/// The journal did not even take that the run began: there is nothing to resume.
+fn unstored(error: &JournalError) -> Exit {
+    unwritten(error);
+    out::hint("nothing was done, and nothing is kept of this run: run it again");
+    Exit::Failed
+}
+
+fn unwritten(error: &JournalError) {
+    out::error(&format!("the journal cannot be written: {}", error.message));
+    out::hint(&error.hint);
 }
 
 /// The exit code of a walk's outcome.
@@ -199,8 +214,7 @@ fn exit_of(outcome: Outcome) -> Exit {
 pub(super) fn broken_exit(broken: &Broken) -> Exit {
     match broken {
         Broken::Journal(error) => {
-            out::error(&format!("the journal cannot be written: {}", error.message));
-            out::hint(&error.hint);
+            unwritten(error);
             out::hint(
                 "nothing more was done; what is in the journal is safe, `runbook resume` goes on from there",
             );
@@ -227,7 +241,10 @@ pub(super) fn block_on<T>(work: impl Future<Output = T>) -> Option<T> {
             return None;
         }
     };
-    let done = runtime.block_on(work);
+    let done = runtime.block_on(async {
+        large_files();
+        work.await
+    });
     // a look-up of a name that nobody waits for any more would be waited for
     runtime.shutdown_background();
     Some(done)
@@ -261,16 +278,43 @@ pub(super) async fn unless_interrupted<T>(work: impl Future<Output = T>) -> Opti
     }
 }
 
-/// Ctrl-C, or a request to end.
+/// Ctrl-C, a request to end, or a terminal that is gone.
 pub(super) async fn interrupted() {
-    use tokio::signal::unix::{SignalKind, signal};
-    match signal(SignalKind::terminate()) {
-        Ok(mut terminate) => {
-            tokio::select! {
-                _ = tokio::signal::ctrl_c() => {}
-                _ = terminate.recv() => {}
-            }
-        }
-        Err(_) => drop(tokio::signal::ctrl_c().await),
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        () = signalled(SignalKind::terminate()) => {}
+        () = hung_up() => {}
     }
+}
+
+/// Comes with a signal; never, if that cannot be caught.
+async fn signalled(kind: SignalKind) {
+    match signal(kind) {
+        Ok(mut signal) => drop(signal.recv().await),
+        Err(_) => std::future::pending().await,
+    }
+}
+
+/// The terminal is gone. Whoever had that ignored, as `nohup` does, wants the run to go on.
+async fn hung_up() {
+    let hangup = SignalKind::hangup();
+    if ignored(hangup) == Some(false) {
+        signalled(hangup).await
+    } else {
+        std::future::pending().await
+    }
+}
+
+/// Whether a signal was to be ignored when the process began, where the system tells.
+fn ignored(kind: SignalKind) -> Option<bool> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let signals = status.lines().find_map(|line| line.strip_prefix("SigIgn:"))?;
+    let signals = u64::from_str_radix(signals.trim(), 16).ok()?;
+    Some(signals >> (kind.as_raw_value() - 1) & 1 == 1)
+}
+
+/// A file that may not grow any more (`ulimit -f`) is an error of whoever writes it, and not the
+/// death of the process: with a handler, even one that nobody waits for, the system says so.
+fn large_files() {
+    let _ = signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()));
 }

@@ -54,6 +54,17 @@ fn moved(running: &Running) -> Option<SyncSender<()>> {
     Builder::new().spawn(work).ok().map(|_| moving)
 }
 
+/// Does something while the spinners are out of the way. As the library does it, but that panics if
+/// the screen is gone; nothing moves meanwhile, as whoever moves them must have them all.
+fn aside(bars: &MultiProgress, running: &Running, act: impl FnOnce()) {
+    let running = locked(running);
+    if bars.clear().is_err() {
+        bars.set_draw_target(ProgressDrawTarget::hidden());
+    }
+    act();
+    running.iter().for_each(|(_, bar)| bar.force_draw());
+}
+
 impl Terminal {
     pub(super) fn new(out: Box<dyn Write + Send>, options: Options) -> Self {
         let bars = MultiProgress::with_draw_target(ProgressDrawTarget::stderr());
@@ -106,7 +117,7 @@ impl Terminal {
     fn write(&mut self, lines: Vec<Line>) {
         if !lines.is_empty() {
             let text = self.teller.draw(lines);
-            self.bars.suspend(|| put(&mut self.out, &text));
+            aside(&self.bars, &self.running, || put(&mut self.out, &text));
         }
     }
 }
@@ -142,7 +153,7 @@ impl Report for Terminal {
 
     fn suspend(&mut self, f: &mut dyn FnMut()) {
         echo::on();
-        self.bars.suspend(f);
+        aside(&self.bars, &self.running, f);
         self.echo();
     }
 

@@ -108,14 +108,14 @@ impl StoreError {
             }
             Self::Busy { .. } => "try again; if it stays so, look which process hangs".to_owned(),
             Self::Full { file } => format!(
-                "make room on the disk of `{}`, then resume: what was stored is still there",
+                "make room on the disk of `{}`; what was stored is still there",
                 file.display()
             ),
             Self::Denied { file, .. } => format!(
                 "make it yours and writable: `chmod u+rwX '{}'`, or use another state folder",
                 file.display()
             ),
-            Self::Io { .. } => "mend the cause, then resume".to_owned(),
+            Self::Io { .. } => "mend the cause, then try again".to_owned(),
             Self::Misuse { .. } => "this is a bug in `runbook`: please report it".to_owned(),
         }
     }
@@ -132,7 +132,9 @@ impl StoreError {
         let (file, what) = (file.to_owned(), error.to_string());
         match error.kind() {
             io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
-                Self::Denied { file, what }
+                // what could not be made is not there to be made writable: its folder is
+                let there = file.ancestors().find(|place| place.exists());
+                Self::Denied { file: there.unwrap_or(&file).to_owned(), what }
             }
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::Full { file },
             _ => Self::Io { doing: doing.to_owned(), file, what },
@@ -235,5 +237,19 @@ impl fmt::Display for StoreError {
             }
             Self::Misuse { what } => f.write_str(what),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_could_not_be_made_is_not_named_to_be_made_writable() {
+        let folder = tempfile::tempdir().unwrap();
+        let denied = io::Error::from(io::ErrorKind::PermissionDenied);
+        let error = StoreError::io("lock", &folder.path().join("r60"), &denied);
+        let named = format!("`chmod u+rwX '{}'`", folder.path().display());
+        assert!(error.hint().contains(&named), "{}", error.hint());
     }
 }

@@ -16,6 +16,8 @@ pub struct Question {
     pub secret: bool,
     /// A choice among these; empty: free text.
     pub choices: Vec<String>,
+    /// A wrong answer is typed anew and not mended: it is but a word.
+    pub brief: bool,
 }
 
 /// Why there is no answer.

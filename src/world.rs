@@ -167,8 +167,15 @@ impl World {
 
     /// Whether a person is there to be asked: in a terminal that can draw what is typed.
     pub fn person(&self) -> bool {
-        let crude = self.var("TERM").is_some_and(|term| CRUDE.contains(&term));
-        self.stdin_tty && self.stderr_tty && !crude
+        self.stdin_tty && self.stderr_tty && self.crude().is_none()
+    }
+
+    /// Why nobody is asked although there is a terminal, if there is one.
+    pub fn crude(&self) -> Option<String> {
+        let term = self.var("TERM").filter(|term| CRUDE.contains(term))?;
+        (self.stdin_tty && self.stderr_tty).then(|| {
+            format!("nobody is asked where `TERM` is `{term}`: no line can be edited there")
+        })
     }
 
     /// Columns of the terminal progress goes to, as it is now; 80 where there is none.

@@ -133,6 +133,9 @@ fn a_wrong_answer_is_told_and_stands_there_to_be_mended() {
     terminal.expect("? names (as a, b or as JSON): ");
     terminal.line("]");
     terminal.expect("? sure (yes/no): ");
+    terminal.line("x");
+    terminal.expect("error: must be yes or no");
+    terminal.expect("? sure (yes/no): ");
     terminal.line("y");
     ends(terminal, 0, r#"80 then ["a"] then true"#);
 }
@@ -274,7 +277,7 @@ fn nobody_is_asked_where_lines_cannot_be_edited_nor_for_an_explanation() {
     write(&env, &("[inputs.name]\n".to_owned() + &told(&["name"])));
     let program = env!("CARGO_BIN_EXE_runbook");
     let crude = Terminal::spawn(&env, "env", &["TERM=dumb", program, "run", "./book.toml"]);
-    ends(crude, 2, "`book` needs one input more:");
+    ends(crude, 2, "nobody is asked where `TERM` is `dumb`: no line can be edited there");
     let explained = Terminal::start(&env, &["run", "./book.toml", "--explain"]);
     ends(explained, 2, "name  missing\nerror: `book` needs one input more:");
 }

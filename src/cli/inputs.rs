@@ -128,7 +128,7 @@ impl Flags {
         if wrong.is_empty() {
             Ok(given)
         } else {
-            Err(refused(runbook, &given, Refused::Wrong(wrong)))
+            Err(refused(runbook, &given, world, Refused::Wrong(wrong)))
         }
     }
 
@@ -173,7 +173,7 @@ pub(super) fn settled(
     if let Ok(settled) = &settled {
         open_files(runbook, settled, world);
     }
-    settled.map_err(|why| refused(runbook, given, why))
+    settled.map_err(|why| refused(runbook, given, world, why))
 }
 
 /// Refuses inputs with which steps will surely fail.
@@ -189,7 +189,7 @@ pub(super) fn refuse_foreseen(found: &[(&str, Failure)]) -> Result<(), Exit> {
     Err(Exit::Usage)
 }
 
-fn refused(runbook: &Runbook, given: &Given, why: Refused) -> Exit {
+fn refused(runbook: &Runbook, given: &Given, world: &World, why: Refused) -> Exit {
     match why {
         Refused::Wrong(messages) => {
             for message in &messages {
@@ -212,6 +212,7 @@ fn refused(runbook: &Runbook, given: &Given, why: Refused) -> Exit {
                     out::hint(&hint);
                 }
             }
+            world.crude().iter().for_each(|why| out::hint(why));
             Exit::Usage
         }
         Refused::Interrupted => {
@@ -246,7 +247,7 @@ fn presets(runbook: &Runbook, missing: &[&str]) -> Vec<String> {
 /// Shows where each input's value comes from, and which are missing; nobody is asked.
 pub(super) fn explain(runbook: &Runbook, given: &Given, world: &World) -> Result<(), Exit> {
     let (settled, missing) =
-        found(runbook, given, world, &Nobody).map_err(|why| refused(runbook, given, why))?;
+        found(runbook, given, world, &Nobody).map_err(|why| refused(runbook, given, world, why))?;
     open_files(runbook, &settled, world);
     for row in rows(runbook, &settled) {
         out::line(row.trim_end());
@@ -254,7 +255,7 @@ pub(super) fn explain(runbook: &Runbook, given: &Given, world: &World) -> Result
     if missing.is_empty() {
         Ok(())
     } else {
-        Err(refused(runbook, given, Refused::Missing(missing)))
+        Err(refused(runbook, given, world, Refused::Missing(missing)))
     }
 }
 

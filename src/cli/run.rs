@@ -78,7 +78,7 @@ pub(super) struct WalkFlags {
     /// Use what is there already, exactly as wanted, without asking
     #[arg(long)]
     pub(super) adopt: bool,
-    /// Ask before every step that changes something
+    /// Ask before every step that changes something; there must be a terminal
     #[arg(long, conflicts_with = "yes")]
     pub(super) step: bool,
     /// Stop before this step; `resume` goes on, and to the end unless it says where to stop too
@@ -105,8 +105,16 @@ impl WalkFlags {
         self.answers.get().into_iter().flatten().cloned().collect()
     }
 
-    /// Refuses the name of a step that is not there, and an answer that its step would not take.
+    /// Refuses the name of a step that is not there, an answer that its step would not take, and to
+    /// ask where nobody is.
     pub(super) fn check(&self, runbook: &Runbook, world: &World) -> Result<(), Exit> {
+        if self.step && !world.person() {
+            out::error(
+                "`--step` asks before every step that changes something, and nobody is there",
+            );
+            out::hint(world.crude().as_deref().unwrap_or("use it in a terminal; nothing was run"));
+            return Err(Exit::Usage);
+        }
         self.until.iter().try_for_each(|step| known(runbook, step))?;
         self.said.iter().try_for_each(|(step, _)| known(runbook, step))?;
         let answers = inputs::whole("answer", &self.said, world)?;

@@ -230,7 +230,11 @@ pub fn added(
 }
 
 fn lacking(input: &Input) -> Missing {
-    Missing { name: input.name.clone(), about: first_line(&input.about), supply: supply(input) }
+    Missing {
+        name: input.name.clone(),
+        about: first_paragraph(&input.about),
+        supply: supply(input),
+    }
 }
 
 /// Whether an input is secret: its author says so, or its default is made from a secret.
@@ -507,6 +511,7 @@ fn ask(
         }),
         secret,
         choices: input.typed.one_of.clone(),
+        brief: input.typed.is_word(),
     };
     asked(input, &question, &[], terminal)
 }
@@ -563,6 +568,8 @@ fn supply(input: &Input) -> String {
     }
 }
 
-fn first_line(about: &str) -> String {
-    about.trim().lines().next().unwrap_or("").to_owned()
+/// The first paragraph in one line: a sentence may go over several.
+fn first_paragraph(about: &str) -> String {
+    let lines = about.trim().lines().take_while(|line| !line.trim().is_empty());
+    lines.flat_map(str::split_whitespace).collect::<Vec<_>>().join(" ")
 }

@@ -151,6 +151,7 @@ impl Prompt {
             secret: self.secret,
             choices: self.typed.one_of.clone(),
             help: cx.about.to_owned(),
+            brief: self.typed.is_word(),
         };
         let typed = self.typed.clone();
         let valid =

@@ -2,7 +2,7 @@
 //!
 //! What is long stands above, written once; what is typed in is one short line, so that an
 //! interrupt or a narrow screen garbles nothing. A wrong answer is told and stands there again to
-//! be mended; a hidden one and a choice are typed anew. Nothing typed is kept: there is no history.
+//! be mended; a hidden one, a choice and a yes or no are typed anew. Nothing typed is kept: there is no history.
 
 use std::borrow::Cow;
 use std::io::Write as _;
@@ -33,7 +33,8 @@ const KEY: u16 = 500;
 pub(super) fn ask(question: &Question, valid: &Validator) -> Result<String, NoAnswer> {
     let mut editor = editor(question).map_err(|error| none(&error))?;
     let Some((columns, _)) = editor.dimensions() else { return Err(NoAnswer::NoTerminal) };
-    let shown = Shown::new(question, usize::from(columns));
+    let columns = usize::from(columns);
+    let shown = Shown::new(question, columns);
     tell(&shown.above);
     let mut typed = String::new();
     loop {
@@ -46,10 +47,10 @@ pub(super) fn ask(question: &Question, valid: &Validator) -> Result<String, NoAn
         let answer = meant(question, line);
         match answer.and_then(|answer| valid(&answer).map(|()| answer)) {
             Ok(answer) => return Ok(answer),
-            Err(wrong) => tell(&format!("error: {}\n", printable(&wrong))),
+            Err(wrong) => tell(&block(&format!("error: {}", printable(&wrong)), columns)),
         }
-        // a long answer is mended; of a choice it is quicker to write another
-        let mends = !question.secret && question.choices.is_empty();
+        // a long answer is mended; of a choice, or a word, it is quicker to write another
+        let mends = !question.secret && question.choices.is_empty() && !question.brief;
         typed = if mends { line.to_owned() } else { String::new() };
     }
 }
@@ -160,8 +161,11 @@ impl Shown {
         let mut above = block(ask, columns);
         let width = choices.len().to_string().len();
         for (at, choice) in choices.iter().enumerate() {
+            let line = format!("  {:width$}  {choice}", at + 1);
+            let hang = width + 4;
+            let lines = wrapped(&line, columns.max(1), hang);
             // writing to a string does not fail
-            let _ = writeln!(above, "  {:width$}  {choice}", at + 1);
+            let _ = writeln!(above, "{}", lines.join(&format!("\n{:hang$}", "")));
         }
         let at =
             question.choices.iter().position(|choice| Some(choice) == question.default.as_ref());

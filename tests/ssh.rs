@@ -162,6 +162,24 @@ fn a_command_that_fails_there_fails_here() {
 }
 
 #[test]
+fn more_commands_at_once_than_a_host_takes_wait_or_were_certainly_not_run() {
+    let steps = "[[steps]]\nid = 'c'\nfor_each = 'range(16)'\nat_once = 16\n\
+         command = { run = ['sleep', '0.3'], ssh = '{ssh}' }\n";
+    let mut env = Env::new();
+    let Some(sshd) = Sshd::start(&mut env) else { return };
+    let output = run(&env, steps, &sshd.destination(), "http://x");
+    assert_eq!(output.code, Some(0), "{output:?}");
+    assert_eq!(sshd.sessions(), 1);
+    let mut env = Env::new();
+    let Some(sshd) = Sshd::with(&mut env, "MaxSessions 2") else { return };
+    let output = run(&env, steps, &sshd.destination(), "http://x");
+    assert_eq!(output.code, Some(1), "{output:?}");
+    let failed = failure(&output);
+    assert!(failed.contains("takes no more commands at once: nothing was run"), "{failed}");
+    assert!(failed.contains("MaxSessions"), "{failed}");
+}
+
+#[test]
 fn what_is_wrong_with_the_way_is_told_apart() {
     let mut env = Env::new();
     let Some(mut sshd) = Sshd::start(&mut env) else { return };

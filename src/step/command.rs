@@ -113,6 +113,14 @@ struct Output {
     stderr: Vec<u8>,
 }
 
+impl Output {
+    /// How it ended, in words.
+    fn end(&self) -> String {
+        self.status
+            .map_or("was killed by a signal".to_owned(), |status| format!("exit status {status}"))
+    }
+}
+
 impl From<rehearsed::Said> for Output {
     fn from(said: rehearsed::Said) -> Self {
         let (stdout, stderr) = (said.stdout.into_bytes(), said.stderr.into_bytes());
@@ -184,6 +192,10 @@ impl Step for Command {
         Box::pin(async move {
             let what = self.what(cx)?;
             (cx.trace)(format!("> {what}"));
+            let _room = match through(self.ssh.as_ref(), cx.scope)? {
+                Some(to) => cx.services.room(&to).await,
+                None => None,
+            };
             let output = match cx.timeout {
                 None => self.output(cx).await?,
                 Some(limit) => {
@@ -196,7 +208,7 @@ impl Step for Command {
                     })??
                 }
             };
-            (cx.trace)(format!("< exit status {:?}", output.status));
+            (cx.trace)(format!("< {}", output.end()));
             self.answer(cx, &what, &output)
         })
     }
@@ -273,7 +285,11 @@ impl Command {
         if output.status == Some(SSH_FAILED) {
             let open = session.is_open().await;
             if !open || !self.accept.contains(&255) {
-                return Err(broken_off(cx, to, &output, open));
+                let stderr = String::from_utf8_lossy(&output.stderr);
+                return Err(match session.unbegun(&stderr) {
+                    Some(fault) => fault.into(),
+                    None => broken_off(cx, to, &output, open),
+                });
             }
         }
         Ok(output)
@@ -310,9 +326,10 @@ impl Command {
         };
         let stderr = String::from_utf8_lossy(&output.stderr);
         if !accepted {
-            let ended = output.status.map_or("was killed by a signal".to_owned(), |status| {
-                format!("ended with exit status {status}")
-            });
+            let ended = match output.status {
+                Some(_) => format!("ended with {}", output.end()),
+                None => output.end(),
+            };
             // It ran: only its author can know what it did before it failed.
             let failure =
                 Failure { details: tail(cx, &stderr), ..failure(format!("{what} {ended}")) };

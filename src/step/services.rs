@@ -9,6 +9,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::OwnedSemaphorePermit;
+
 use super::{Connection, Route, Trouble};
 use crate::jq::Val;
 use crate::redact;
@@ -267,6 +269,12 @@ impl Services {
         Err(Trouble::failed(format!("a rehearsal calls the fake alone, not {origin}")).hint(
             "let the address be an input, which the fake answers with `$URL`, its own address",
         ))
+    }
+
+    /// The leave to run one more command on a host, given back when it is dropped. It is waited for
+    /// before the command's own time runs; in a rehearsal nothing runs there.
+    pub async fn room(&self, to: &Destination) -> Option<OwnedSemaphorePermit> {
+        if self.fake.is_some() { None } else { self.sessions.to(to).room().await }
     }
 
     /// The session to a host, connected; kept for the whole run. If a person is there, ssh may

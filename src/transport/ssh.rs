@@ -23,6 +23,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout};
 
 pub use fault::Fault;
@@ -46,6 +47,10 @@ const FRESH: Duration = Duration::from_secs(1);
 
 /// What a master says when the host behind it cannot reach a port.
 const OPEN_FAILED: &str = "open failed: ";
+
+/// How many commands run at once on one host. An `sshd` takes ten sessions on a connection
+/// unless it is told otherwise (`MaxSessions`), and what was broken off may hold one a little longer.
+const AT_ONCE: usize = 8;
 
 /// How many of ssh's lines are kept for an explanation.
 const LINES: usize = 40;
@@ -153,11 +158,13 @@ pub struct Session {
     to: Destination,
     path: String,
     master: tokio::sync::Mutex<Option<Master>>,
+    room: Arc<Semaphore>,
 }
 
 impl Session {
     fn new(to: Destination, path: &str) -> Self {
-        Self { to, path: path.to_owned(), master: tokio::sync::Mutex::default() }
+        let (master, room) = (tokio::sync::Mutex::default(), Arc::new(Semaphore::new(AT_ONCE)));
+        Self { to, path: path.to_owned(), master, room }
     }
 
     /// Whether it is connected.
@@ -185,6 +192,17 @@ impl Session {
         let target = format!("{host}:{port}");
         let socket = open.forward(&self.to, &target).await?;
         Ok(Way::new(self.clone(), socket, target))
+    }
+
+    /// Waits until one more command may run there; it may while what is given is kept.
+    pub async fn room(&self) -> Option<OwnedSemaphorePermit> {
+        // only a closed one gives none, and nobody closes it
+        self.room.clone().acquire_owned().await.ok()
+    }
+
+    /// Why a command that ended with ssh's own failure certainly never began, if that is so.
+    pub fn unbegun(&self, stderr: &str) -> Option<Fault> {
+        fault::refused(stderr).then(|| Fault::full(&self.to, stderr))
     }
 
     /// The start of a command there; `line` is for the login shell, see [`remote::line`].

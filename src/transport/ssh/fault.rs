@@ -63,6 +63,17 @@ impl Fault {
         Self::new(format!("the ssh session to `{to}` has ended"), &[]).passing()
     }
 
+    /// The host takes no more commands at once on this connection.
+    pub(super) fn full(to: &Destination, stderr: &str) -> Self {
+        let lines: Vec<String> = stderr.lines().take(1).map(str::to_owned).collect();
+        Self::new(format!("`{to}` takes no more commands at once: nothing was run there"), &lines)
+            .hint(
+                "run fewer at once, or allow more there (`MaxSessions` of its ssh server)"
+                    .to_owned(),
+            )
+            .passing()
+    }
+
     /// It takes too long.
     pub(super) fn slow(to: &Destination, limit: Duration, lines: &[String]) -> Self {
         Self::new(format!("`{to}` did not let us in within {} s", limit.as_secs()), lines)
@@ -128,6 +139,17 @@ impl Fault {
         let message = format!("`{target}` cannot be reached from `{to}`: {reason}");
         Self::new(message, &[]).hint(hint).passing()
     }
+}
+
+/// Whether the session for a command was refused, by all that came on standard error. After that
+/// the client would connect by itself, where it has no way but our `ProxyCommand=false`: what a
+/// program there says ends otherwise.
+pub(super) fn refused(stderr: &str) -> bool {
+    let mut lines = stderr.lines();
+    lines.next().is_some_and(|first| {
+        first.starts_with("mux_client_request_session: session request failed")
+    }) && lines.all(|line| line.starts_with("Connection closed by UNKNOWN"))
+        && stderr.contains("Connection closed by UNKNOWN")
 }
 
 /// What ssh says when the other side is not there, or hangs up before it is known who asks.

@@ -60,6 +60,28 @@ fn it_is_told_by_the_one_that_goes_on() {
     }
 }
 
+/// A plug-in that is killed with nobody to kill it goes on as a command does.
+#[test]
+fn it_is_told_of_a_plug_in_too() {
+    let env = Env::new();
+    let program = env.path("runbook-step-work");
+    let text = "#!/bin/sh\nif [ \"$1\" = --describe ]; then\n\
+         echo '{\"protocol\": 1, \"about\": \"Works.\", \"effect\": \"once\", \"fields\": {}}'; exit; fi\n\
+         echo $$ > pid.new; mv pid.new pid; exec sleep 60\n";
+    std::fs::write(&program, text).unwrap();
+    std::fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755))
+        .unwrap();
+    let book = "format = 1\nname = \"b\"\n[[steps]]\nid = \"work\"\nwork = {}\n";
+    std::fs::write(env.path("b.toml"), book).unwrap();
+    let running = env.start(&["run", "b.toml", "--trust"]);
+    let pid = pid(&env.path("pid"));
+    let _ = running.kill();
+    let out = env.run(&["resume"]);
+    let told = format!("step `work` is still running: process {pid}\n");
+    assert!(out.stderr.contains(&told), "{}", out.stderr);
+    end(&env, &pid);
+}
+
 /// Many at once, too: it is what decides between `--done` and `--redo`.
 #[test]
 fn it_is_told_of_each_of_many() {

@@ -21,6 +21,7 @@ use crate::printable::printable;
 use crate::reader::{Reader, Sink, Tree, to_json};
 use crate::value::{Json, Labeled, MASK, text};
 
+use super::child::{mark, marked};
 use super::{
     Again, Answer, Cx, Failure, Hand, Local, Manual, Step, Touch, Trouble, failure, manual,
     rehearsed,
@@ -104,6 +105,7 @@ impl Plugin {
         let task = Task {
             args: &["--describe"],
             stdin: None,
+            mark: None,
             folder,
             time: Some(DESCRIBING),
             output: DESCRIPTION,
@@ -215,6 +217,10 @@ struct Call {
 impl Step for Call {
     fn effect(&self) -> Effect {
         self.plugin.description.effect
+    }
+
+    fn left_running(&self, cx: &Cx<'_>) -> Vec<u32> {
+        marked(&mark(cx))
     }
 
     fn secret(&self) -> bool {
@@ -347,6 +353,7 @@ impl Call {
         let task = Task {
             args: &[],
             stdin: Some(stdin),
+            mark: Some(mark(cx)),
             folder: &cx.services.world.cwd,
             time: cx.timeout,
             output: ANSWER,

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::process::Command;
 
-use super::super::child::{Listen, Take, listen};
+use super::super::child::{Listen, MARK, Take, listen};
 use crate::printable::printable;
 
 pub(super) use super::super::child::{End, Said};
@@ -30,6 +30,8 @@ pub struct Program {
 pub(super) struct Task<'a> {
     pub(super) args: &'a [&'a str],
     pub(super) stdin: Option<String>,
+    /// By what it is known again, if it outlives this process.
+    pub(super) mark: Option<String>,
     pub(super) folder: &'a Path,
     pub(super) time: Option<Duration>,
     pub(super) output: usize,
@@ -89,6 +91,7 @@ impl Program {
         self.unchanged()?;
         let mut command = Command::new(&self.path);
         command.args(task.args).current_dir(task.folder).kill_on_drop(true).process_group(0);
+        command.envs(task.mark.map(|mark| (MARK, mark)));
         command.stdin(if task.stdin.is_some() { Stdio::piped() } else { Stdio::null() });
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let child = command

@@ -86,7 +86,9 @@ fn kept_for_undo(store: &Store, runs: &[String], world: &World) -> Result<(), Ex
         return Ok(());
     }
     if world.person() {
-        told.iter().for_each(|(_, said)| out::warning(said));
+        for (_, said) in &told {
+            out::warning(said);
+        }
         let question = Question {
             ask: "Forget them all the same? It cannot be taken back then.".to_owned(),
             choices: vec!["yes".to_owned(), "no".to_owned()],

@@ -328,9 +328,9 @@ fn what_is_joined_trimmed_and_written_is_what_jq_makes_of_it() {
         ),
         (r#"{te: 1} | ltrimstr("te"), rtrimstr("te")"#, json!([{ "te": 1 }, { "te": 1 }])),
         (r#""test" | ltrimstr(1), rtrimstr(null)"#, json!(["test", "test"])),
-        (r#"infinite | tojson | fromjson"#, json!([f64::MAX])),
-        (r#"[{a: [-infinite]}, 1] | tojson | fromjson"#, json!([[{ "a": [f64::MIN] }, 1]])),
-        (r#"{v: nan} | tojson"#, json!(["{\"v\":null}"])),
+        (r"infinite | tojson | fromjson", json!([f64::MAX])),
+        (r"[{a: [-infinite]}, 1] | tojson | fromjson", json!([[{ "a": [f64::MIN] }, 1]])),
+        (r"{v: nan} | tojson", json!(["{\"v\":null}"])),
         (r#""\(nan)", (nan | tostring), ([nan] | @json)"#, json!(["null", "null", "[null]"])),
     ] {
         assert_eq!(run(&format!("[{code}]"), &json!(null)).unwrap(), [wanted], "{code}");

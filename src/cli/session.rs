@@ -299,9 +299,9 @@ async fn signalled(kind: SignalKind) {
 async fn hung_up() {
     let hangup = SignalKind::hangup();
     if ignored(hangup) == Some(false) {
-        signalled(hangup).await
+        signalled(hangup).await;
     } else {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 

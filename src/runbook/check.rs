@@ -142,12 +142,11 @@ impl Names<'_> {
     fn strange(&self, name: &Use) {
         let mut strange = self.strange.borrow_mut();
         let span = name.span(self.gather.source);
-        match strange.iter_mut().find(|known| known.name == name.name) {
-            Some(known) => known.places.push(span),
-            None => {
-                let (name, within) = (name.name.clone(), self.within.clone());
-                strange.push(Strange { name, places: vec![span], within });
-            }
+        if let Some(known) = strange.iter_mut().find(|known| known.name == name.name) {
+            known.places.push(span);
+        } else {
+            let (name, within) = (name.name.clone(), self.within.clone());
+            strange.push(Strange { name, places: vec![span], within });
         }
     }
 

@@ -393,19 +393,19 @@ pub(super) fn foresee(path: &Path, follow: bool, secret: bool) -> Option<Failure
     };
     let error = refuse_link(path, follow).and_then(|()| open()).err()?;
     // what the system says now it may not say then
-    let ours = error.get_ref().is_some_and(|reason| reason.is::<Refused>());
-    ours.then(|| failure(format!("cannot write {}: {error}", path.display())))
+    error.get_ref()?.downcast_ref::<Refused>()?;
+    Some(failure(format!("cannot write {}: {error}", path.display())))
 }
 
 /// Refuses to put a secret where others can read it.
 fn refuse_open(path: &Path, found: &Metadata) -> io::Result<()> {
-    if found.permissions().mode() & 0o077 == 0 {
-        return Ok(());
+    if found.permissions().mode() & 0o077 != 0 {
+        return Err(io::Error::other(Refused(format!(
+            "others can read it, and the block holds a secret; `chmod 600 {}` first",
+            argument(&path.display().to_string())
+        ))));
     }
-    Err(io::Error::other(Refused(format!(
-        "others can read it, and the block holds a secret; `chmod 600 {}` first",
-        argument(&path.display().to_string())
-    ))))
+    Ok(())
 }
 
 /// The command that makes a folder.

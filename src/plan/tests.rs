@@ -29,7 +29,7 @@ fn intent(step: &str) -> serde_json::Value {
     json!({"event": "intent", "step": step, "effect": "once", "what": ""})
 }
 
-fn done(step: &str, how: &str, saved: serde_json::Value) -> serde_json::Value {
+fn done(step: &str, how: &str, saved: &serde_json::Value) -> serde_json::Value {
     json!({"event": "done", "step": step, "how": how, "saved": saved, "summary": "", "took_ms": 0})
 }
 
@@ -50,9 +50,9 @@ fn what_is_done_by_hand_was_not_made_by_an_item_or_inner_step_before_it() {
     let history = told(&[
         started(&[create]),
         intent("create[0]"),
-        done("create[0]", "performed", json!({})),
+        done("create[0]", "performed", &json!({})),
         updated(&[create, more]),
-        done("create[1]", "by_hand", json!({})),
+        done("create[1]", "by_hand", &json!({})),
     ]);
     assert_eq!(step(&history, "create[1]").effect, None);
     assert_eq!(step(&history, "create[0]").effect, Some(Effect::Once));
@@ -64,11 +64,11 @@ fn a_renamed_step_did_what_it_did_when_it_did() {
         told(&[
             started(&[("make", "m"), ("after", "a")]),
             intent("make"),
-            done("make", "performed", json!({})),
+            done("make", "performed", &json!({})),
             intent("after"),
-            done("after", "performed", json!({})),
+            done("after", "performed", &json!({})),
             updated(&[("create", "m"), ("after", "a")]),
-            done("create", how, json!({})),
+            done("create", how, &json!({})),
         ])
     };
     let kept = renamed("performed");
@@ -85,14 +85,14 @@ fn what_was_known_is_kept_until_something_else_came() {
     let history = told(&[
         started(&[("make", "m"), ("label", "l")]),
         intent("make"),
-        done("make", "performed", box_id(7)),
+        done("make", "performed", &box_id(7)),
         intent("label"),
-        done("label", "performed", json!({})),
-        done("make@1", "performed", box_id(7)),
+        done("label", "performed", &json!({})),
+        done("make@1", "performed", &box_id(7)),
         decided("make", "redo"),
         intent("make"),
-        done("make", "performed", box_id(8)),
-        done("make", "adopted", box_id(8)),
+        done("make", "performed", &box_id(8)),
+        done("make", "adopted", &box_id(8)),
     ]);
     assert_eq!(history.ages().len(), 2);
     let then = |id: &str| history.known_at(history.when(id)).count();
@@ -106,8 +106,8 @@ fn what_was_done_after_a_failure_is_kept_under_a_number_of_its_own() {
     let history = told(&[
         started(&[("clean", "c")]),
         intent("clean@3"),
-        done("clean@3", "performed", json!({})),
-        done("clean@1", "performed", json!({})),
+        done("clean@3", "performed", &json!({})),
+        done("clean@1", "performed", &json!({})),
         decided("clean@3", "redo"),
     ]);
     assert_eq!(step(&history, "clean@1").effect, Some(Effect::Once));

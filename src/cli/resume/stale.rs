@@ -67,9 +67,12 @@ pub(super) fn makes_another(
         Some(Effect::Once) => true,
         Some(Effect::Repeatable) => {
             let mut found = Vec::new();
-            again.iter().for_each(|step| later(runbook, history, step, &mut found));
-            let since = history.known_at(history.when(id));
-            since.for_each(|old| readers(runbook, history, &old.was, &mut found));
+            for step in again {
+                later(runbook, history, step, &mut found);
+            }
+            for old in history.known_at(history.when(id)) {
+                readers(runbook, history, &old.was, &mut found);
+            }
             found.iter().any(|step| step == id)
         }
         _ => false,

@@ -284,12 +284,11 @@ impl Command {
         // ssh's own failures have this status, and a program that a signal ended has it too.
         if output.status == Some(SSH_FAILED) {
             let open = session.is_open().await;
+            if let Some(fault) = session.unbegun(&String::from_utf8_lossy(&output.stderr)).await {
+                return Err(fault.into());
+            }
             if !open || !self.accept.contains(&255) {
-                let stderr = String::from_utf8_lossy(&output.stderr);
-                return Err(match session.unbegun(&stderr) {
-                    Some(fault) => fault.into(),
-                    None => broken_off(cx, to, &output, open),
-                });
+                return Err(broken_off(cx, to, &output, open));
             }
         }
         Ok(output)

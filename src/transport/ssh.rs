@@ -201,8 +201,9 @@ impl Session {
     }
 
     /// Why a command that ended with ssh's own failure certainly never began, if that is so.
-    pub fn unbegun(&self, stderr: &str) -> Option<Fault> {
-        fault::refused(stderr).then(|| Fault::full(&self.to, stderr))
+    pub async fn unbegun(&self, stderr: &str) -> Option<Fault> {
+        let mark = self.master.lock().await.as_ref()?.mark();
+        fault::refused(stderr, &mark).then(|| Fault::full(&self.to, stderr))
     }
 
     /// The start of a command there; `line` is for the login shell, see [`remote::line`].
@@ -305,12 +306,20 @@ impl Master {
         !self.said.ended()
     }
 
+    /// What a client says that did not get through the master. Nobody on the host knows the name
+    /// of the folder.
+    fn mark(&self) -> String {
+        format!("nothing else leads there, says {}", self.folder.path().display())
+    }
+
     /// An `ssh` that goes through the master, and nowhere if that is gone. No configuration is
     /// read: a forward of the person's own would be asked for again.
     fn client(&self, to: &Destination, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.program);
         command.args(["-F", "none", "-S"]).arg(self.folder.path().join(CONTROL));
-        command.args(["-o", "BatchMode=yes", "-o", "ProxyCommand=false", "-o", "LogLevel=ERROR"]);
+        // What ssh itself says after that depends on which end closes first.
+        let nowhere = format!("ProxyCommand=sh -c 'echo {} >&2'", self.mark());
+        command.args(["-o", "BatchMode=yes", "-o", &nowhere, "-o", "LogLevel=ERROR"]);
         command.args(arguments).args(["--", &to.login]).kill_on_drop(true);
         command
     }

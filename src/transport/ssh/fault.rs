@@ -142,14 +142,11 @@ impl Fault {
 }
 
 /// Whether the session for a command was refused, by all that came on standard error. After that
-/// the client would connect by itself, where it has no way but our `ProxyCommand=false`: what a
-/// program there says ends otherwise.
-pub(super) fn refused(stderr: &str) -> bool {
-    let mut lines = stderr.lines();
-    lines.next().is_some_and(|first| {
-        first.starts_with("mux_client_request_session: session request failed")
-    }) && lines.all(|line| line.starts_with("Connection closed by UNKNOWN"))
-        && stderr.contains("Connection closed by UNKNOWN")
+/// the client looks for another way, and finds only the one that says `mark`. A program there does
+/// not know the mark, whatever it says.
+pub(super) fn refused(stderr: &str, mark: &str) -> bool {
+    let refusal = "mux_client_request_session: session request failed";
+    stderr.starts_with(refusal) && stderr.lines().any(|line| line == mark)
 }
 
 /// What ssh says when the other side is not there, or hangs up before it is known who asks.
@@ -228,6 +225,23 @@ mod tests {
     #[test]
     fn ssh_is_quoted_without_its_frames() {
         assert_eq!(told("@@@@@\n\nwhy").details, ["ssh: why"]);
+    }
+
+    #[test]
+    fn a_refused_session_is_known_by_the_way_that_is_none() {
+        let refusal =
+            "mux_client_request_session: session request failed: Session open refused by peer\n";
+        for (rest, known) in [
+            ("mark\r\nConnection closed by UNKNOWN port 65535\n", true),
+            ("kex_exchange_identification: write: Broken pipe\nmark\n", true),
+            // a program there that is an `ssh` of its own
+            ("Connection closed by UNKNOWN port 65535\n", false),
+            ("", false),
+        ] {
+            assert_eq!(refused(&format!("{refusal}{rest}"), "mark"), known, "{rest}");
+        }
+        // the session had begun: the master went away
+        assert!(!refused("mux_client_request_session: read from master failed\nmark\n", "mark"));
     }
 
     #[test]

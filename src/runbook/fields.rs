@@ -49,7 +49,7 @@ pub const RULES: RuleSet = &[
         Rules {
             apart: &["env", "dotenv", "file"],
             any: &["env", "dotenv", "file"],
-            with: &[("dotenv", "key")],
+            with: &[("dotenv", "key"), ("key", "dotenv")],
             ..Rules::NONE
         },
     ),

@@ -324,6 +324,24 @@ fn a_command_without_words_is_none_for_both() {
     }
 }
 
+/// So is this.
+#[test]
+fn a_key_is_one_of_a_dotenv_for_both() {
+    for (source, fits) in [
+        (json!({ "dotenv": "f", "key": "K" }), true),
+        (json!({ "file": "f", "key": "K" }), false),
+        (json!({ "env": "E", "key": true }), false),
+        (json!({ "dotenv": "f" }), false),
+    ] {
+        let mut file = json!({ "format": 1, "name": "n", "steps": [{ "id": "a", "note": "v" }] });
+        file["inputs"] = json!({ "i": { "from": [source] } });
+        let schema = runbook();
+        let wrong = runbook_mistakes(&file);
+        assert_eq!(wrong.is_empty(), fits, "{source}: {wrong:?}");
+        assert_eq!(accepts(&schema, &schema, &file), fits, "{source}");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { max_shrink_iters: 0, failure_persistence: None, ..ProptestConfig::with_cases(600) })]
 

@@ -34,7 +34,7 @@ fn book(env: &Env, steps: &str) {
 }
 
 fn ok(out: &Output) {
-    assert_eq!(out.code, Some(0), "{}", out.stderr);
+    assert_eq!(out.code, Some(0), "{out:?}");
 }
 
 /// The fenced block of that language.

@@ -32,6 +32,8 @@ pub struct Source {
     pub text: Arc<str>,
     /// Whether it came with the program: then it was checked when that was built.
     pub known: Known,
+    /// Whether a run has begun with it: then what only a later version takes for a mistake is a warning.
+    pub begun: bool,
 }
 
 /// Whether a file came with the program, and what its tables were packed into when that was built.
@@ -59,7 +61,12 @@ impl fmt::Debug for Known {
 impl Source {
     /// A source from its shown path and its text.
     pub fn new(path: impl Into<Arc<str>>, text: impl Into<Arc<str>>) -> Self {
-        Self { path: path.into(), text: text.into(), known: Known::default() }
+        Self { path: path.into(), text: text.into(), known: Known::default(), begun: false }
+    }
+
+    /// The same, of a text that a run has begun with.
+    pub fn begun(path: impl Into<Arc<str>>, text: impl Into<Arc<str>>) -> Self {
+        Self { begun: true, ..Self::new(path, text) }
     }
 
     /// Its tables, with the place of every key and value.

@@ -26,6 +26,7 @@ mod items;
 mod leak;
 mod left;
 mod many;
+mod older;
 mod narrow;
 mod plugin;
 mod promise;

@@ -63,6 +63,30 @@ pub(super) fn parse(
     }
 }
 
+/// Checks the text that a run began with: what only this version takes for a mistake is shown and does not
+/// keep it from going on. `again` says what to do if the text is refused.
+pub(super) fn parse_begun(
+    source: &Source,
+    find: Find<'_>,
+    kinds: FindKind<'_>,
+    world: &World,
+    again: &dyn Fn(),
+) -> Result<Runbook, Exit> {
+    match Runbook::parse_with(source, find, kinds) {
+        Ok((runbook, odd)) => {
+            // what has a code looked wrong when the run began, too
+            let odd: Vec<Diag> = odd.into_iter().filter(|diag| diag.code.is_none()).collect();
+            show(source, &odd, world);
+            Ok(runbook)
+        }
+        Err(mistakes) => {
+            show(source, &mistakes, world);
+            again();
+            Err(Exit::Invalid)
+        }
+    }
+}
+
 /// Refuses values with which a var cannot be worked out: no run is begun that cannot go on.
 pub(super) fn vars(runbook: &Runbook, values: &Scope, world: &World) -> Result<(), Exit> {
     let bound = runbook.bind_vars(values, |name, value| values.set(name, value));

@@ -1,11 +1,11 @@
 //! `resume`: the same walk over a longer journal.
 
 mod stale;
+mod taken;
 mod updated;
 mod which;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::inputs::Said;
@@ -13,25 +13,23 @@ use super::many::again::{self, Wanted};
 use super::run::{Kept, WalkFlags, done, holder, known, lock};
 use super::runs::options;
 use super::session::{Direction, Session, broken_exit, walk};
-use super::{Global, inputs, load, out, plugins, state, trust};
+use super::{Global, inputs, load, out, state, trust};
 use crate::engine::Engine;
 use crate::exit::Exit;
 use crate::journal::event::{
     Decision, Entry, Event, Failure, How, Outcome, Skip, Stored, StoredMap,
 };
 use crate::journal::seal::Key;
-use crate::journal::store::Store;
 use crate::plan::{History, ITEM, Status};
 use crate::printable::{argument, flag};
 use crate::report::{self, Format};
 use crate::runbook::settle::renewed;
 use crate::runbook::{Runbook, Save, StepDef, digest};
 use crate::scope::Scope;
-use crate::source::Source;
-use crate::step::plugin::{Refused, Sought};
 use crate::terminal::{Nobody, Person, Terminal};
 use crate::value::{Json, Labeled};
 use crate::world::World;
+pub(super) use taken::{Taken, definition, take};
 
 /// Go on with a run that stopped
 #[derive(Debug, clap::Args)]
@@ -100,63 +98,6 @@ pub(super) fn run(args: &Args, global: &Global, world: World) -> Exit {
     done(resume(args, global, world))
 }
 
-/// A run taken up again: what the journal says, and the definition it ran.
-pub(super) struct Taken {
-    pub(super) store: Store,
-    pub(super) entries: Vec<Entry>,
-    pub(super) history: History,
-    pub(super) runbook: Runbook,
-    pub(super) key: Key,
-    /// The surroundings, but in the folder in which it began.
-    pub(super) world: World,
-}
-
-/// Reads a run, and its definition's text, from the journal.
-pub(super) fn take(store: Store, run: &str, world: World) -> Result<Taken, Exit> {
-    let entries = store.entries(run).map_err(|error| state::refused(&error))?;
-    let history = History::fold(&entries);
-    let text = store.text(&history.text).map_err(|error| state::refused(&error))?;
-    let Some(text) = text else {
-        out::error(&format!("the journal has lost the definition of run `{run}`"));
-        out::hint(
-            "`runbook log` still shows what happened; `resume --updated` is no help without it",
-        );
-        return Err(Exit::Failed);
-    };
-    let source = Source::new(history.path.clone(), text);
-    let find = |name: &str, from: &Source| {
-        let used = history.used(&from.path, name);
-        let found = used.and_then(|(path, digest)| {
-            store.text(digest).ok().flatten().map(|text| Source::new(path, text))
-        });
-        found.ok_or_else(|| format!("the journal has lost the runbook `{name}`"))
-    };
-    let kinds = |name: &str, _: &Source| {
-        let Some(kept) = history.uses.get(&super::run::kind(name)) else {
-            return Ok(Sought::Nowhere(None));
-        };
-        let text = store.text(kept).ok().flatten();
-        let plugin = text.and_then(|text| plugins::kept(name, &text, &world));
-        let title = format!("the journal has lost what the kind `{name}` is");
-        plugin.map(Sought::There).ok_or(Refused { title, help: Vec::new() })
-    };
-    let runbook = load::parse(&source, &find, &kinds, &world)?;
-    let key = state::key(&world)?;
-    let world = began_in(&history, run, world);
-    Ok(Taken { store, entries, history, runbook, key, world })
-}
-
-/// The surroundings in which a run goes on: what is relative in its file starts where it began,
-/// wherever the person stands now.
-fn began_in(history: &History, run: &str, mut world: World) -> World {
-    let folder = PathBuf::from(&history.folder);
-    if folder.is_absolute() && folder != world.cwd {
-        out::say(&format!("note: run `{run}` goes on in {}, where it began", folder.display()));
-        world.cwd = folder;
-    }
-    world
-}
-
 fn resume(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
     let Some(store) = state::existing(&world)? else {
         out::error("there is no run to go on with: nothing was ever run here");
@@ -175,10 +116,14 @@ fn resume(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
     }
     let _lock = lock(&world, &run, &holder(&world))?;
     let taken = take(store, &run, world)?;
-    let Taken { store, entries, history, mut runbook, key, world } = taken;
+    let Taken { store, entries, history, key, world } = taken;
     contradiction(("redo", &args.redo), ("done", &args.done))?;
     contradiction(("rerun", &args.rerun), ("keep", &args.keep))?;
-    answered(args, &history, &runbook, &run);
+    // with the file as it is now the text the run began with is not needed
+    let kept = (!args.updated).then(|| definition(&store, &history, &run, &world)).transpose()?;
+    if let Some(kept) = &kept {
+        answered(args, &history, kept, &run);
+    }
     if let Some(exit) = over(&run, &history, args.decides(), &world) {
         if exit == Exit::Done {
             how_it_ended(&entries, global, &world);
@@ -188,15 +133,17 @@ fn resume(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
     let mut texts = Vec::new();
     let (mut first, mut added) = (Vec::new(), Vec::new());
     let given = inputs(&history, &run, &key)?;
-    if args.updated {
+    let runbook = if let Some(kept) = kept {
+        edited(&history, &run, args.walk.until.as_deref(), &world);
+        kept
+    } else {
         let (new, more) = updated::runbook(&history, &given, &world, args.trust)?;
+        answered(args, &history, &new, &run);
         added = more;
         first = updated::decide(&history, &new, &run, &key, args)?;
         texts = super::run::texts(&new);
-        runbook = new;
-    } else {
-        edited(&history, &run, args.walk.until.as_deref(), &world);
-    }
+        new
+    };
     args.walk.check(&runbook, &world)?;
     args.redo.iter().chain(&args.done).try_for_each(|step| known(&runbook, step))?;
     let session = Session::new(global, world, args.walk.until.as_deref());

@@ -1,6 +1,8 @@
 //! `undo`: takes back what a run did, newest first.
 
-use super::resume::{Taken, contradiction, inputs, renewed_inputs, sealed_inputs, take};
+use super::resume::{
+    Taken, contradiction, definition, inputs, renewed_inputs, sealed_inputs, take,
+};
 use super::run::{Kept, done, holder, lock};
 use super::session::{Direction, Session, broken_exit, output, walk};
 use super::{Global, Output, out, state};
@@ -47,7 +49,8 @@ fn undo(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
     let run = state::find(&store, &args.run)?;
     contradiction(("redo", &args.redo), ("done", &args.done))?;
     let _lock = lock(&world, &run, &holder(&world))?;
-    let Taken { store, entries, history, runbook, key, world } = take(store, &run, world)?;
+    let Taken { store, entries, history, key, world } = take(store, &run, world)?;
+    let runbook = definition(&store, &history, &run, &world)?;
     let session = Session::new(global, world, None);
     let mut services = session.services();
     services.yes = args.yes;

@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::ops::Range;
 
 use super::{Load, Loaded, Sink, Text, Use};
-use crate::diag::Diag;
+use crate::diag::{Diag, Severity};
 use crate::jq::{self, Program, ProgramId, Programs};
 use crate::source::{Source, place};
 use crate::template::{self, Expr, Template};
@@ -36,6 +36,13 @@ impl<'a> Gather<'a> {
     /// Adds a mistake.
     pub fn report(&self, diag: Diag) {
         self.diags.borrow_mut().push(diag);
+    }
+
+    /// Adds a mistake that earlier versions did not take for one, and that does no more harm now than it did
+    /// then: a run that has begun with it is not kept from going on, nor from being taken back.
+    pub fn report_since(&self, diag: Diag) {
+        let severity = if self.source.begun { Severity::Warning } else { diag.severity };
+        self.report(Diag { severity, ..diag });
     }
 
     /// Adds a mistake, unless one that says the same was found before it.

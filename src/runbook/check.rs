@@ -124,7 +124,7 @@ impl Names<'_> {
             let diag = Diag::error(format!("`{name}` cannot be a name"), span.clone());
             let why =
                 "in a template this word is never the value, as it means something else there";
-            self.gather.report(diag.label(why).help("choose another name"));
+            self.gather.report_since(diag.label(why).help("choose another name"));
         }
         self.known.insert(name.to_owned(), Known { span: span.clone(), secret });
     }

@@ -178,7 +178,7 @@ fn action(
     }
     let takes = |key: &str| common.iter().any(|field| field.name == key);
     for (key, instead) in kind.without().iter().filter(|(key, _)| takes(key) && reader.has(key)) {
-        reader.gather.report(reader.beside(kind.name(), key).help(*instead));
+        reader.gather.report_since(reader.beside(kind.name(), key).help(*instead));
     }
     Some((kind.name().to_owned(), kind_table(reader, kind)))
 }

@@ -398,7 +398,7 @@ fn check_base(reader: &Reader<'_>, base: &Template) {
     let span = reader.get("base").map_or(reader.span(), toml::Spanned::span);
     let diag = Diag::error("`base` is not a URL", span);
     let meant = format!("http://{source}");
-    reader.gather.report(if !source.contains("://") && url::Url::parse(&meant).is_ok() {
+    reader.gather.report_since(if !source.contains("://") && url::Url::parse(&meant).is_ok() {
         diag.help(format!("write how it is reached too, as in `{meant}`"))
     } else {
         diag.help("it is an address such as `https://api.example.com/v1/`")
@@ -413,7 +413,7 @@ pub(super) fn headers(reader: &Reader<'_>) -> Vec<(String, Tree)> {
     for (name, span) in table.iter().flat_map(Reader::keys) {
         if name.is_empty() || !name.chars().all(fits) {
             let diag = Diag::error(format!("`{name}` cannot be the name of a header"), span);
-            reader.gather.report(diag.help("use letters, digits and dashes"));
+            reader.gather.report_since(diag.help("use letters, digits and dashes"));
         }
     }
     reader.map("headers", Sink::Beside)

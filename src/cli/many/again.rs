@@ -5,7 +5,9 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::super::resume::{Taken, edited, inputs, over, refused, resumed, say_renewed, take};
+use super::super::resume::{
+    Taken, definition, edited, inputs, over, refused, resumed, say_renewed, take,
+};
 use super::super::run::{WalkFlags, held, holder};
 use super::super::session::Session;
 use super::super::{Global, load, out, state};
@@ -47,7 +49,8 @@ pub(in super::super) fn resume(
         }
         return Ok(tally.exit());
     };
-    let Taken { store, history, runbook, key, world, .. } = take(store, first, world)?;
+    let Taken { store, history, key, world, .. } = take(store, first, world)?;
+    let runbook = definition(&store, &history, first, &world)?;
     edited(&history, first, until, &world);
     wanted.walk.check(&runbook, &world)?;
     let session = Session::new(global, world, until);

@@ -1,0 +1,128 @@
+//! Runs that an older version began, whose text today's `check` refuses: what does no more harm now than it
+//! did then is told, and the run goes on and can be taken back; of all else it is said what to do.
+
+use runbook::journal::event::Event;
+use runbook::journal::store::{Store, digest_of};
+
+use crate::support::env::Env;
+
+/// What today's version takes.
+const TODAY: &str = r#"format = 1
+name = "book"
+[[steps]]
+id = "where"
+jq = "\"north\""
+save.region = "."
+[[steps]]
+id = "inside"
+use = "inner.toml"
+[[steps]]
+id = "sure"
+prompt = { ask = "Go on?", type = "boolean" }
+[[steps]]
+id = "there"
+jq = "$region + \"-1\""
+[[steps]]
+id = "said"
+append = { file = "notes", text = "{{ there }}\n" }
+"#;
+
+const INNER: &str = r#"format = 1
+name = "inner"
+[[steps]]
+id = "noted"
+append = { file = "notes", text = "begun\n" }
+"#;
+
+/// A run that waits for its answer, as a version left it that took this text for `TODAY`.
+fn begun_with(text: &str) -> Env {
+    let env = Env::new();
+    std::fs::write(env.path("book.toml"), TODAY).unwrap();
+    std::fs::write(env.path("inner.toml"), INNER).unwrap();
+    let out = env.run(&["run", "--trust", "./book.toml"]);
+    assert_eq!(out.code, Some(4), "{}", out.stderr);
+    let state = env.path(".state/runbook");
+    let mut entries = Store::open(&state).unwrap().entries("r1").unwrap();
+    for entry in &mut entries {
+        if let Event::Done { saved, .. } = &mut entry.event
+            && let Some(value) = saved.remove("region")
+        {
+            let name = if text.contains("save.range") { "range" } else { "region" };
+            saved.insert(name.to_owned(), value);
+        }
+    }
+    let Event::Started { text: digest, runbooks, .. } = &mut entries[0].event else {
+        panic!("no start")
+    };
+    *digest = digest_of(text);
+    let digests = (digest.clone(), runbooks[0].text.clone());
+    let texts = [(digests.0.as_str(), text), (digests.1.as_str(), INNER)];
+    std::fs::rename(&state, env.path(".state/today")).unwrap();
+    let mut store = Store::open(&state).unwrap();
+    std::fs::copy(env.path(".state/today/key"), state.join("key")).unwrap();
+    store.append_with_text(&entries, texts).unwrap();
+    std::fs::write(env.path("book.toml"), text).unwrap();
+    env
+}
+
+fn notes(env: &Env) -> String {
+    std::fs::read_to_string(env.path("notes")).unwrap_or_default()
+}
+
+/// A name that is a word of the templates, and a key that means nothing beside `use`.
+fn harmless() -> String {
+    let named = TODAY.replace("save.region", "save.range").replace("$region", "$range");
+    named.replace("use = \"inner.toml\"", "use = \"inner.toml\"\ntimeout = \"1 min\"")
+}
+
+#[test]
+fn a_mistake_that_did_no_harm_then_is_told_and_the_run_goes_on() {
+    let env = begun_with(&harmless());
+    assert_eq!(env.run(&["check", "./book.toml"]).code, Some(3), "a mistake now");
+    let out = env.run(&["resume", "r1", "--answer", "sure=true"]);
+    assert_eq!(out.code, Some(0), "{}", out.stderr);
+    for told in [
+        "warning: `range` cannot be a name\n --> ./book.toml:6:6",
+        "warning: `timeout` cannot stand beside `use`\n  --> ./book.toml:10:11",
+    ] {
+        assert!(out.stderr.contains(told), "{told}: {}", out.stderr);
+    }
+    assert!(notes(&env).contains("north-1"), "{}", notes(&env));
+}
+
+#[test]
+fn a_run_with_such_a_mistake_is_taken_back() {
+    let env = begun_with(&harmless());
+    assert!(notes(&env).contains("begun"), "{}", notes(&env));
+    let out = env.run(&["undo", "r1", "--yes"]);
+    assert_eq!(out.code, Some(0), "{}", out.stderr);
+    assert_eq!(notes(&env), "");
+}
+
+#[test]
+fn a_text_that_is_refused_says_what_to_do_and_the_mended_file_goes_on() {
+    let env = begun_with(&format!("{TODAY}colour = \"red\"\n"));
+    for (args, hint) in [
+        (&["resume", "r1", "--answer", "sure=true"][..], "`runbook resume r1 --updated` goes on"),
+        (&["undo", "r1", "--yes"], "`runbook undo r1` of the version it began with"),
+    ] {
+        let out = env.run(args);
+        assert_eq!(out.code, Some(3), "{}", out.stderr);
+        assert!(out.stderr.contains("./book.toml:19:1"), "the place: {}", out.stderr);
+        assert!(out.stderr.contains("refuses the text that run `r1` began with"), "{}", out.stderr);
+        assert!(out.stderr.contains(hint), "{}", out.stderr);
+    }
+    for (args, shown) in [(&["log", "r1"][..], "inside/noted"), (&["runs"], "waiting")] {
+        let out = env.run(args);
+        assert_eq!(out.code, Some(0), "{}", out.stderr);
+        assert!(format!("{}{}", out.stdout, out.stderr).contains(shown), "{out:?}");
+    }
+    std::fs::write(env.path("book.toml"), TODAY).unwrap();
+    let updated = ["resume", "r1", "--updated", "--trust", "--answer", "sure=true"];
+    let out = env.run(&updated);
+    assert_eq!(out.code, Some(0), "{}", out.stderr);
+    assert!(notes(&env).contains("north-1"), "{}", notes(&env));
+    let out = env.run(&["undo", "r1", "--yes"]);
+    assert_eq!(out.code, Some(0), "{}", out.stderr);
+    assert_eq!(notes(&env), "");
+}

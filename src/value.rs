@@ -32,9 +32,14 @@ impl Labeled {
         Self { json: json.into(), secret: true }
     }
 
-    /// The value as a person may see it: `***` for a secret.
+    /// The value as a person may see it: `***` for a secret. One that is empty is nobody's, and who gave it
+    /// must see that nothing came.
     pub fn shown(&self) -> String {
-        if self.secret { MASK.to_owned() } else { text(&self.json) }
+        match &self.json {
+            Json::String(text) if self.secret && text.is_empty() => "\"\"".to_owned(),
+            _ if self.secret => MASK.to_owned(),
+            json => text(json),
+        }
     }
 }
 

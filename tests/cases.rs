@@ -68,6 +68,7 @@ cases! {
     flags_that_change_nothing
     forget_changed
     gate_after_change
+    gate_empty_secret
     gate_fails
     gate_without_already
     guide_add_user

@@ -6,7 +6,7 @@ use crate::reader::{Field, REVEAL, Reader, Rules, Shape};
 use crate::template::Template;
 use crate::terminal::{NoAnswer, Question, Terminal as _};
 use crate::typed::{self, Typed};
-use crate::value::Json;
+use crate::value::{Json, Labeled};
 
 use super::{Answer, Cx, Hand, Kind, Local, Manual, Step, Trouble, manual};
 
@@ -106,8 +106,11 @@ impl Step for Prompt {
     fn run<'a>(&'a self, cx: &'a Cx<'a>) -> Local<'a, Result<Answer, Trouble>> {
         Box::pin(async move {
             let (value, by) = self.answer(cx)?;
-            let shown =
-                if self.secret { crate::value::MASK.to_owned() } else { self.typed.typed(&value) };
+            let shown = if self.secret {
+                Labeled::secret(value.clone()).shown()
+            } else {
+                self.typed.typed(&value)
+            };
             let summary = if by.is_empty() { shown } else { format!("{shown} ({by})") };
             Ok(Answer {
                 input: jq::from_json(&value),

@@ -158,6 +158,7 @@ cases! {
     undo_walked
     unseen
     until
+    until_always
     updated_changed
     updated_inserted
     updated_input

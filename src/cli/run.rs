@@ -82,6 +82,9 @@ pub(super) struct WalkFlags {
     #[arg(long, conflicts_with = "yes")]
     pub(super) step: bool,
     /// Stop before this step; `resume` goes on, and to the end unless it says where to stop too
+    ///
+    /// It may be inside a used runbook: `OUTER/STEP`. Where the run fails before it, what is `always`
+    /// done then is done all the same, wherever it stands.
     #[arg(long, value_name = "STEP", add = super::completions::step())]
     pub(super) until: Option<String>,
     /// Answer a prompt beforehand

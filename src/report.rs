@@ -258,6 +258,7 @@ pub(crate) mod testing {
             details: owned(details),
             hints: owned(hints),
             doubt: false,
+            compared: false,
         }
     }
 

@@ -265,7 +265,8 @@ impl Hint {
     /// Whether it fits a failure.
     pub fn fits(&self, failure: &Failure) -> bool {
         let Some(says) = self.says.as_ref().map(|says| says.to_lowercase()) else { return true };
-        let said = std::iter::once(&failure.message).chain(&failure.details);
+        let details = failure.details.iter().filter(|_| !failure.compared);
+        let said = std::iter::once(&failure.message).chain(details);
         said.into_iter().any(|line| line.to_lowercase().contains(&says))
     }
 }

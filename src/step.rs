@@ -380,7 +380,8 @@ impl Trouble {
 
 /// A failure with nothing but its message.
 pub fn failure(message: impl Into<String>) -> Failure {
-    Failure { message: message.into(), details: Vec::new(), hints: Vec::new(), doubt: false }
+    let (details, hints) = (Vec::new(), Vec::new());
+    Failure { message: message.into(), details, hints, doubt: false, compared: false }
 }
 
 impl From<RenderError> for Trouble {
@@ -394,8 +395,7 @@ impl From<Fault> for Trouble {
     fn from(fault: Fault) -> Self {
         let again = if fault.passing { Again::Safe } else { Again::No };
         let hints = fault.hint.into_iter().collect();
-        let (message, details) = (fault.message, fault.details);
-        Self::Failed(Failure { message, details, hints, doubt: false }, again)
+        Self::Failed(Failure { details: fault.details, hints, ..failure(fault.message) }, again)
     }
 }
 

@@ -95,7 +95,7 @@ fn history(events: &[Event]) -> History {
 }
 
 fn failure(doubt: bool) -> Failure {
-    Failure { message: "refused".into(), details: vec![], hints: vec![], doubt }
+    Failure { message: "refused".into(), details: vec![], hints: vec![], doubt, compared: false }
 }
 
 fn resumed() -> Event {

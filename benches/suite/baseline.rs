@@ -181,8 +181,13 @@ fn started() -> Event {
 
 fn step(failed: bool) -> Event {
     if failed {
-        let failure =
-            Failure { message: "no".into(), details: vec![], hints: vec![], doubt: false };
+        let failure = Failure {
+            message: "no".into(),
+            details: vec![],
+            hints: vec![],
+            doubt: false,
+            compared: false,
+        };
         return Event::Failed { step: "one".into(), failure, took_ms: 1 };
     }
     Event::Done {

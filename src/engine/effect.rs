@@ -77,9 +77,10 @@ impl Engine<'_> {
                         format!("{name}: there it is {found}, this run wants {wanted}")
                     })
                     .collect();
-                let trouble =
-                    Trouble::detailed("what it makes is there already, but different", details)
-                        .hint("it is never taken over: change it there, or choose another name");
+                let failure = failure("what it makes is there already, but different");
+                let failure = Failure { details, compared: true, ..failure };
+                let trouble = Trouble::Failed(failure, Again::No)
+                    .hint("it is never taken over: change it there, or choose another name");
                 let trouble = self.anew().into_iter().fold(trouble, Trouble::hint);
                 self.fail(unit, began, trouble)
             }

@@ -76,6 +76,10 @@ pub struct Failure {
     /// Whether the effect may have happened all the same.
     #[serde(default)]
     pub doubt: bool,
+    /// Whether the details compare what is there with what is wanted: names and values, which say nothing
+    /// of the cause.
+    #[serde(skip)]
+    pub compared: bool,
 }
 
 /// How a walk ended.

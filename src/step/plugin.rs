@@ -465,6 +465,7 @@ fn failed(error: &Json, said: &Map<String, Json>) -> Result<Trouble, String> {
         details: texts("details")?,
         hints: texts("hints")?,
         doubt,
+        compared: false,
     };
     Ok(Trouble::Failed(failure, if doubt { Again::MaybeDone } else { Again::Safe }))
 }

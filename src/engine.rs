@@ -12,6 +12,7 @@ mod effect;
 pub mod foresee;
 mod frame;
 mod nested;
+mod parts;
 pub mod preview;
 mod recall;
 mod recorder;

@@ -91,6 +91,7 @@ cases! {
     null_in_url
     one_hand
     optional_gate
+    part_missing
     plan
     plan_each
     plugin_answers

@@ -83,9 +83,14 @@ struct Together {
 }
 
 impl Args {
+    /// The steps that they say something about.
+    fn named(&self) -> impl Iterator<Item = &String> {
+        [&self.redo, &self.done, &self.rerun, &self.keep].into_iter().flatten()
+    }
+
     /// Whether they say something about single steps.
     fn decides(&self) -> bool {
-        [&self.redo, &self.done, &self.rerun, &self.keep].iter().any(|steps| !steps.is_empty())
+        self.named().next().is_some()
     }
 
     /// The steps that are to be done again.
@@ -396,8 +401,31 @@ fn refuse_whole(step: &str, def: &StepDef) -> Result<(), Exit> {
     Err(Exit::Usage)
 }
 
+/// Refuses the number of an item, or of another performance of a step, that there is not.
+fn there(engine: &Engine<'_>, step: &str, run: &str) -> Result<(), Exit> {
+    let instead = engine.instead_of(step).map_err(|broken| broken_exit(&broken))?;
+    let Some(instead) = instead else { return Ok(()) };
+    out::error(&format!("run `{run}` has no `{step}`"));
+    let own = step.rfind(['[', '@']).map_or(step, |at| &step[..at]);
+    out::hint(&match instead.as_slice() {
+        [] => format!("there is no more of it than `{own}`; nothing was done"),
+        [first, .., last] if instead.len() > MANY => {
+            format!("there are {}, `{first}` to `{last}`; nothing was done", instead.len())
+        }
+        _ => {
+            let names: Vec<&str> = instead.iter().map(String::as_str).collect();
+            format!("there is {}; nothing was done", crate::reader::list(&names))
+        }
+    });
+    Err(Exit::Usage)
+}
+
+/// Names from which on only the first and the last of them are told.
+const MANY: usize = 8;
+
 /// What the flags say about single steps.
 fn decisions(args: &Args, engine: &Engine<'_>, run: &str) -> Result<Vec<Event>, Exit> {
+    args.named().try_for_each(|step| there(engine, step, run))?;
     let (whole, history) = (engine.runbook, &*engine.history.borrow());
     let mut events = Vec::new();
     for step in &args.redo {

@@ -118,7 +118,7 @@ impl WalkFlags {
             out::hint(world.crude().as_deref().unwrap_or("use it in a terminal; nothing was run"));
             return Err(Exit::Usage);
         }
-        self.until.iter().try_for_each(|step| known(runbook, step))?;
+        self.until.iter().try_for_each(|step| known(runbook, step).and_then(|()| whole(step)))?;
         self.said.iter().try_for_each(|(step, _)| known(runbook, step))?;
         let answers = inputs::whole("answer", &self.said, world)?;
         answers.iter().try_for_each(|(step, answer)| {
@@ -138,6 +138,15 @@ impl WalkFlags {
         });
         Ok(())
     }
+}
+
+/// Refuses one item, or one performance of a step that was done again: what is not begun has no such
+/// name yet, and nothing stops in the middle of a step.
+fn whole(step: &str) -> Result<(), Exit> {
+    let Some(at) = step.find(['[', '@']) else { return Ok(()) };
+    out::error(&format!("`--until` stops before a step, and `{step}` is only a part of one"));
+    out::hint(&format!("`--until {}` stops before all of it; nothing was run", &step[..at]));
+    Err(Exit::Usage)
 }
 
 /// Refuses the name of a step that is not there.

@@ -453,7 +453,8 @@ impl<'a> Engine<'a> {
         fitting.map(|hint| hint.text.clone()).collect()
     }
 
-    fn failed(&self, unit: &Unit<'_>, failure: Failure, took_ms: u64) -> Outcome {
+    fn failed(&self, unit: &Unit<'_>, mut failure: Failure, took_ms: u64) -> Outcome {
+        failure.hints.iter_mut().for_each(|hint| self.name_run(hint));
         let step = unit.step;
         let asks = failure.doubt && step.already.is_none() && step.effect == Effect::Once;
         self.tell(Event::Failed { step: unit.id.clone(), failure, took_ms });

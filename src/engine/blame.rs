@@ -98,6 +98,15 @@ impl Engine<'_> {
         ))
     }
 
+    /// An author cannot know what the run is called that is to be taken back, and there may be several.
+    pub(super) fn name_run(&self, hint: &mut String) {
+        const NAMELESS: &str = "`runbook undo`";
+        if !self.history.borrow().rehearsal && self.recorder.run() != PLAN {
+            let named = format!("`runbook undo {}`", self.recorder.run());
+            *hint = hint.replace(NAMELESS, &named);
+        }
+    }
+
     /// The flag that keeps a command from doing more than was wanted of this walk.
     pub(super) fn up_to(&self) -> String {
         flag("until", self.options.until.as_deref())

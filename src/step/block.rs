@@ -337,16 +337,24 @@ fn read(file: &mut File) -> io::Result<String> {
 
 /// Refuses what is not an ordinary file, and unless the author allows it a link: the file itself,
 /// or one on the way there that others may bend.
-pub(super) fn refuse_link(path: &Path, follow: bool) -> io::Result<()> {
+fn refuse_link(path: &Path, follow: bool) -> io::Result<()> {
+    refuse(path, follow, ", or allow it with `follow_links = true`")
+}
+
+/// The same where no link is ever allowed.
+pub(super) fn refuse_any_link(path: &Path) -> io::Result<()> {
+    refuse(path, false, "")
+}
+
+/// `or` is what else can be done about a link.
+fn refuse(path: &Path, follow: bool, or: &str) -> io::Result<()> {
     let refused = |why: &str| Err(io::Error::other(Refused(why.to_owned())));
     if !follow && let Some(wrong) = way::wrong(path)? {
-        return refused(&wrong);
+        return refused(&format!("{wrong}{or}"));
     }
     let found = match std::fs::symlink_metadata(path) {
         Ok(found) if found.is_symlink() && !follow => {
-            return refused(
-                "it is a symbolic link; name the file itself, or allow it with `follow_links = true`",
-            );
+            return refused(&format!("it is a symbolic link; name the file itself{or}"));
         }
         Ok(found) if found.is_symlink() => std::fs::metadata(path),
         other => other,

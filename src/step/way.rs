@@ -88,7 +88,7 @@ fn trusted(found: &Metadata, me: u32) -> bool {
 
 fn link(path: &Path) -> String {
     format!(
-        "{} on the way is another user's symbolic link; name the place it leads to, or allow it with `follow_links = true`",
+        "{} on the way is another user's symbolic link; name the place it leads to",
         path.display()
     )
 }
@@ -96,13 +96,13 @@ fn link(path: &Path) -> String {
 fn open(path: &Path) -> String {
     let path = path.display();
     format!(
-        "everybody may write to {path}, and lead what is written there elsewhere; `chmod o-w {path}` first, or allow it with `follow_links = true`"
+        "everybody may write to {path}, and lead what is written there elsewhere; `chmod o-w {path}` first"
     )
 }
 
 fn planted_by(path: &Path) -> String {
     let path = path.display();
-    format!("{path} is another user's, in a folder that everybody may write to")
+    format!("{path} is another user's, in a folder that everybody may write to; name another place")
 }
 
 #[cfg(test)]

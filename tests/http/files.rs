@@ -165,7 +165,9 @@ fn links_folders_and_missing_folders_are_refused() {
     fs::write(env.path("victim"), "mine").unwrap();
     symlink(env.path("victim"), env.path("out/page")).unwrap();
     symlink(env.path("victim"), env.path("out/.other.runbook")).unwrap();
-    says(&fetch(&server, &env, "into = \"out/page\", replace = true"), 1, &["symbolic link"]);
+    let out = fetch(&server, &env, "into = \"out/page\", replace = true");
+    says(&out, 1, &["symbolic link; name the file itself\n"]);
+    assert!(!out.stderr.contains("follow_links"), "it has no such key: {}", out.stderr);
     says(&fetch(&server, &env, "into = \"out/other\""), 0, &[]);
     says(&fetch(&server, &env, "into = \"out\""), 1, &["it is a folder"]);
     says(&fetch(&server, &env, "into = \"no/page\""), 1, &["its folder does not exist"]);

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
 
-use super::super::block::{beside, explain, refuse_link, sync_name};
+use super::super::block::{beside, explain, refuse_any_link, sync_name};
 use super::super::{Answer, Cx, Trouble};
 use super::Http;
 use crate::crash;
@@ -115,7 +115,7 @@ impl Into {
 
 impl Incoming {
     fn open(path: PathBuf, mode: u32, accept: Box<dyn Fn(u16) -> bool + Send>) -> io::Result<Self> {
-        refuse_link(&path, false)?;
+        refuse_any_link(&path)?;
         let (temporary, file) = beside(&path)?;
         let (size, digest) = (0, Sha256::new());
         let (there, replace, ours, put) = (None, false, false, false);
@@ -144,7 +144,7 @@ impl Incoming {
         self.file.set_permissions(Permissions::from_mode(self.mode))?;
         self.file.sync_all()?;
         // one that was put there since it was looked at is refused too
-        refuse_link(&self.path, false)?;
+        refuse_any_link(&self.path)?;
         crash::point();
         std::fs::rename(&self.temporary, &self.path)?;
         self.put = true;

@@ -317,6 +317,11 @@ pub enum Again {
     Safe,
     /// It may have been done; only what is safe to repeat is repeated.
     MaybeDone,
+    /// Nothing was done, as the host it goes through was not reached; whether trying again may help.
+    NoWay {
+        /// Whether it may.
+        passing: bool,
+    },
     /// A call to a service failed: what it came to says the rest.
     Call(Box<Refusal>),
     /// Nothing was done, as the service takes a value no longer that the connection can renew.
@@ -329,6 +334,7 @@ impl Again {
         match self {
             Self::No | Self::Renewed => false,
             Self::Safe => true,
+            Self::NoWay { passing } => *passing,
             Self::MaybeDone => effect < Effect::Once,
             Self::Call(refusal) => refusal.definite || effect < Effect::Once,
         }
@@ -393,7 +399,7 @@ impl From<RenderError> for Trouble {
 /// A way through another host that does not lead there: nothing was done.
 impl From<Fault> for Trouble {
     fn from(fault: Fault) -> Self {
-        let again = if fault.passing { Again::Safe } else { Again::No };
+        let again = Again::NoWay { passing: fault.passing };
         let hints = fault.hint.into_iter().collect();
         Self::Failed(Failure { details: fault.details, hints, ..failure(fault.message) }, again)
     }

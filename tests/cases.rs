@@ -176,6 +176,7 @@ cases! {
     var_fails
     verbose
     version_and_usage
+    wrong_address
 }
 
 #[test]

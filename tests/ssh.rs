@@ -236,6 +236,29 @@ fn what_is_wrong_with_the_way_is_told_apart() {
     assert_eq!(server.requests(), []);
 }
 
+/// A run keeps its inputs: to mend the file, or to resume, would fail the same way.
+#[test]
+fn a_host_that_an_input_gave_names_the_input() {
+    let mut env = Env::new();
+    let Some(_sshd) = Sshd::start(&mut env) else { return };
+    let head = "format = 1\nname = \"book\"\n[inputs.user]\n[inputs.host]\n[inputs.other]\n\
+        default = \"a\"\n[vars]\nto = \"{{ user }}@{{ host }}\"\n";
+    let connection = format!(
+        "[connections.api]\nbase = \"http://127.0.0.1:{}/\"\nssh = \"{{{{ to }}}}\"\n",
+        free_port()
+    );
+    let command = "[[steps]]\nid = \"a\"\ncommand = { run = [\"true\"], ssh = \"{{ to }}\" }\n";
+    let call = "[[steps]]\nid = \"a\"\nhttp = { on = \"api\", url = \"{{ other }}\" }\n";
+    for text in [format!("{head}{command}"), format!("{head}{connection}{call}")] {
+        fs::write(env.path("book.toml"), text).unwrap();
+        let host = "host=no-such-host.invalid";
+        let out = env.run(&["run", "--trust", "book.toml", "-i", "user=me", "-i", host]);
+        assert_eq!(out.code, Some(1), "{}", out.stderr);
+        let hint = "if one of `user`, `host` is wrong, begin anew with `runbook run book.toml`";
+        assert!(out.stderr.contains(hint), "{}", out.stderr);
+    }
+}
+
 #[test]
 fn a_host_that_allows_no_forwarding_says_so() {
     let mut env = Env::new();

@@ -6,8 +6,11 @@ use super::frame::Unit;
 use crate::journal::event::{Failure, PLAN, Skip};
 use crate::plan::Status;
 use crate::printable::{argument, flag};
+use crate::reader::list;
 use crate::runbook::{Runbook, StepDef};
-use crate::step::{Again, Gate, Trouble, judge};
+use crate::step::retry::Cause;
+use crate::step::{Again, Gate, Touch, Trouble, judge};
+use crate::template::Template;
 
 impl Engine<'_> {
     /// What to do about a failure if the service refuses what is asked with an input, or if the step
@@ -18,6 +21,9 @@ impl Engine<'_> {
         failure: &Failure,
         again: &Again,
     ) -> Option<String> {
+        if unreached(again) {
+            return self.misled(unit);
+        }
         let uses = [&unit.step.uses.list, &unit.step.uses.before].into_iter().flatten();
         let blamed = match again {
             Again::Call(refusal) if !failure.doubt && refusal.cause.blames_request() => {
@@ -31,6 +37,22 @@ impl Engine<'_> {
             self.answered_before(unit, gate)
         };
         if blamed { self.anew() } else { answered() }
+    }
+
+    /// Where nobody was reached at an address that is made from inputs: how to go on with others. Those of a
+    /// used runbook are not for a person to give.
+    fn misled(&self, unit: &Unit<'_>) -> Option<String> {
+        if !std::ptr::eq(unit.runbook, self.runbook) {
+            return None;
+        }
+        let addresses = addresses(unit);
+        let reads = addresses.iter().flat_map(|address| address.reads());
+        let inputs = made_from(unit.runbook, reads.map(|read| read.name.as_str()).collect());
+        match inputs.as_slice() {
+            [] => None,
+            [one] => self.begin_anew(&format!("`{one}`")),
+            all => self.begin_anew(&format!("one of {}", list(all))),
+        }
     }
 
     /// The failure of a step's gates, with the same.
@@ -85,6 +107,10 @@ impl Engine<'_> {
 
     /// How to go on with other inputs; nothing where nothing is kept.
     pub(super) fn anew(&self) -> Option<String> {
+        self.begin_anew("one of them")
+    }
+
+    fn begin_anew(&self, wrong: &str) -> Option<String> {
         let (history, run) = (self.history.borrow(), self.recorder.run());
         if history.rehearsal || run == PLAN {
             return None;
@@ -94,7 +120,7 @@ impl Engine<'_> {
         let (name, until) = (history.command_name(&self.services.world.here), self.up_to());
         let name = argument(&name);
         Some(format!(
-            "a run keeps its inputs: if one of them is wrong, {undo}begin anew with `runbook run {name}{until}`"
+            "a run keeps its inputs: if {wrong} is wrong, {undo}begin anew with `runbook run {name}{until}`"
         ))
     }
 
@@ -111,6 +137,41 @@ impl Engine<'_> {
     pub(super) fn up_to(&self) -> String {
         flag("until", self.options.until.as_deref())
     }
+}
+
+/// Whether nobody was there at all: the host, or the service.
+fn unreached(again: &Again) -> bool {
+    match again {
+        Again::NoWay { .. } => true,
+        Again::Call(refusal) => refusal.definite && refusal.cause == Cause::Connection,
+        _ => false,
+    }
+}
+
+/// Where a step goes: the base of its connection, and hosts.
+fn addresses<'s>(unit: &Unit<'s>) -> Vec<&'s Template> {
+    let name = unit.step.action.connection();
+    let used = name.and_then(|name| unit.runbook.connections.iter().find(|one| one.name == name));
+    let shared = used.into_iter().flat_map(|one| [Some(one.base_template()), one.ssh_template()]);
+    let touched = unit.step.action.touches().into_iter().map(|touch| match touch {
+        Touch::Runs(runs) => runs.on,
+        _ => None,
+    });
+    shared.chain(touched).flatten().collect()
+}
+
+/// The inputs that are no secrets which these names are, or which they are made from, each once.
+fn made_from<'r>(runbook: &'r Runbook, mut names: Vec<&'r str>) -> Vec<&'r str> {
+    let mut at = 0;
+    while let Some(name) = names.get(at) {
+        let var = runbook.vars.iter().find(|var| var.name == *name);
+        let uses = var.iter().flat_map(|var| &var.uses).map(|read| read.name.as_str());
+        let new: Vec<&str> = uses.filter(|read| !names.contains(read)).collect();
+        names.extend(new);
+        at += 1;
+    }
+    let inputs = runbook.inputs.iter().filter(|input| !input.secret);
+    inputs.map(|input| input.name.as_str()).filter(|name| names.contains(name)).collect()
 }
 
 fn on_input(unit: &Unit<'_>, gate: &Gate) -> bool {

@@ -34,8 +34,9 @@ const SHOWN: usize = 5;
 impl Fault {
     fn new(message: String, lines: &[String]) -> Self {
         let lines: Vec<&String> = lines.iter().filter(|line| telling(line)).collect();
-        let details =
-            lines[lines.len().saturating_sub(SHOWN)..].iter().map(|line| format!("ssh: {line}"));
+        let details = lines[lines.len().saturating_sub(SHOWN)..]
+            .iter()
+            .map(|line| format!("ssh: {}", line.strip_prefix("ssh: ").unwrap_or(line)));
         Self { message, details: details.collect(), hint: None, passing: false }
     }
 
@@ -208,6 +209,11 @@ mod tests {
                 "the ssh server of `me@db1:2222` cannot be reached",
                 true,
             ),
+            (
+                "Connection timed out during banner exchange\nConnection to db1 port 2222 timed out",
+                "the ssh server of `me@db1:2222` cannot be reached",
+                true,
+            ),
             ("something new", "ssh to `me@db1:2222` failed", false),
         ] {
             let fault = told(text);
@@ -225,6 +231,7 @@ mod tests {
     #[test]
     fn ssh_is_quoted_without_its_frames() {
         assert_eq!(told("@@@@@\n\nwhy").details, ["ssh: why"]);
+        assert_eq!(told("ssh: Could not").details, ["ssh: Could not"]);
     }
 
     #[test]

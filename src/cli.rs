@@ -105,6 +105,7 @@ pub fn main() -> Exit {
         out::print(VERSION);
         return out::ended(Exit::Done, false);
     }
+    session::large_files();
     clap_complete::CompleteEnv::with_factory(Cli::command)
         .var(completions::VARIABLE)
         .shells(completions::SHELLS)

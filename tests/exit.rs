@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::process::Stdio;
 
-use super::support::env::{Env, Output};
+use super::support::env::{Env, Output, Running};
 use super::support::server::{Fault, Server};
 
 const NOTE: &str = "format = 1\nname = \"say\"\n[[steps]]\nid = \"say\"\nnote = \"hello\"\n";
@@ -162,6 +162,32 @@ fn one_hundred_and_thirty_is_interrupted() {
     let running = env.start(&["run", "book.toml"]);
     server.wait_for(1);
     ends(&running.interrupt(), 130);
+}
+
+/// What a command says where no file may grow beyond so many blocks of 512 bytes.
+fn limited(env: &Env, blocks: u32, args: &[&str]) -> Output {
+    let mut shell = env.any("sh");
+    let line = format!("ulimit -f {blocks}; exec \"$0\" \"$@\"");
+    shell.args(["-c", &line]).arg(env!("CARGO_BIN_EXE_runbook")).args(args);
+    Running::start(shell, "").finish()
+}
+
+#[test]
+fn one_is_a_file_that_may_not_grow_before_anything_is_done_too() {
+    let env = with(NOTE);
+    let out = limited(&env, 1, &["run", "book.toml"]);
+    ends(&out, 1);
+    assert!(out.stderr.contains("journal.db`: disk I/O error\nhint: mend"), "{}", out.stderr);
+    // nothing is left that keeps the next from its work
+    ends(&env.run(&["run", "book.toml"]), 0);
+    let new = ["new", "b", "--base", "http://127.0.0.1", "--auth", "none", "--first", "x"];
+    for args in [&["run", "book.toml"][..], &["forget", "r1"], &["key", "rotate"], &new] {
+        let out = limited(&env, 0, args);
+        ends(&out, 1);
+        assert!(out.stderr.starts_with("error: "), "{args:?}: {}", out.stderr);
+    }
+    ends(&env.run(&["run", "book.toml"]), 0);
+    assert!(env.run(&["runs"]).stdout.contains("r1 "), "what was stored is still there");
 }
 
 #[test]

@@ -241,10 +241,7 @@ pub(super) fn block_on<T>(work: impl Future<Output = T>) -> Option<T> {
             return None;
         }
     };
-    let done = runtime.block_on(async {
-        large_files();
-        work.await
-    });
+    let done = runtime.block_on(work);
     // a look-up of a name that nobody waits for any more would be waited for
     runtime.shutdown_background();
     Some(done)
@@ -314,7 +311,11 @@ fn ignored(kind: SignalKind) -> Option<bool> {
 }
 
 /// A file that may not grow any more (`ulimit -f`) is an error of whoever writes it, and not the
-/// death of the process: with a handler, even one that nobody waits for, the system says so.
-fn large_files() {
-    let _ = signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()));
+/// death of the process: with a handler, even one that nobody waits for, the system says so. It stays when
+/// what sets it is gone, and what is started has none.
+pub(super) fn large_files() {
+    if let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_io().build() {
+        let _inside = runtime.enter();
+        let _ = signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()));
+    }
 }

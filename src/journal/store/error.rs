@@ -108,14 +108,17 @@ impl StoreError {
             }
             Self::Busy { .. } => "try again; if it stays so, look which process hangs".to_owned(),
             Self::Full { file } => format!(
-                "make room on the disk of `{}`; what was stored is still there",
+                "make room on the disk of `{}`, or lift the limit on files (`ulimit -f`); what was stored is still there",
                 file.display()
             ),
             Self::Denied { file, .. } => format!(
                 "make it yours and writable: `chmod u+rwX '{}'`, or use another state folder",
                 file.display()
             ),
-            Self::Io { .. } => "mend the cause, then try again".to_owned(),
+            Self::Io { .. } => {
+                "mend the cause (the disk, a limit on files: `ulimit -f`), then try again"
+                    .to_owned()
+            }
             Self::Misuse { .. } => "this is a bug in `runbook`: please report it".to_owned(),
         }
     }

@@ -182,6 +182,10 @@ fn rows<'a>(backs: &'a [Back], gone: &'a [String]) -> Vec<Row<'a>> {
 
 /// Why nothing is done about a step.
 fn stays(back: &Back) -> Option<Row<'_>> {
+    if back.way == Way::Lost && !back.what.is_empty() {
+        let said = format!("cannot be taken back: {}; what it did stays", back.what);
+        return Some(Row { word: "stays", id: &back.id, said });
+    }
     let (word, said) = match back.way {
         Way::None => ("stays", "has no undo: what it did stays"),
         Way::NotOurs => ("stays", "was not done by this run: it stays"),

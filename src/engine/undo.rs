@@ -231,6 +231,9 @@ impl<'a> Engine<'a> {
             }
             _ => {}
         }
+        if self.unmakable(unit).is_some() {
+            return Way::Lost;
+        }
         let none = HashMap::new();
         let by_kind =
             || unit.step.action.take_back(&self.cx(unit, false, &none, &|_| ())).is_some();
@@ -243,8 +246,23 @@ impl<'a> Engine<'a> {
         }
     }
 
-    /// What will be done to take a step back, in one line.
+    /// Why the undo of a step that is done cannot be made from what it was done with, as where a value in
+    /// its URL is null.
+    fn unmakable(&self, unit: &Unit<'_>) -> Option<String> {
+        let undo = unit.step.undo.as_ref()?;
+        let done = matches!(self.history.borrow().status(&unit.id), Status::Done(_));
+        let none = HashMap::new();
+        match undo.what(&self.cx(unit, false, &none, &|_| ())) {
+            Err(Trouble::Failed(failure, _)) if done => Some(failure.message),
+            _ => None,
+        }
+    }
+
+    /// What will be done to take a step back, in one line, or why it cannot be.
     fn back_what(&self, unit: &Unit<'_>) -> String {
+        if let Some(why) = self.unmakable(unit) {
+            return why;
+        }
         let (none, veiled) = (HashMap::new(), unit.veiled());
         let cx = self.cx(&veiled, false, &none, &|_| ());
         let what = match &unit.step.undo {

@@ -105,3 +105,53 @@ fn errors_and_mistakes_are_told_between_words() {
     hint: its steps: `look`, `create`
     ");
 }
+
+/// A place is for a person or a terminal to go to: it stays whole, however long the path is.
+#[test]
+fn a_place_is_never_broken_and_an_about_of_several_lines_is() {
+    const INPUT: &str = r#"
+[inputs.user]
+about = """
+The login name of the person, lower case,
+as the directory has it.
+
+The wiki's page about names says more."""
+example = "ada"
+"#;
+    let env = Env::new();
+    let path = "a-folder-of-a-longer-name/book-of-a-long-name.toml";
+    std::fs::create_dir(env.path("a-folder-of-a-longer-name")).unwrap();
+    std::fs::write(env.path(path), format!("{}{INPUT}", BOOK.replace("note = ", "nte = ")))
+        .unwrap();
+    let screen = |args: &[&str]| Terminal::narrow(&env, 40, args).finish().0;
+    // the screen breaks a long path where its columns end, and puts it together again for who copies it
+    insta::assert_snapshot!(screen(&["check", path]), @r#"
+    error: unknown key `nte`
+     --> a-folder-of-a-longer-name/book-of-a
+    -long-name.toml:8:1
+      |
+    8 | nte = "They are there, and this l...
+      | ^^^
+      |
+      = help: did you mean `note`?
+
+    a-folder-of-a-longer-name/book-of-a-long
+    -name.toml:
+      1 mistake, nothing was run
+    "#);
+    std::fs::write(env.path("book.toml"), format!("{BOOK}{INPUT}")).unwrap();
+    insta::assert_snapshot!(screen(&["run", "./book.toml", "--explain"]), @r"
+    user  missing
+    error: `add-user-to-the-wiki` needs one
+      input more:
+      user  The login name of the person,
+        lower case, as the directory has it.
+    hint: give `--input user=ada`
+    ");
+    std::fs::write(env.path("in.toml"), "user = \"ada\"\nother = \"x\n").unwrap();
+    insta::assert_snapshot!(screen(&["run", "./book.toml", "--inputs", "in.toml"]), @r#"
+    error: cannot take inputs from
+      in.toml:2:11: invalid basic string,
+      expected `"`
+    "#);
+}

@@ -17,6 +17,7 @@ pub mod preview;
 mod recall;
 mod recorder;
 mod renew;
+mod reshaped;
 pub mod titles;
 pub mod undo;
 

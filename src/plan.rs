@@ -3,6 +3,7 @@
 //! Running is replaying: the same question is asked on a first run, with an empty journal,
 //! and on every resume. Nothing here does I/O.
 
+mod left;
 mod past;
 #[cfg(test)]
 mod tests;
@@ -248,24 +249,6 @@ impl History {
         self.order.iter().any(|id| in_file(id) == own && made(id))
     }
 
-    /// The steps that changed something, or may have, and are not taken back.
-    pub fn left(&self) -> Vec<&str> {
-        let made = |status: &Status| match status {
-            Status::Done(done) => {
-                done.effect.is_some() && matches!(done.how, How::Performed | How::Adopted)
-            }
-            Status::InDoubt { .. } => true,
-            _ => false,
-        };
-        let doubtful = self.statuses.keys().filter(|id| !self.finished.contains(*id));
-        let mut doubtful: Vec<&String> = doubtful.collect();
-        doubtful.sort_unstable();
-        let all = self.order.iter().chain(doubtful);
-        all.filter(|id| made(self.status(id)) && self.undo(id) != Some(Undo::Undone))
-            .map(String::as_str)
-            .collect()
-    }
-
     /// What its runbook is called in a command that runs it again, as seen from a folder.
     pub fn command_name(&self, here: &Path) -> String {
         let name = in_command(&self.path, &self.runbook);
@@ -409,7 +392,7 @@ impl History {
             steps.iter().enumerate().map(|(place, step)| (step.id.clone(), place)).collect();
         let gone = self.statuses.iter().filter_map(|(id, status)| match status {
             Status::Done(DoneStep { effect: Some(effect), digest, at, .. })
-                if !self.places.contains_key(outermost(id)) =>
+                if id == outermost(id) && !self.places.contains_key(id) =>
             {
                 Some((digest.clone(), *effect, *at))
             }

@@ -60,8 +60,7 @@ fn undo(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
     let backs = engine.backwards().map_err(|broken| broken_exit(&broken))?;
     args.redo.iter().chain(&args.done).try_for_each(|step| touched(&backs, &run, step))?;
     let redo = again(&args.redo, &history, &run)?;
-    let gone = gone(&engine);
-    let rows = rows(&backs, &gone);
+    let rows = rows(&backs);
     drop(engine);
     if args.plan && output(global, &session.world) == Output::Jsonl {
         events(&rows, &quiet);
@@ -165,13 +164,8 @@ struct Row<'a> {
 const BACK: &str = "back";
 
 /// What will be taken back, and first of all what cannot be, or is already.
-fn rows<'a>(backs: &'a [Back], gone: &'a [String]) -> Vec<Row<'a>> {
+fn rows(backs: &[Back]) -> Vec<Row<'_>> {
     let mut rows: Vec<Row<'_>> = backs.iter().filter_map(stays).collect();
-    rows.extend(gone.iter().map(|id| Row {
-        word: "stays",
-        id,
-        said: "is gone from the file: what it did stays".to_owned(),
-    }));
     let taken = backs.iter().filter(|back| matches!(back.way, Way::Author | Way::Kind));
     rows.extend(taken.map(|back| {
         let how = if back.way == Way::Kind { "undoes: " } else { "" };
@@ -197,10 +191,16 @@ fn stays(back: &Back) -> Option<Row<'_>> {
         Way::Lost => {
             ("stays", "was done with values that are not known any more: what it did stays")
         }
+        Way::Gone => ("stays", "is gone from the file: "),
+        Way::Reshaped => ("stays", "is another step in the file by now: "),
         Way::Done => ("done", "is taken back already"),
         Way::Author | Way::Kind => return None,
     };
-    Some(Row { word, id: &back.id, said: said.to_owned() })
+    let said = match back.way {
+        Way::Gone | Way::Reshaped => format!("{said}{} stays", back.what),
+        _ => said.to_owned(),
+    };
+    Some(Row { word, id: &back.id, said })
 }
 
 fn tell(rows: &[Row<'_>]) {
@@ -222,21 +222,6 @@ fn events(rows: &[Row<'_>], recorder: &Recorder) {
     }
     let took_ms = recorder.walk_ms();
     recorder.show(Event::Ended { outcome: Outcome::Planned, took_ms });
-}
-
-/// Finished steps that an edit removed; one that was renamed has its digest under another id.
-fn gone(engine: &Engine<'_>) -> Vec<String> {
-    let history = engine.history.borrow();
-    let digest = |id: &str| match history.status(id) {
-        Status::Done(done) => Some(done.digest.clone()),
-        _ => None,
-    };
-    // Of `create[3]`, `outer/create` and `clean@17` it is the step in this file that counts.
-    let own = |id: &str| id.split(['[', '/', '@']).next().unwrap_or(id).to_owned();
-    let here = |id: &&String| engine.runbook.step(&own(id)).is_some();
-    let kept: Vec<_> = history.order.iter().filter(here).map(|id| digest(id)).collect();
-    let gone = history.order.iter().filter(|id| !here(id) && !kept.contains(&digest(id)));
-    gone.cloned().collect()
 }
 
 fn nothing(run: &str) -> Exit {

@@ -45,6 +45,10 @@ pub enum Way {
     None,
     /// Nothing: the values it was done with cannot be worked out any more.
     Lost,
+    /// Nothing: its file has no such step any more.
+    Gone,
+    /// Nothing: its file has made another thing of the step.
+    Reshaped,
     /// It is taken back already.
     Done,
 }
@@ -75,8 +79,11 @@ impl<'a> Engine<'a> {
             way: self.way_among(unit, &before),
             what: self.back_what(unit),
         };
+        let beyond = self.beyond(&units, &lost);
         let lost = lost.into_iter().map(|id| Back { id, way: Way::Lost, what: String::new() });
-        let mut backs: Vec<Back> = units.iter().map(back).chain(lost).collect();
+        let mut backs: Vec<Back> = units.iter().map(back).chain(lost).chain(beyond).collect();
+        let history = self.history.borrow();
+        backs.sort_by_key(|back| std::cmp::Reverse(history.place(&back.id)));
         let made = earlier_ways(&backs);
         for back in backs.iter_mut().filter(|back| back.way == Way::NotOurs) {
             let same = made.iter().find(|(step, what, _)| *step == back.id && *what == back.what);
@@ -114,12 +121,7 @@ impl<'a> Engine<'a> {
             self.collect(&self.recalled(&frame, &age)?, &age, &mut all)?;
         }
         let history = self.history.borrow();
-        let place = |unit: &Unit<'_>| {
-            // A step in doubt may have happened, after all that is done.
-            let place = history.order.iter().position(|done| *done == unit.id);
-            place.unwrap_or(usize::MAX)
-        };
-        all.units.sort_by_key(place);
+        all.units.sort_by_key(|unit| history.place(&unit.id));
         all.units.reverse();
         Ok(all)
     }
@@ -159,7 +161,10 @@ impl<'a> Engine<'a> {
                 Err(_) => self.begun_units(&unit, each)?,
             },
         };
-        for unit in units.into_iter().filter(|unit| self.touched_in(&unit.id, age)) {
+        let changed = |unit: &Unit<'_>| {
+            self.touched_in(&unit.id, age) && !self.history.borrow().only_held(&unit.id)
+        };
+        for unit in units.into_iter().filter(changed) {
             self.remember(&unit)?;
             all.units.push(unit);
         }

@@ -1,0 +1,58 @@
+//! What a run changed and has not taken back, whatever the file says of it by now.
+
+use super::{DoneStep, History, Status, Undo, outermost};
+use crate::journal::event::How;
+
+impl History {
+    /// The steps that changed something, or may have, and are not taken back.
+    pub fn left(&self) -> Vec<&str> {
+        let made = |status: &Status| match status {
+            Status::Done(done) => {
+                done.effect.is_some() && matches!(done.how, How::Performed | How::Adopted)
+            }
+            Status::InDoubt { .. } => true,
+            _ => false,
+        };
+        let doubtful = self.statuses.keys().filter(|id| !self.finished.contains(*id));
+        let mut doubtful: Vec<&String> = doubtful.collect();
+        doubtful.sort_unstable();
+        let all = self.order.iter().chain(doubtful);
+        all.filter(|id| made(self.status(id)) && self.undo(id) != Some(Undo::Undone))
+            .map(String::as_str)
+            .collect()
+    }
+
+    /// The steps in doubt of which a person said that they happened, and that are not taken back.
+    pub fn by_hand(&self) -> impl Iterator<Item = &str> {
+        let said = |id: &&String| match self.status(id) {
+            Status::Done(done) => done.effect.is_some() && done.how == How::ByHand,
+            _ => false,
+        };
+        let left = |id: &&String| self.undo(id) != Some(Undo::Undone);
+        self.order.iter().filter(said).filter(left).map(String::as_str)
+    }
+
+    /// Whether a step is done and has changed nothing of its own: it only read, or it only held what
+    /// its items or inner steps did.
+    pub fn only_held(&self, step: &str) -> bool {
+        let done = |done: &DoneStep| done.how == How::Performed && done.effect.is_none();
+        matches!(self.status(step), Status::Done(step) if done(step))
+    }
+
+    /// Whether what a step did is what another step is said to have done by now: the step has another
+    /// name since.
+    pub fn renamed(&self, step: &str, other: &str) -> bool {
+        let (Status::Done(was), Status::Done(is)) = (self.status(step), self.status(other)) else {
+            return false;
+        };
+        // a person's word has no time of its own
+        let same = was.at == is.at || was.how == How::ByHand;
+        step == outermost(step) && was.digest == is.digest && was.how == is.how && same
+    }
+
+    /// Where a step stands in the order in which they were done; one in doubt may have happened after
+    /// all that is done.
+    pub fn place(&self, step: &str) -> usize {
+        self.order.iter().position(|done| done == step).unwrap_or(usize::MAX)
+    }
+}

@@ -64,3 +64,18 @@ fn a_bundled_runbook_is_not_reviewed_again() {
     assert_eq!(out.code, Some(0));
     assert!(!out.stderr.contains("warning"), "{}", out.stderr);
 }
+
+/// What it says is shown by a case for most of them.
+#[test]
+fn hints_on_a_wait_that_is_over_are_found_by_what_it_says() {
+    let bundled = Path::new(env!("CARGO_MANIFEST_DIR")).join("runbooks");
+    let mut hints = 0;
+    for path in below(&bundled) {
+        let text = std::fs::read_to_string(&path).unwrap();
+        for line in text.lines().filter(|line| line.contains("says = \"gave up")) {
+            assert!(line.contains("says = \"gave up waiting\""), "{}: {line}", path.display());
+            hints += 1;
+        }
+    }
+    assert!(hints > 0, "no bundled runbook has such a hint");
+}

@@ -96,12 +96,12 @@ fn settings_of_another_machine_are_written_and_taken_out_through_ssh() {
     assert!(!calls.contains("SSO_CLIENT_SECRET="), "the secret is no argument: {calls}");
 }
 
-#[test]
-fn a_setting_that_stands_there_already_ends_the_run_before_anything_is_changed() {
-    let env = Env::new();
+/// Runs it with the environment file `vw.env` as it is there, and sees that nothing is changed, neither
+/// there nor in Authentik.
+fn refused(env: &Env) -> Output {
     let (authentik, vaultwarden) = (authentik(), Server::start(VAULTWARDEN));
     let file = env.path("vw.env");
-    fs::write(&file, format!("{BEFORE}  export SSO_CLIENT_ID = secret-of-another\n")).unwrap();
+    let before = fs::read_to_string(&file).unwrap();
     let inputs = json!({
         "service_url": vaultwarden.url(),
         "env_file": file,
@@ -112,10 +112,58 @@ fn a_setting_that_stands_there_already_ends_the_run_before_anything_is_changed()
     });
     fs::write(env.path("inputs.json"), inputs.to_string()).unwrap();
     let output = env.run(&["run", "enable-sso", "--inputs", "inputs.json", "--yes"]);
+    assert_eq!(authentik.state()["providers"], json!([]));
+    assert_eq!(fs::read_to_string(&file).unwrap(), before);
+    output
+}
+
+#[test]
+fn a_setting_that_stands_there_already_ends_the_run_before_anything_is_changed() {
+    let env = Env::new();
+    let text = format!("{BEFORE}  export SSO_CLIENT_ID = secret-of-another\n");
+    fs::write(env.path("vw.env"), text).unwrap();
+    let output = refused(&env);
     assert_eq!(output.code, Some(1), "{output:#?}");
     assert!(output.stderr.contains("SSO_CLIENT_ID"), "{output:#?}");
     assert!(!output.stderr.contains("secret-of-another"), "values are not read: {output:#?}");
-    assert_eq!(authentik.state()["providers"], json!([]));
+}
+
+#[test]
+fn a_block_without_its_end_ends_the_run_before_anything_is_changed() {
+    let begin = "# >>> single sign-on, written by runbook\nSSO_ENABLED=true\n";
+    let end = "# <<< single sign-on\n";
+    for text in
+        [format!("{BEFORE}{begin}LOG_FILE=/var/log/vw\n"), format!("{begin}{BEFORE}{begin}{end}")]
+    {
+        let env = Env::new();
+        fs::write(env.path("vw.env"), text).unwrap();
+        let output = refused(&env);
+        assert_eq!(output.code, Some(1), "{output:#?}");
+        assert!(output.stderr.contains("step `look_at_settings` failed"), "{output:#?}");
+        assert!(output.stderr.contains("a block has no end"), "{output:#?}");
+    }
+}
+
+#[test]
+fn an_environment_file_that_is_a_link_ends_the_run_before_anything_is_changed() {
+    let env = Env::new();
+    fs::write(env.path("real.env"), BEFORE).unwrap();
+    std::os::unix::fs::symlink(env.path("real.env"), env.path("vw.env")).unwrap();
+    let output = refused(&env);
+    assert_eq!(output.code, Some(1), "{output:#?}");
+    assert!(output.stderr.contains("symbolic link"), "{output:#?}");
+    assert!(output.stderr.contains("real.env"), "the file to give instead: {output:#?}");
+}
+
+#[test]
+fn a_credentials_file_that_is_a_link_ends_the_run_before_anything_is_called() {
+    let env = Env::new();
+    fs::write(env.path("vw.env"), BEFORE).unwrap();
+    fs::write(env.path("elsewhere"), "").unwrap();
+    std::os::unix::fs::symlink(env.path("elsewhere"), env.path("credentials")).unwrap();
+    let output = refused(&env);
+    assert_eq!(output.code, Some(2), "{output:#?}");
+    assert!(output.stderr.contains("step `sso/store_credentials` would fail"), "{output:#?}");
 }
 
 #[test]

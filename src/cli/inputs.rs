@@ -177,7 +177,7 @@ pub(super) fn settled(
 }
 
 /// Refuses inputs with which steps will surely fail.
-pub(super) fn refuse_foreseen(found: &[(&str, Failure)]) -> Result<(), Exit> {
+pub(super) fn refuse_foreseen(found: &[(String, Failure)]) -> Result<(), Exit> {
     for (step, failure) in found {
         out::error(&format!("step `{step}` would fail: {}", failure.message));
         failure.hints.iter().for_each(|hint| out::hint(hint));

@@ -1,22 +1,37 @@
 //! What will surely go wrong, told before anything is done from what is known by then.
 //!
-//! Looks at the steps in the order of the file, up to the first that might change what the others
-//! will find on this machine: one that runs a program, uses another runbook, or waits for a person.
-//! Nothing is said unless it is sure.
+//! Looks at the steps in the order of the file, and into the runbooks they use, up to the first that
+//! might change what the others will find on this machine: one that runs a program which does not only
+//! read, or waits for a person. Nothing is said unless it is sure.
 
-use crate::journal::event::Failure;
-use crate::runbook::{Runbook, StepDef};
+use crate::journal::event::{Effect, Failure};
+use crate::runbook::settle::is_secret;
+use crate::runbook::{Input, Runbook, StepDef, Value};
 use crate::scope::Scope;
-use crate::step::{Services, Touch};
+use crate::step::{Nested, Services, Touch};
+use crate::value::Labeled;
 
-/// The steps before `until`, or all, that will fail, and of what; `known` are inputs and vars.
-pub fn foresee<'a>(
-    runbook: &'a Runbook,
+/// The steps before `until`, or all, that will fail, and of what; `known` are inputs and vars. One
+/// inside of a used runbook is called `outer/inner`.
+pub fn foresee(
+    runbook: &Runbook,
     known: &Scope,
     until: Option<&str>,
     services: &Services,
-) -> Vec<(&'a str, Failure)> {
+) -> Vec<(String, Failure)> {
     let mut found = Vec::new();
+    look_ahead(runbook, known, until, services, &mut found);
+    found
+}
+
+/// The same, added to what was found; whether what comes after can be foreseen too.
+fn look_ahead(
+    runbook: &Runbook,
+    known: &Scope,
+    until: Option<&str>,
+    services: &Services,
+    found: &mut Vec<(String, Failure)>,
+) -> bool {
     for step in runbook.steps.iter().take_while(|step| Some(step.id.as_str()) != until) {
         // one whose `when` reads what is not known yet may be left out
         let wanted = step.when.as_ref().map_or(Some(true), |when| when.holds(known).ok());
@@ -24,15 +39,71 @@ pub fn foresee<'a>(
             continue;
         }
         if prepares(step) {
-            break;
+            return false;
         }
-        if wanted == Some(true) && step.for_each.is_none() && !step.optional {
+        let sure = wanted == Some(true) && step.for_each.is_none() && !step.optional;
+        if let Some(nested) = step.action.nested() {
+            let Some(inner) = nested.runbook.downcast_ref::<Runbook>() else { return false };
+            let (known, mut inside) = (within(inner, &nested, known, services), Vec::new());
+            let goes_on = look_ahead(inner, &known, None, services, &mut inside);
+            let inside = inside.into_iter().filter(|_| sure);
+            found.extend(inside.map(|(id, failure)| (format!("{}/{id}", step.id), failure)));
+            if !goes_on {
+                return false;
+            }
+        } else if sure {
             let secret = |name: &str| known.any_secret([name]) || saves_secret(runbook, name);
             let failure = step.action.foresee(known, &secret, services);
-            found.extend(failure.map(|failure| (step.id.as_str(), failure)));
+            found.extend(failure.map(|failure| (step.id.clone(), failure)));
         }
     }
-    found
+    true
+}
+
+/// What a used runbook knows of its inputs and vars as soon as that; what it is not sure of is not in it.
+fn within(inner: &Runbook, nested: &Nested<'_>, known: &Scope, services: &Services) -> Scope {
+    let scope = Scope::default();
+    for input in &inner.inputs {
+        let value = match nested.inputs.iter().find(|(name, _)| *name == input.name) {
+            Some((_, tree)) if !tree.reads().iter().all(|name| known.has(name)) => None,
+            Some((_, tree)) => tree.render(known).ok().map(|json| Labeled {
+                json,
+                secret: input.secret || known.any_secret(tree.reads()),
+            }),
+            None if !defaults(input, &scope) => None,
+            None => input
+                .default_value(&scope)
+                .ok()
+                .flatten()
+                .map(|json| Labeled { json, secret: is_secret(input, &scope) }),
+        };
+        let accepted = value.and_then(|value| {
+            let json = input.typed.accept(&value.json).ok()?;
+            let json = input.typed.settle(json, &services.world);
+            Some(Labeled { json, ..value })
+        });
+        if let Some(value) = accepted {
+            scope.set(&input.name, value);
+        }
+    }
+    for var in &inner.vars {
+        let reads = var.value.reads();
+        if reads.iter().all(|name| scope.has(name))
+            && let Ok(json) = var.value.render(&scope)
+        {
+            let secret = scope.any_secret(reads);
+            scope.set(&var.name, Labeled { json, secret });
+        }
+    }
+    scope
+}
+
+/// Whether all is known that an input's default reads.
+fn defaults(input: &Input, scope: &Scope) -> bool {
+    match &input.default {
+        Some(Value::Template(default)) => default.reads().iter().all(|read| scope.has(&read.name)),
+        _ => true,
+    }
 }
 
 /// Whether a step saves a secret under this name.
@@ -42,10 +113,7 @@ fn saves_secret(runbook: &Runbook, name: &str) -> bool {
 
 /// Whether a step may do on this machine what a later one needs.
 fn prepares(step: &StepDef) -> bool {
-    let runs = step
-        .action
-        .touches()
-        .iter()
-        .any(|touch| matches!(touch, Touch::Runs(..) | Touch::Plugin(_)));
-    runs || step.action.nested().is_some() || step.action.asks()
+    let touches = step.action.touches();
+    let runs = touches.iter().any(|touch| matches!(touch, Touch::Runs(..) | Touch::Plugin(_)));
+    runs && step.effect > Effect::Read || step.action.asks()
 }

@@ -60,8 +60,19 @@ impl Caddy {
 
     /// The whole configuration, byte for byte as Caddy shows it.
     fn config(&self) -> String {
+        self.ask("GET", "/config/", "")
+    }
+
+    /// What its admin API answers.
+    fn ask(&self, method: &str, path: &str, body: &str) -> String {
         let mut stream = TcpStream::connect(&self.admin).unwrap();
-        write!(stream, "GET /config/ HTTP/1.0\r\nHost: {}\r\n\r\n", self.admin).unwrap();
+        let (admin, long) = (&self.admin, body.len());
+        write!(
+            stream,
+            "{method} {path} HTTP/1.0\r\nHost: {admin}\r\nContent-Type: application/json\r\n\
+             Content-Length: {long}\r\n\r\n{body}"
+        )
+        .unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
         let (head, body) = answer.split_once("\r\n\r\n").unwrap();
@@ -201,6 +212,24 @@ fn a_service_that_nobody_is_at_is_told_and_can_be_taken_back() {
     let output = run(&env, &["--input", "wait_for_service=no"]);
     assert_eq!(output.code, Some(1), "{output:#?}");
     assert!(output.stdout.contains("502: Caddy cannot reach `upstream`"), "{output:#?}");
+    done(&env.run(&["undo", "r1", "--yes"]));
+    assert_eq!(caddy.config(), before);
+}
+
+#[test]
+fn a_route_that_somebody_changed_since_is_left_alone() {
+    let env = Env::new();
+    let Some(caddy) = Caddy::start(&env) else { return };
+    let before = caddy.config();
+    caddy.inputs(&env, &[]);
+    done(&run(&env, &[]));
+    caddy.ask("POST", "/id/expose-localhost/handle/0/flush_interval", "-1");
+    let theirs = caddy.config();
+    let undo = env.run(&["undo", "r1", "--yes"]);
+    assert_eq!(undo.code, Some(1), "{undo:#?}");
+    assert!(undo.stderr.contains("it is left alone"), "{undo:#?}");
+    assert_eq!(caddy.config(), theirs);
+    caddy.ask("DELETE", "/id/expose-localhost/handle/0/flush_interval", "");
     done(&env.run(&["undo", "r1", "--yes"]));
     assert_eq!(caddy.config(), before);
 }

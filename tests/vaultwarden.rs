@@ -36,6 +36,19 @@ fn mode(path: &Path) -> u32 {
     fs::metadata(path).unwrap().permissions().mode() & 0o777
 }
 
+/// Writes the inputs, with the environment file `vw.env`.
+fn inputs(env: &Env, authentik: &Served, vaultwarden: &Server, restart: &str) {
+    let inputs = json!({
+        "service_url": vaultwarden.url(),
+        "env_file": env.path("vw.env"),
+        "restart_command": restart,
+        "authentik_url": authentik.url(),
+        "authentik_token": "rehearsal-1Jc8VbSeyR0Q4tGm",
+        "credentials_file": env.path("credentials"),
+    });
+    fs::write(env.path("inputs.json"), inputs.to_string()).unwrap();
+}
+
 /// Enables it and takes it back; the machine is `ssh`, or this one.
 fn there_and_back(env: &mut Env, ssh: &str) {
     let (authentik, vaultwarden) = (authentik(), Server::start(VAULTWARDEN));
@@ -102,19 +115,38 @@ fn refused(env: &Env) -> Output {
     let (authentik, vaultwarden) = (authentik(), Server::start(VAULTWARDEN));
     let file = env.path("vw.env");
     let before = fs::read_to_string(&file).unwrap();
-    let inputs = json!({
-        "service_url": vaultwarden.url(),
-        "env_file": file,
-        "restart_command": "false",
-        "authentik_url": authentik.url(),
-        "authentik_token": "rehearsal-1Jc8VbSeyR0Q4tGm",
-        "credentials_file": env.path("credentials"),
-    });
-    fs::write(env.path("inputs.json"), inputs.to_string()).unwrap();
+    inputs(env, &authentik, &vaultwarden, "false");
     let output = env.run(&["run", "enable-sso", "--inputs", "inputs.json", "--yes"]);
     assert_eq!(authentik.state()["providers"], json!([]));
     assert_eq!(fs::read_to_string(&file).unwrap(), before);
     output
+}
+
+#[test]
+fn settings_that_somebody_changed_since_are_left_alone() {
+    let env = Env::new();
+    let (authentik, vaultwarden) = (authentik(), Server::start(VAULTWARDEN));
+    let file = env.path("vw.env");
+    fs::write(&file, BEFORE).unwrap();
+    inputs(&env, &authentik, &vaultwarden, "true");
+    let run = ["run", "enable-sso", "--inputs", "inputs.json", "--yes"];
+    done(&env.run(&[&run[..], &["--answer", "test_login=yes"]].concat()));
+    let written = fs::read_to_string(&file).unwrap();
+    for theirs in [
+        written.replace("SSO_ONLY=false", "SSO_ONLY=true"),
+        written.replace("# <<< single sign-on\n", "LOG_FILE=/var/log/vw\n"),
+    ] {
+        fs::write(&file, &theirs).unwrap();
+        let undo = env.run(&["undo", "r1", "--yes"]);
+        assert_eq!(undo.code, Some(1), "{undo:#?}");
+        assert!(undo.stderr.contains("left alone"), "{undo:#?}");
+        assert_eq!(fs::read_to_string(&file).unwrap(), theirs);
+        assert_ne!(authentik.state()["providers"], json!([]), "they may still use it");
+    }
+    fs::write(&file, BEFORE).unwrap();
+    done(&env.run(&["undo", "r1", "--yes"]));
+    assert_eq!(fs::read_to_string(&file).unwrap(), BEFORE);
+    assert_eq!(authentik.state()["providers"], json!([]));
 }
 
 #[test]

@@ -9,11 +9,10 @@ mod kinds;
 mod values;
 
 use std::cell::RefCell;
-use std::collections::HashSet;
 use std::fmt::Write as _;
 
 use crate::runbook::{From, Input, Runbook, Save, StepDef};
-use crate::step::manual::{called, variable, words};
+use crate::step::manual::{Names, called, variable, words};
 use crate::step::retry::Retry;
 use crate::step::{Hand, Manual, Step};
 pub use graph::graph;
@@ -21,7 +20,7 @@ pub use kinds::{kind, kinds, plugin, plugins};
 
 /// The whole runbook.
 pub fn markdown(runbook: &Runbook) -> String {
-    let json = values::json(runbook);
+    let names = values::names(runbook);
     let mut out = format!("# {}\n\n", runbook.title);
     paragraph(&mut out, &runbook.about);
     if !runbook.needs.is_empty() {
@@ -31,20 +30,20 @@ pub fn markdown(runbook: &Runbook) -> String {
         }
         out.push('\n');
     }
-    out.push_str(&values::markdown(runbook, &json));
+    out.push_str(&values::markdown(runbook, &names));
     for (at, step) in runbook.steps.iter().enumerate() {
         let _ = writeln!(out, "## {}. {}\n", at + 1, title(step));
-        out.push_str(&body(runbook, step, &json));
+        out.push_str(&body(runbook, step, &names));
     }
-    out.push_str(&taking_back(runbook, &json));
+    out.push_str(&taking_back(runbook, &names));
     out.trim_end().to_owned() + "\n"
 }
 
 /// The commands of one step; none if it is nothing one types.
 pub fn commands(runbook: &Runbook, step: &StepDef) -> Option<String> {
-    let json = values::json(runbook);
-    let hand = hand(runbook, &json, wants_head(runbook, step));
-    let shell = shell(step, &by_hand(runbook, step, &json), &hand)?;
+    let names = values::names(runbook);
+    let hand = hand(runbook, &names, wants_head(runbook, step));
+    let shell = shell(step, &by_hand(runbook, step, &names), &hand)?;
     let read = || runbook.inputs.iter().filter(|input| reads(&shell, &called(&input.name)));
     let typed = read().filter_map(as_json);
     let given = read().filter_map(from_environment);
@@ -82,19 +81,20 @@ fn reads(shell: &str, name: &str) -> bool {
     })
 }
 
-fn hand<'a>(runbook: &'a Runbook, json: &'a HashSet<String>, head: bool) -> Hand<'a> {
+fn hand<'a>(runbook: &'a Runbook, names: &'a Names, head: bool) -> Hand<'a> {
     let (connections, programs) = (&runbook.connections, &runbook.programs);
-    Hand { connections, programs, json, head, unsaid: RefCell::default() }
+    Hand { connections, programs, names, head, unsaid: RefCell::default() }
 }
 
-fn by_hand(runbook: &Runbook, step: &StepDef, json: &HashSet<String>) -> Manual {
-    remarked(&*step.action, &hand(runbook, json, wants_head(runbook, step)))
+fn by_hand(runbook: &Runbook, step: &StepDef, names: &Names) -> Manual {
+    remarked(&*step.action, &hand(runbook, names, wants_head(runbook, step)))
 }
 
 /// What is done by hand, with what is left to the person in remarks.
 fn remarked(action: &dyn Step, hand: &Hand<'_>) -> Manual {
     let manual = action.manual(hand);
-    Manual { remarks: hand.remarks(), ..manual }
+    let remarks = manual.remarks.into_iter().chain(hand.remarks()).collect();
+    Manual { remarks, ..manual }
 }
 
 /// Whether what is saved is read from the head of the answer.
@@ -129,14 +129,14 @@ fn fenced(out: &mut String, shell: &str) {
     let _ = writeln!(out, "```sh\n{}\n```\n", shell.trim_end());
 }
 
-fn body(runbook: &Runbook, step: &StepDef, json: &HashSet<String>) -> String {
+fn body(runbook: &Runbook, step: &StepDef, names: &Names) -> String {
     let mut out = String::new();
     conditions(&mut out, step);
     paragraph(&mut out, &step.about);
-    look_first(&mut out, runbook, step, json);
-    let manual = by_hand(runbook, step, json);
+    look_first(&mut out, runbook, step, names);
+    let manual = by_hand(runbook, step, names);
     paragraph(&mut out, &manual.text);
-    let hand = hand(runbook, json, wants_head(runbook, step));
+    let hand = hand(runbook, names, wants_head(runbook, step));
     match shell(step, &manual, &hand) {
         Some(shell) => {
             let each = for_each_remark(step).filter(|_| !step.saves.is_empty());
@@ -180,10 +180,10 @@ fn conditions(out: &mut String, step: &StepDef) {
 }
 
 /// How to tell that the effect is there.
-fn look_first(out: &mut String, runbook: &Runbook, step: &StepDef, json: &HashSet<String>) {
+fn look_first(out: &mut String, runbook: &Runbook, step: &StepDef, names: &Names) {
     let Some(already) = &step.already else { return };
     let head = runbook.programs.reads(already.find).contains(&"response");
-    let hand = hand(runbook, json, head);
+    let hand = hand(runbook, names, head);
     let (probe, find) = (remarked(&*already.probe, &hand), hand.jq(already.find, ""));
     let look = if head {
         probe.piped(None).map(|probe| {
@@ -236,7 +236,7 @@ fn shell(step: &StepDef, manual: &Manual, hand: &Hand<'_>) -> Option<String> {
     let take = |save: &Save| {
         let program = save.program?;
         // an item's is put into a list, and a text keeps its quotes for that
-        let json = step.for_each.is_some() || hand.json.contains(&save.name);
+        let json = step.for_each.is_some() || hand.names.json.contains(&save.name);
         let plain = if json { "-c" } else { "-r" };
         let raw = if manual.raw { "Rs" } else { "" };
         let itself = hand.programs.code(program).trim() == ".";
@@ -316,7 +316,9 @@ fn assign(out: &mut String, name: &str, shell: &str) {
         let _ = writeln!(out, "{remark}");
         shell = rest;
     }
-    let _ = writeln!(out, "{name}=$({})", ended(shell));
+    // `$((` begins a sum
+    let apart = if shell.starts_with('(') { " " } else { "" };
+    let _ = writeln!(out, "{name}=$({apart}{})", ended(shell));
 }
 
 /// A command inside `$( )`: a text on standard input ends on a line of its own.
@@ -331,10 +333,10 @@ fn judged(step: &StepDef, save: &Save) -> bool {
     !save.secret && step.gates.iter().any(reads)
 }
 
-fn taking_back(runbook: &Runbook, json: &HashSet<String>) -> String {
+fn taking_back(runbook: &Runbook, names: &Names) -> String {
     let back = |step: &StepDef| {
         let manual = match &step.undo {
-            Some(undo) => remarked(&**undo, &self::hand(runbook, json, false)),
+            Some(undo) => remarked(&**undo, &self::hand(runbook, names, false)),
             None => step.action.manual_back()?,
         };
         let mut part = format!("### {}\n\n", title(step));

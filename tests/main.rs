@@ -5,6 +5,7 @@
 
 mod authentik;
 mod author;
+mod by_hand;
 mod caddy;
 mod bundled;
 mod cases;

@@ -76,7 +76,7 @@ fn every_kind_says_how_it_is_done_by_hand() {
         let parsed = Runbook::parse(&Source::new("x.toml", text), &find);
         let runbook =
             parsed.map_err(|diags| format!("{}: {:?}", kind.name, diags[0].title)).unwrap().0;
-        let manual = by_hand(&runbook, &runbook.steps[0], &HashSet::new());
+        let manual = by_hand(&runbook, &runbook.steps[0], &Names::default());
         assert!(manual.shell.is_some() || !manual.text.is_empty(), "{}", kind.name);
     }
 }
@@ -268,4 +268,45 @@ fn a_secret_of_the_file_is_not_shown() {
     let shown = markdown(&parsed.map_err(|diags| diags[0].title.clone()).unwrap().0);
     assert!(shown.contains("`***`") && !shown.contains("hunter"), "{shown}");
     assert!(shown.contains("(umask 077; cat >> f) << EOF"), "{shown}");
+}
+
+#[test]
+fn a_port_of_another_host_is_an_option_and_a_secret_goes_there_on_standard_input() {
+    let there = |keys: &str| typed(&format!("[[steps]]\nid = \"a\"\ncommand = {{ {keys} }}\n"));
+    assert_eq!(there("run = [\"ls\"], ssh = \"me@box:2222\""), "ssh -p 2222 me@box ls");
+    assert_eq!(there("run = [\"ls\"], ssh = \"[fe80::1]:2222\""), "ssh -p 2222 fe80::1 ls");
+    assert_eq!(there("run = [\"ls\"], ssh = \"fe80::1\""), "ssh fe80::1 ls");
+    assert_eq!(there("run = [\"ls\"], ssh = \"\""), "ls");
+    // a name may hold a port
+    assert_eq!(
+        there("run = [\"ls\"], ssh = \"root@{{ user }}\""),
+        "ssh \"ssh://root@$MY_USER\" ls"
+    );
+    insta::assert_snapshot!(
+        there("run = [\"sh\", \"-c\", \"x\"], ssh = \"box\", cwd = \"/srv\", stdin = \"in\\n\", \
+               env = { LANG = \"C\", KEY = \"{{ token }}\", NAME = \"{{ user }}\" }"),
+        @r#"
+    ssh box "IFS= read -r KEY; export KEY; cd /srv && LANG=C NAME=\"$MY_USER\" sh -c x" << EOF
+    $TOKEN
+    in
+    EOF
+    "#
+    );
+    assert_eq!(
+        there("run = [\"x\"], env = { KEY = \"{{ token }}\", TAGS = [\"a\", \"{{ user }}\"] }"),
+        "KEY=\"$TOKEN\" TAGS=\"[\\\"a\\\",\\\"$MY_USER\\\"]\" x"
+    );
+}
+
+#[test]
+fn what_curl_cannot_be_told_of_redirects_is_said() {
+    let shown = typed(
+        "[[steps]]\nid = \"a\"\nhttp = { on = \"api\", method = \"PUT\", url = \"x\", redirects = 2 }\n",
+    );
+    insta::assert_snapshot!(shown, @r#"
+    # a redirect to another host or scheme is not to be followed
+    # where a 303 leads is asked for with GET, by a call of its own
+    curl -sS -X PUT -L --max-redirs 2 https://api.example.com/v1/x \
+      -H "Authorization: Bearer $TOKEN"
+    "#);
 }

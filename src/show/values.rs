@@ -7,12 +7,52 @@ use regex_lite::Regex;
 
 use super::{cell, fenced, first_paragraph, hand, paragraph};
 use crate::reader::Tree;
-use crate::runbook::{From, Input, Runbook, Value};
-use crate::step::manual::{called, is_json, quoted, tree_words, words};
+use crate::runbook::{From, Input, Runbook, Save, Value};
+use crate::step::manual::{Names, called, is_json, quoted, tree_words, words};
 use crate::value::{Json, MASK};
 
+/// What the file tells of the names in it.
+pub(super) fn names(runbook: &Runbook) -> Names {
+    Names { json: json(runbook), lists: lists(runbook), secret: secret(runbook) }
+}
+
+/// The names whose values are lists, as far as the file tells.
+fn lists(runbook: &Runbook) -> HashSet<String> {
+    let mut names = HashSet::new();
+    let typed = runbook.inputs.iter().filter(|input| input.typed.name == "list");
+    names.extend(typed.map(|input| input.name.clone()));
+    let vars = runbook.vars.iter().filter(|var| matches!(var.value, Tree::List(_)));
+    names.extend(vars.map(|var| var.name.clone()));
+    for step in &runbook.steps {
+        let gates: Vec<&str> = step.gates.iter().map(|gate| gate.that().source()).collect();
+        let list = |save: &&Save| {
+            let program = save.program.map_or("", |program| runbook.programs.code(program)).trim();
+            step.for_each.is_some()
+                || program.ends_with(']') && is_list(program)
+                || gates.iter().any(|gate| says(gate, &save.name, "is (iterable|sequence)"))
+                || taken_for_list(runbook, &save.name)
+        };
+        names.extend(step.saves.iter().filter(list).map(|save| save.name.clone()));
+    }
+    names
+}
+
+/// The names whose values are nobody else's business.
+fn secret(runbook: &Runbook) -> HashSet<String> {
+    let inputs = runbook.inputs.iter().filter(|input| input.secret).map(|input| &input.name);
+    let saves = runbook.steps.iter().flat_map(|step| &step.saves);
+    let saves = saves.filter(|save| save.secret).map(|save| &save.name);
+    let mut names: HashSet<String> = inputs.chain(saves).cloned().collect();
+    for var in &runbook.vars {
+        if var.value.reads().iter().any(|name| names.contains(*name)) {
+            names.insert(var.name.clone());
+        }
+    }
+    names
+}
+
 /// The names whose values are no texts, as far as the file tells.
-pub(super) fn json(runbook: &Runbook) -> HashSet<String> {
+fn json(runbook: &Runbook) -> HashSet<String> {
     let mut names = HashSet::new();
     let typed = |input: &&Input| !matches!(input.typed.name, "string" | "url" | "path");
     names.extend(runbook.inputs.iter().filter(typed).map(|input| input.name.clone()));
@@ -72,11 +112,15 @@ fn taken_for_list(runbook: &Runbook, name: &str) -> bool {
 
 /// Whether a gate says that a value is no text.
 fn compares_as_json(gate: &str, name: &str) -> bool {
-    let kinds = "(is (integer|number|boolean|iterable|sequence|mapping)|[<>]|[!=]= *[0-9])";
-    Regex::new(&format!(r"\b{name} *{kinds}")).is_ok_and(|regex| regex.is_match(gate))
+    says(gate, name, "(is (integer|number|boolean|iterable|sequence|mapping)|[<>]|[!=]= *[0-9])")
 }
 
-pub(super) fn markdown(runbook: &Runbook, json: &HashSet<String>) -> String {
+/// Whether a gate says this of a name, a pattern.
+fn says(gate: &str, name: &str, what: &str) -> bool {
+    Regex::new(&format!(r"\b{name} *{what}")).is_ok_and(|regex| regex.is_match(gate))
+}
+
+pub(super) fn markdown(runbook: &Runbook, names: &Names) -> String {
     let mut out = String::new();
     if !runbook.inputs.is_empty() {
         inputs(&mut out, runbook);
@@ -88,7 +132,7 @@ pub(super) fn markdown(runbook: &Runbook, json: &HashSet<String>) -> String {
     }
     if !runbook.vars.is_empty() {
         out.push_str("## Derived values\n\n");
-        fenced(&mut out, &vars(runbook, json));
+        fenced(&mut out, &vars(runbook, names));
     }
     out
 }
@@ -174,7 +218,7 @@ fn presets(out: &mut String, runbook: &Runbook) {
     out.push('\n');
 }
 
-fn vars(runbook: &Runbook, json: &HashSet<String>) -> String {
+fn vars(runbook: &Runbook, names: &Names) -> String {
     let line = |name: &str, tree: &Tree| {
         let (name, value) = (called(name), tree_words(tree));
         match tree {
@@ -185,7 +229,7 @@ fn vars(runbook: &Runbook, json: &HashSet<String>) -> String {
                 format!("{name}=  # {}\n", code.replace('\n', " "))
             }
             tree => {
-                let hand = hand(runbook, json, false);
+                let hand = hand(runbook, names, false);
                 let value = quoted(&hand.tree_shell(tree));
                 let left = !hand.remarks().is_empty();
                 let remark = if left { "  # to be filled in" } else { "" };

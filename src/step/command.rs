@@ -169,7 +169,16 @@ impl Step for Command {
     fn manual(&self, hand: &Hand<'_>) -> Manual {
         let argv: Vec<String> =
             self.run.iter().map(|word| manual::quoted(&hand.shell(word))).collect();
-        let env = self.env.iter().map(|(name, tree)| {
+        // on another host everybody could see it among the arguments
+        let secret =
+            |tree: &Tree| tree.reads().iter().any(|name| hand.names.secret.contains(*name));
+        let hidden = |(_, tree): &&(String, Tree)| self.ssh.is_some() && secret(tree);
+        let (sent, shown): (Vec<_>, Vec<_>) = self.env.iter().partition(hidden);
+        let taken = sent.iter().map(|(name, _)| {
+            let name = manual::quoted(&manual::literal(name));
+            format!("IFS= read -r {name}; export {name}; ")
+        });
+        let env = shown.into_iter().map(|(name, tree)| {
             let (name, value) = (manual::literal(name), hand.tree_shell(tree));
             format!("{}={} ", manual::quoted(&name), manual::quoted(&value))
         });
@@ -179,12 +188,18 @@ impl Step for Command {
         };
         let cwd = self.cwd.as_ref().map(|cwd| format!("cd {} && ", folder(cwd)));
         let cwd = cwd.unwrap_or_default();
-        let line = format!("{cwd}{}{}", env.collect::<String>(), argv.join(" "));
-        let shell = match self.ssh.as_ref().map(|text| hand.shell(text)) {
-            Some(host) => format!("ssh {} {}", manual::quoted(&host), manual::quoted_line(&line)),
+        let taken = taken.collect::<String>();
+        let line = format!("{taken}{cwd}{}{}", env.collect::<String>(), argv.join(" "));
+        let shell = match self.ssh.as_ref().and_then(|host| by_ssh(host, hand)) {
+            Some(ssh) => format!("{ssh} {}", manual::quoted_line(&line)),
             None => line,
         };
+        let first = sent.iter().map(|(_, tree)| hand.tree_shell(tree) + "\n");
         let stdin = self.stdin.as_ref().map(|text| hand.shell(text));
+        let stdin = match sent.as_slice() {
+            [] => stdin,
+            _ => Some(first.collect::<String>() + &stdin.unwrap_or_default()),
+        };
         Manual { shell: Some(shell), stdin, raw: true, ..Manual::default() }
     }
 
@@ -349,6 +364,16 @@ impl Command {
             ..Answer::default()
         })
     }
+}
+
+/// The words that go to a host; none if that is this one. A port is an option of `ssh`, and a name may hold one.
+fn by_ssh(host: &Template, hand: &Hand<'_>) -> Option<String> {
+    let said = hand.shell(host);
+    if !host.is_literal() {
+        return Some(format!("ssh {}", manual::quoted(&format!("ssh://{said}"))));
+    }
+    let known = Destination::parse(host.source()).map(|to| to.by_hand());
+    (!said.is_empty()).then(|| known.unwrap_or_else(|_| format!("ssh {}", manual::quoted(&said))))
 }
 
 /// Why a program could not be started: the system's error is the same for a folder that is not there.

@@ -6,6 +6,7 @@
 //! escaped, so that it arrives as it is and a file cannot slip a command in.
 
 mod filled;
+mod flat;
 
 use std::cell::RefCell;
 use std::collections::HashSet;
@@ -18,6 +19,7 @@ use crate::reader::Tree;
 use crate::template::{Piece, Template};
 use crate::value::Json;
 pub use filled::Filled;
+pub use flat::Pairs;
 
 /// How a person would do it without this program.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -70,6 +72,17 @@ impl Manual {
     }
 }
 
+/// What a file tells of the names in it.
+#[derive(Debug, Default)]
+pub struct Names {
+    /// Those whose values are no texts: they stand in JSON as they are.
+    pub json: HashSet<String>,
+    /// Those of them whose values are lists.
+    pub lists: HashSet<String>,
+    /// Those whose values are nobody else's business.
+    pub secret: HashSet<String>,
+}
+
 /// What a kind needs to say how it is done by hand.
 #[derive(Debug)]
 pub struct Hand<'a> {
@@ -77,8 +90,8 @@ pub struct Hand<'a> {
     pub connections: &'a [Rc<Connection>],
     /// Its jq programs.
     pub programs: &'a Programs,
-    /// The names whose values are no texts: they stand in JSON as they are.
-    pub json: &'a HashSet<String>,
+    /// What is known of the names in them.
+    pub names: &'a Names,
     /// Whether what came with the answer (`$response`) is wanted instead: the answer itself
     /// then goes to the file `answer`.
     pub head: bool,
@@ -92,7 +105,7 @@ impl Hand<'_> {
         let mut command = format!("jq {options}").trim_end().to_owned();
         for name in self.programs.reads(program) {
             let head = self.head && name == "response";
-            let json = head || self.json.contains(name);
+            let json = head || self.names.json.contains(name);
             let option = if json { "--argjson" } else { "--arg" };
             let value = if head { "$RESPONSE".to_owned() } else { variable(name) };
             let _ = write!(command, " {option} {name} \"{value}\"");
@@ -116,11 +129,6 @@ impl Hand<'_> {
     /// A template as a shell text.
     pub fn shell(&self, template: &Template) -> String {
         self.told(template, &literal)
-    }
-
-    /// A value as a shell text: of a list or table, its JSON.
-    pub fn tree_shell(&self, tree: &Tree) -> String {
-        tree_told(tree, &literal, &|template| self.shell(template))
     }
 
     /// The path of a file as a shell text: a shell reads no `~` between quotes.
@@ -198,7 +206,11 @@ impl Hand<'_> {
                 Piece::Expression(code) => is_name(code.trim()),
                 Piece::Statement(_) => false,
             };
-            if !ends || !is_name(name) || self.json.contains(name) || !inside.iter().all(plain) {
+            if !ends
+                || !is_name(name)
+                || self.names.json.contains(name)
+                || !inside.iter().all(plain)
+            {
                 return None;
             }
             out += &say(&rest[..at]);

@@ -113,7 +113,7 @@ impl Destination {
     }
 
     /// The command with which a person goes there.
-    fn by_hand(&self) -> String {
+    pub fn by_hand(&self) -> String {
         match self.port {
             Some(port) => format!("ssh -p {port} {}", self.login),
             None => format!("ssh {}", self.login),

@@ -1,10 +1,19 @@
 //! A call as `curl` makes it.
 
 use super::super::connection::{Connection, named};
+use super::super::manual::Pairs;
 use super::super::{Hand, Manual, manual};
 use super::Http;
 use super::body::{Body, Content, Part};
+use super::into::Into;
+use crate::reader::Tree;
+use crate::scope::Scope;
 use crate::template::Template;
+use crate::value::text;
+
+/// What a body is said to be where nobody says.
+const JSON: &str = "application/json";
+const TEXT: &str = "text/plain; charset=utf-8";
 
 impl Http {
     /// The command, and what it reads on standard input.
@@ -25,16 +34,20 @@ impl Http {
             )
         }));
         let stdin = self.manual_body(hand, &mut parts);
+        if self.wanders() && self.no_data() {
+            parts.push("--data-binary '' -H 'Content-Type:'".to_owned());
+        }
         if hand.head {
-            let form = r#"-o answer -w '{"status": %{http_code}, "headers": %{header_json}}'"#;
-            parts.push(form.to_owned());
+            let form = r#"-w '{"status": %{http_code}, "headers": %{header_json}}'"#;
+            let file = self.into.as_ref().map(|into| manual::quoted(&hand.path(&into.file)));
+            parts.push(format!("-o {} {form}", file.as_deref().unwrap_or("answer")));
             parts.push(r#"| jq '.headers |= map_values(join(", "))'"#.to_owned());
         }
         if let Some(paginate) = self.paginate.as_ref().filter(|_| !hand.head) {
             parts.push(format!("| {}", hand.list(paginate.items)));
         }
         if let Some(into) = &self.into {
-            parts.push(format!("-o {}", manual::quoted(&hand.path(&into.file))));
+            kept(&mut parts, into, hand);
         }
         let way = connection.and_then(|connection| connection.manual_way(hand));
         let way = way
@@ -51,7 +64,41 @@ impl Http {
         };
         let text = [Some(text).filter(|text| !text.is_empty()), pages];
         let text = text.into_iter().flatten().collect::<Vec<_>>().join(" ");
-        Manual { text, shell: Some(way + &parts.join(" \\\n  ")), stdin, ..Manual::default() }
+        let shell = Some(way + &parts.join(" \\\n  "));
+        Manual { text, shell, stdin, remarks: self.redirected(), ..Manual::default() }
+    }
+
+    /// Whether it is a `POST` that may be answered with a redirect to something to ask for.
+    fn wanders(&self) -> bool {
+        self.redirects > 0 && self.method == "POST"
+    }
+
+    /// Whether it sends nothing that `curl` takes for a `POST`'s data.
+    fn no_data(&self) -> bool {
+        match &self.body {
+            None => true,
+            Some(Body::Form(fields)) => fields.is_empty(),
+            Some(Body::Multipart(parts)) => parts.is_empty(),
+            Some(_) => false,
+        }
+    }
+
+    /// Whether `curl` is given data, be it none.
+    fn has_data(&self) -> bool {
+        self.body.is_some() || self.wanders()
+    }
+
+    /// What of its redirects `curl` cannot be told.
+    fn redirected(&self) -> Vec<String> {
+        let mut remarks = Vec::new();
+        if self.redirects > 0 {
+            remarks.push("a redirect to another host or scheme is not to be followed".to_owned());
+        }
+        if self.redirects > 0 && matches!(self.method, "PUT" | "PATCH" | "DELETE") {
+            remarks
+                .push("where a 303 leads is asked for with GET, by a call of its own".to_owned());
+        }
+        remarks
     }
 
     /// `curl` with its method and address.
@@ -66,24 +113,30 @@ impl Http {
         let mut query = Vec::new();
         if self.query.iter().all(|(_, tree)| tree.reads().is_empty()) {
             let mut form = url::form_urlencoded::Serializer::new(String::new());
-            form.extend_pairs(
-                self.query.iter().map(|(name, tree)| (name, manual::tree_words(tree))),
-            );
+            for (name, tree) in &self.query {
+                let items = match tree {
+                    Tree::List(items) => items.as_slice(),
+                    one => std::slice::from_ref(one),
+                };
+                let said = items.iter().filter_map(|item| item.render(&Scope::default()).ok());
+                form.extend_pairs(said.map(|json| (name, text(&json))));
+            }
             let encoded = form.finish();
             if !encoded.is_empty() {
                 url.push('?');
                 url.push_str(&encoded);
             }
         } else {
-            query.extend(self.query.iter().map(|(name, tree)| {
-                let pair = format!("{}={}", manual::literal(name), hand.tree_shell(tree));
-                format!("--data-urlencode {}", manual::quoted(&pair))
-            }));
+            // the data of a call that has a body is that body
+            let how = if self.has_data() { Pairs::Beside } else { Pairs::Data };
+            query.extend(hand.pairs(&self.query, how));
         }
         let mut words = vec!["curl -sS".to_owned()];
         match self.method {
-            "GET" => {}
+            "GET" if self.body.is_none() => {}
             "HEAD" => words.push("-I".to_owned()),
+            // said of itself `curl` keeps it after a redirect that asks for something with GET
+            "POST" if self.wanders() => {}
             method => words.push(format!("-X {method}")),
         }
         if self.redirects > 0 {
@@ -92,7 +145,7 @@ impl Http {
         words.extend(
             connection.map(|connection| connection.manual_options(hand)).unwrap_or_default(),
         );
-        if !query.is_empty() {
+        if !query.is_empty() && !self.has_data() {
             words.push("-G".to_owned());
         }
         words.push(manual::quoted(&url));
@@ -100,9 +153,13 @@ impl Http {
     }
 
     /// The body is what another command prints.
-    fn piped_body(&self, command: String, parts: &mut Vec<String>) -> Option<String> {
+    fn piped_body(
+        &self,
+        (kind, command): (&str, String),
+        parts: &mut Vec<String>,
+    ) -> Option<String> {
         if !self.says_type() {
-            parts.push("-H 'Content-Type: application/json'".to_owned());
+            parts.push(format!("-H 'Content-Type: {kind}'"));
         }
         parts.push("--data-binary @-".to_owned());
         parts[0] = format!("| {}", parts[0]);
@@ -118,17 +175,22 @@ impl Http {
     fn manual_body(&self, hand: &Hand<'_>, parts: &mut Vec<String>) -> Option<String> {
         let (kind, text) = match self.body.as_ref()? {
             Body::Form(fields) => {
-                parts.extend(fields.iter().map(|(name, tree)| {
-                    let pair = format!("{}={}", manual::literal(name), hand.tree_shell(tree));
-                    format!("--data-urlencode {}", manual::quoted(&pair))
-                }));
+                parts.extend(hand.pairs(fields, Pairs::Data));
                 return None;
             }
             Body::Json(tree) => match hand.filled(tree) {
-                Some(command) => return self.piped_body(command, parts),
-                None => ("application/json", hand.body(tree)),
+                Some(command) => return self.piped_body((JSON, command), parts),
+                None => (JSON, hand.body(tree)),
             },
-            Body::Text(template) => ("text/plain; charset=utf-8", hand.shell(template)),
+            Body::Text(template) => {
+                let text = hand.shell(template);
+                if !text.ends_with('\n') {
+                    // a here document would end the line
+                    let command = format!("printf %s {}", manual::quoted(&text));
+                    return self.piped_body((TEXT, command), parts);
+                }
+                (TEXT, text)
+            }
             Body::Upload(file) => {
                 parts.push(format!("--data-binary {}", manual::quoted(&at(hand, file))));
                 if !self.says_type() {
@@ -151,6 +213,16 @@ impl Http {
         parts.push("--data-binary @-".to_owned());
         Some(text)
     }
+}
+
+/// Keeps the answer in a file, with the permissions it is to have from the beginning.
+fn kept(parts: &mut Vec<String>, into: &Into, hand: &Hand<'_>) {
+    let file = manual::quoted(&hand.path(&into.file));
+    let mode = into.mode.filter(|mode| *mode != "0600");
+    let mode = mode.map(|mode| format!(" && chmod {mode} {file}")).unwrap_or_default();
+    parts[0] = format!("(umask 077; {}", parts[0]);
+    let out = if hand.head { String::new() } else { format!("-o {file}") };
+    parts.push(format!("{out}{mode})"));
 }
 
 /// A file, as `curl` is told to read it.

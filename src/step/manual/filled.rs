@@ -41,7 +41,7 @@ impl Hand<'_> {
     /// Whether a template gives something that is no text, by the look of it: only one that is an
     /// expression and nothing else does.
     pub(super) fn is_whole(&self, template: &Template) -> bool {
-        let sole = |code: &str| self.json.contains(code) || is_json(code);
+        let sole = |code: &str| self.names.json.contains(code) || is_json(code);
         matches!(template.pieces()[..], [Piece::Expression(code)] if sole(code.trim()))
     }
 }
@@ -148,7 +148,7 @@ impl<'h> Filled<'h> {
             return None;
         }
         let value = self.expression(name);
-        Some(match (self.hand.json.contains(name), not) {
+        Some(match (self.hand.names.json.contains(name), not) {
             (true, true) => format!("{value} | IN(false, null, 0, \"\", [], {{}})"),
             (true, false) => format!("{value} | IN(false, null, 0, \"\", [], {{}}) | not"),
             (false, true) => format!("{value} == \"\""),
@@ -161,7 +161,7 @@ impl<'h> Filled<'h> {
             return self.give_unnamed(self.hand.placeholder(code, false, &super::literal));
         }
         let name = self.give(called(code), variable(code));
-        if self.hand.json.contains(code) { format!("({name} | fromjson)") } else { name }
+        if self.hand.names.json.contains(code) { format!("({name} | fromjson)") } else { name }
     }
 
     fn give_unnamed(&mut self, value: String) -> String {

@@ -1,0 +1,132 @@
+//! What `show` types is what the program sends: both are run against one server, and their calls
+//! compared. Where there is no `curl` or no `jq` each test says so and passes.
+
+use std::os::unix::fs::PermissionsExt as _;
+
+use url::form_urlencoded::parse;
+
+use crate::support::env::{Env, Output};
+use crate::support::program;
+use crate::support::server::{Request, Server};
+use crate::support::stand::say;
+
+const ROUTES: &str = "[[routes]]\nmethod = 'POST'\npath = '/from'\nstatus = 303\nheaders = { location = '/to' }\n\
+     [[routes]]\npath = '/file'\nbody = 'kept'\n\
+     [[routes]]\npath = '/*'\n[[routes]]\nmethod = 'POST'\npath = '/*'\n[[routes]]\nmethod = 'PUT'\npath = '/*'\n";
+
+/// Holds what means something in a URL, in JSON and to a shell.
+const WHO: &str = "a b&c=d\"e'$f+g";
+
+fn missing() -> bool {
+    let missing = ["bash", "curl", "jq"].into_iter().find(|name| program(name).is_none());
+    if let Some(name) = missing {
+        say(&format!("skipped: no {name}"));
+    }
+    missing.is_some()
+}
+
+fn book(env: &Env, server: &Server, step: &str) {
+    let text = format!(
+        "format = 1\nname = 'book'\n[inputs.who]\n[inputs.names]\ntype = 'list'\n[connections.api]\nbase = '{}'\n\
+         [[steps]]\nid = 'call'\n{step}\n",
+        server.url()
+    );
+    std::fs::write(env.path("book.toml"), text).unwrap();
+}
+
+fn run(env: &Env) -> Output {
+    let who = format!("who={WHO}");
+    env.run(&["run", "book.toml", "--trust", "--input", &who, "--input", "names=[\"x y\",\"z\"]"])
+}
+
+/// Types what is shown.
+fn typed(env: &Env) -> String {
+    let shown = env.run(&["show", "book.toml", "--curl", "call"]);
+    assert_eq!(shown.code, Some(0), "{shown:#?}");
+    let mut bash = env.any("bash");
+    bash.args(["-c", &shown.stdout]).env("WHO", WHO).env("NAMES", r#"["x y","z"]"#);
+    let output = bash.output().unwrap();
+    assert!(output.status.success(), "{}\n{output:?}", shown.stdout);
+    shown.stdout
+}
+
+/// What of a call counts: how often a blank is a plus does not.
+fn meant(request: &Request) -> (String, String, Vec<(String, String)>, Vec<String>, String) {
+    let (path, query) = request.target.split_once('?').unwrap_or((&request.target, ""));
+    let query = parse(query.as_bytes()).into_owned().collect();
+    let header = |name: &str| request.headers.get(name).cloned().unwrap_or_default();
+    // `curl` says it again where a redirect leads, though nothing is sent there
+    let kind = if request.body.is_empty() { String::new() } else { header("content-type") };
+    let body = match serde_json::from_str::<serde_json::Value>(&request.body) {
+        Ok(json) if kind == "application/json" => json.to_string(),
+        _ if kind.contains("urlencoded") => {
+            format!("{:?}", parse(request.body.as_bytes()).collect::<Vec<_>>())
+        }
+        _ => request.body.clone(),
+    };
+    (request.method.clone(), path.to_owned(), query, vec![kind, header("x-list")], body)
+}
+
+#[test]
+fn what_is_typed_is_what_is_sent() {
+    if missing() {
+        return;
+    }
+    for step in [
+        // pairs with a body beside them, and lists
+        "http = { on = 'api', method = 'POST', url = 'form', query = { q = '{{ who }}' }, form = { name = '{{ who }}' } }",
+        "http = { on = 'api', method = 'POST', url = 'form', query = { q = ['{{ who }}', 'x&y'], n = '{{ names }}' }, form = { name = '{{ names }}', 'a@b[]' = ['1', '{{ who }}'] } }",
+        "http = { on = 'api', method = 'PUT', url = 'json', query = { q = '{{ who }}' }, json = { a = '{{ who }}', n = '{{ names }}' } }",
+        "http = { on = 'api', method = 'POST', url = 'text', query = { q = '{{ who }}' }, text = 'says {{ who }}' }",
+        "http = { on = 'api', url = 'list', query = { t = ['a', 'b c', 3], 'f[x]' = true } }",
+        "http = { on = 'api', url = 'list', query = { n = '{{ names }}', q = '{{ who }}' } }",
+        "http = { on = 'api', url = 'get', json = { a = 1 } }",
+        // a list in a header is its JSON
+        "http = { on = 'api', url = 'head', headers = { x-list = ['a', '{{ names }}', { b = 1 }] } }",
+        // a redirect that asks for what was made
+        "http = { on = 'api', method = 'POST', url = 'from', redirects = 3, json = { a = 1 } }",
+        "http = { on = 'api', method = 'POST', url = 'from', redirects = 3 }",
+        "http = { on = 'api', method = 'POST', url = 'from', redirects = 3, query = { q = '{{ who }}' } }",
+        "http = { on = 'api', method = 'POST', url = 'from', redirects = 3, form = { q = '{{ names }}' } }",
+    ] {
+        let (env, server) = (Env::new(), Server::start(ROUTES));
+        book(&env, &server, step);
+        let output = run(&env);
+        assert_eq!(output.code, Some(0), "{step}\n{output:#?}");
+        let sent = server.requests().len();
+        let shown = typed(&env);
+        let all: Vec<_> = server.requests().iter().map(meant).collect();
+        assert!(sent > 0, "{step}");
+        assert_eq!(all[sent..], all[..sent], "{step}\n{shown}");
+    }
+}
+
+#[test]
+fn a_file_that_is_fetched_is_readable_by_nobody_else_from_the_beginning() {
+    if missing() {
+        return;
+    }
+    for (mode, save) in [
+        ("", ""),
+        ("", "save.s = '$response.status'"),
+        ("mode = '0640', ", ""),
+        ("mode = '0755', ", ""),
+    ] {
+        let (env, server) = (Env::new(), Server::start(ROUTES));
+        let step =
+            format!("http = {{ on = 'api', url = 'file', {mode}into = 'kept file' }}\n{save}");
+        book(&env, &server, &step);
+        let file = env.path("kept file");
+        let looks = || {
+            let mode = std::fs::metadata(&file).unwrap().permissions().mode() & 0o777;
+            (mode, std::fs::read_to_string(&file).unwrap())
+        };
+        let output = run(&env);
+        assert_eq!(output.code, Some(0), "{output:#?}");
+        let wanted = looks();
+        std::fs::remove_file(&file).unwrap();
+        let shown = typed(&env);
+        assert_eq!(looks(), wanted, "{shown}");
+        assert!(shown.contains("(umask 077; "), "{shown}");
+    }
+}

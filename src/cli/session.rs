@@ -311,11 +311,10 @@ fn ignored(kind: SignalKind) -> Option<bool> {
 }
 
 /// A file that may not grow any more (`ulimit -f`) is an error of whoever writes it, and not the
-/// death of the process: with a handler, even one that nobody waits for, the system says so. It stays when
-/// what sets it is gone, and what is started has none.
+/// death of the process: with a handler, even one that nobody asks, the system says so. What is
+/// started has none.
 pub(super) fn large_files() {
-    if let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_io().build() {
-        let _inside = runtime.enter();
-        let _ = signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()));
-    }
+    let limit = rustix::process::Signal::XFSZ.as_raw();
+    // without it the process ends there, as it would have
+    let _ = signal_hook::flag::register(limit, std::sync::Arc::default());
 }

@@ -10,6 +10,7 @@ use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -92,6 +93,10 @@ impl Drop for RunLock {
 
 /// How often a file is looked at that another process is just making or removing.
 const LOOKS: usize = 1000;
+
+/// How many of these looks come at once. Who has not written its name by then waits for a
+/// processor, and gets more time: a second and more in all.
+const QUICK_LOOKS: usize = 100;
 
 /// What the name of a file begins with that locks many runs: no run's name does.
 const MANY: &str = ".from-";
@@ -205,7 +210,7 @@ fn locked(path: &Path) -> io::Result<Option<File>> {
 fn take(folder: &Path, path: &Path, holder: &Holder) -> Result<RunLock, LockError> {
     let failed = |error| LockError::Failed(StoreError::io("lock", path, &error));
     let mut seen = None;
-    for _ in 0..LOOKS {
+    for look in 0..LOOKS {
         let mut file = open_in(folder, path).map_err(failed)?;
         match file.try_lock() {
             Ok(()) if is_at(&file, path).map_err(failed)? => {
@@ -215,15 +220,13 @@ fn take(folder: &Path, path: &Path, holder: &Holder) -> Result<RunLock, LockErro
             // its holder removed it just now: what was locked is a file nobody finds
             Ok(()) => {}
             // who only looks holds it shared, for a moment: what the file says is of a dead one
-            Err(TryLockError::WouldBlock) if file.try_lock_shared().is_ok() => {
-                std::thread::yield_now();
-            }
+            Err(TryLockError::WouldBlock) if file.try_lock_shared().is_ok() => pause(look),
             Err(TryLockError::WouldBlock) => {
                 seen = read_holder(&mut file);
                 if seen.is_some() {
                     break;
                 }
-                std::thread::yield_now(); // it has not written its name yet
+                pause(look); // it has not written its name yet
             }
             Err(TryLockError::Error(error)) => return Err(failed(error)),
         }
@@ -231,6 +234,14 @@ fn take(folder: &Path, path: &Path, holder: &Holder) -> Result<RunLock, LockErro
     let Holder { pid, host, since_ms } =
         seen.unwrap_or(Holder { pid: 0, host: String::new(), since_ms: 0 });
     Err(LockError::Held { pid, host, since_ms })
+}
+
+fn pause(look: usize) {
+    if look < QUICK_LOOKS {
+        std::thread::yield_now();
+    } else {
+        std::thread::sleep(Duration::from_millis(1));
+    }
 }
 
 /// Who holds this run among many. Files whose holder has died are taken away.

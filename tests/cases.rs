@@ -162,6 +162,8 @@ cases! {
     until
     until_always
     updated_changed
+    updated_doubt
+    updated_doubt_inside
     updated_inserted
     updated_input
     updated_refused

@@ -1,8 +1,10 @@
 //! `resume`: the same walk over a longer journal.
 
+mod doubted;
 mod stale;
 mod taken;
 mod updated;
+mod versions;
 mod which;
 
 use std::collections::BTreeMap;
@@ -30,6 +32,7 @@ use crate::terminal::{Nobody, Person, Terminal};
 use crate::value::{Json, Labeled};
 use crate::world::World;
 pub(super) use taken::{Taken, definition, take};
+use versions::Versions;
 
 /// Go on with a run that stopped
 #[derive(Debug, clap::Args)]
@@ -124,7 +127,7 @@ fn resume(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
     let Taken { store, entries, history, key, world } = taken;
     contradiction(("redo", &args.redo), ("done", &args.done))?;
     contradiction(("rerun", &args.rerun), ("keep", &args.keep))?;
-    // with the file as it is now the text the run began with is not needed
+    // beside the file as it is now the text the run began with is only compared with, if it can be
     let kept = (!args.updated).then(|| definition(&store, &history, &run, &world)).transpose()?;
     if let Some(kept) = &kept {
         answered(args, &history, kept, &run);
@@ -145,6 +148,9 @@ fn resume(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
         let (new, more) = updated::runbook(&history, &given, &world, args.trust)?;
         answered(args, &history, &new, &run);
         added = more;
+        if let Some(old) = taken::before(&store, &history, &world) {
+            doubted::settled(&Versions::new(&old, &new), &history, args, &run)?;
+        }
         first = updated::decide(&history, &new, &run, &key, args)?;
         texts = super::run::texts(&new);
         new

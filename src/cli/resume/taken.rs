@@ -47,6 +47,25 @@ pub(in super::super) fn definition(
         );
         return Err(Exit::Failed);
     };
+    read(text, (store, history, world), |source, find, kinds| {
+        load::parse_begun(source, find, kinds, world, &|| refused_text(history, run))
+    })
+}
+
+/// The same where it is only wanted to compare with; none if this version cannot read it.
+pub(super) fn before(store: &Store, history: &History, world: &World) -> Option<Runbook> {
+    let text = store.text(&history.text).ok().flatten()?;
+    read(text, (store, history, world), |source, find, kinds| {
+        Runbook::parse_with(source, find, kinds).ok().map(|(runbook, _)| runbook)
+    })
+}
+
+/// Has a text parsed with what the journal keeps of all that it uses.
+fn read<T>(
+    text: String,
+    (store, history, world): (&Store, &History, &World),
+    parse: impl FnOnce(&Source, Find<'_>, FindKind<'_>) -> T,
+) -> T {
     let source = Source::begun(history.path.clone(), text);
     let find = |name: &str, from: &Source| {
         let used = history.used(&from.path, name);
@@ -64,7 +83,7 @@ pub(in super::super) fn definition(
         let title = format!("the journal has lost what the kind `{name}` is");
         plugin.map(Sought::There).ok_or(Refused { title, help: Vec::new() })
     };
-    load::parse_begun(&source, &find, &kinds, world, &|| refused_text(history, run))
+    parse(&source, &find, &kinds)
 }
 
 /// Says that the text a run began with is one that this version of the program refuses.

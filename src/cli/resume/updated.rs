@@ -121,6 +121,12 @@ fn again(
     Ok(kept.into_iter().chain([decided]).collect())
 }
 
+/// Says that what a step reads was edited.
+pub(super) fn reads_edited(names: &[String]) -> String {
+    let were = if names.len() == 1 { "was" } else { "were" };
+    format!("{}, which it reads, {were} edited since", names.join(", "))
+}
+
 fn questions<'a>(history: &'a History, new: &'a Runbook) -> Vec<Question<'a>> {
     let cursor = new.steps.iter().rposition(|step| finished(history, &step.id));
     let mut questions = Vec::new();

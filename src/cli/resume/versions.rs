@@ -1,0 +1,190 @@
+//! The file as a run had it beside the file as it is now: what an edit changes about a step.
+
+use crate::reader::to_json;
+use crate::runbook::{Runbook, StepDef, Value};
+use crate::source::Source;
+use crate::value::Json;
+
+use super::stale::uses;
+
+/// What of a step may change without another thing being done: what is asked, judged and said around
+/// it, and how it is taken back.
+const AROUND: &[&str] = &[
+    "id", "title", "about", "hints", "already", "undo", "save", "gates", "retry", "timeout",
+    "effect", "reveal",
+];
+
+/// What of a connection says where a call goes, and as whom.
+const THERE: &[&str] = &["base", "ssh", "socket", "headers", "basic"];
+
+/// What an edit changes about a step.
+pub(super) enum Change {
+    /// Its own keys.
+    Edited,
+    /// Only what stands elsewhere in the file and is read by it: `vars.host`, `connections.api`.
+    Reads(Vec<String>),
+    /// It is done in another way, so: for each item of a list, say.
+    Reshaped(&'static str),
+    /// It is not there any more.
+    Gone,
+}
+
+/// A runbook in both versions: the run's own, or one that a step of it uses.
+pub(super) struct Versions<'a> {
+    /// As the run had it.
+    pub(super) old: &'a Runbook,
+    /// As it is now.
+    pub(super) new: &'a Runbook,
+    was: Json,
+    is: Json,
+    /// What stands before the ids of its steps in the journal.
+    pub(super) prefix: String,
+    /// The step that uses it, in both versions.
+    around: Option<(&'a Versions<'a>, Pair<'a>)>,
+}
+
+/// A step in both versions.
+pub(super) type Pair<'a> = (&'a StepDef, &'a StepDef);
+
+impl<'a> Versions<'a> {
+    /// Both versions of a run's own runbook.
+    pub(super) fn new(old: &'a Runbook, new: &'a Runbook) -> Self {
+        let (was, is) = (written(&old.source), written(&new.source));
+        Self { old, new, was, is, prefix: String::new(), around: None }
+    }
+
+    /// The runbook that a step uses, if it uses one in both versions.
+    pub(super) fn inside<'s>(&'s self, pair: Pair<'s>) -> Option<Versions<'s>> {
+        let (old, new): (&Runbook, &Runbook) = (nested(pair.0)?, nested(pair.1)?);
+        let (was, is) = (written(&old.source), written(&new.source));
+        let prefix = format!("{}{}/", self.prefix, pair.1.id);
+        Some(Versions { old, new, was, is, prefix, around: Some((self, pair)) })
+    }
+
+    /// What the edit changes about what a step does, by the step's name in the journal; nothing if it
+    /// does what it did.
+    pub(super) fn deed(&self, id: &str) -> Option<Change> {
+        let (own, inner) = id.split_once('/').map_or((id, None), |(own, rest)| (own, Some(rest)));
+        let name = own.split(['[', '@']).next().unwrap_or(own);
+        // what was not there before is not lost by this edit
+        let old = self.old.step(name)?;
+        let Some(new) = self.new.step(name) else { return Some(Change::Gone) };
+        if shape(old) != shape(new) {
+            return Some(Change::Reshaped(match shape(new) {
+                (true, _) => "for each item of a list",
+                (_, true) => "by the steps of another runbook",
+                _ => "as one step",
+            }));
+        }
+        let inside = inner.and_then(|inner| self.inside((old, new))?.deed(inner));
+        inside.or_else(|| self.own_deed((old, new)))
+    }
+
+    fn own_deed(&self, pair: Pair<'_>) -> Option<Change> {
+        let deed = |written: &Json| {
+            let mut deed = written.as_object().cloned().unwrap_or_default();
+            deed.retain(|key, _| !AROUND.contains(&key.as_str()));
+            // what is given to a runbook counts for the steps that read it
+            if let Some(used) = deed.get_mut("use").and_then(Json::as_object_mut) {
+                used.remove("inputs");
+            }
+            deed
+        };
+        if deed(step(&self.was, &pair.0.id)) != deed(step(&self.is, &pair.1.id)) {
+            return Some(Change::Edited);
+        }
+        let reads = self.reads(pair);
+        (!reads.is_empty()).then_some(Change::Reads(reads))
+    }
+
+    /// What a step reads that was edited elsewhere in the file, as the file calls it. What earlier steps
+    /// save is not among it: those are steps of their own.
+    pub(super) fn reads(&self, pair: Pair<'_>) -> Vec<String> {
+        let (old, new) = pair;
+        let mut found = Vec::new();
+        let both = old.reads.iter().filter(|name| uses(old, name));
+        let both = both.chain(new.reads.iter().filter(|name| uses(new, name)));
+        self.edited(both.map(String::as_str), &mut found);
+        let probe = old.already.as_ref().and_then(|already| already.probe.connection());
+        for name in old.action.connection().into_iter().chain(probe) {
+            let there = |written: &Json| {
+                let table = &written["connections"][name];
+                THERE.iter().map(|key| table[*key].clone()).collect::<Vec<Json>>()
+            };
+            if there(&self.was) != there(&self.is) {
+                self.note("connections", name, &mut found);
+            }
+        }
+        found
+    }
+
+    fn edited<'n>(&self, names: impl IntoIterator<Item = &'n str>, found: &mut Vec<String>) {
+        for name in names {
+            let var = self.old.vars.iter().find(|var| var.name == name);
+            if self.was["vars"][name] != self.is["vars"][name] {
+                self.note("vars", name, found);
+            } else if let Some(var) = var {
+                self.edited(var.value.reads(), found);
+            } else if let Some((outer, pair)) = self.around {
+                self.edited_input(name, outer, pair, found);
+            }
+        }
+    }
+
+    /// An input of a runbook that a step uses: what is given for it, else its default. A run keeps the
+    /// values of its own.
+    fn edited_input(&self, name: &str, outer: &Self, pair: Pair<'_>, found: &mut Vec<String>) {
+        let Some(input) = self.old.inputs.iter().find(|input| input.name == name) else { return };
+        let given = |written, id| &step(written, id)["use"]["inputs"][name];
+        let default = |written: &Json| written["inputs"][name]["default"].clone();
+        let (was, is) = (given(&outer.was, &pair.0.id), given(&outer.is, &pair.1.id));
+        let nested = pair.0.action.nested();
+        let tree = nested.and_then(|nested| nested.inputs.iter().find(|(own, _)| own == name));
+        if was != is {
+            let place = format!("`inputs.{name}` of `{}{}`", outer.prefix, pair.1.id);
+            push(place, found);
+        } else if let Some((_, tree)) = tree {
+            outer.edited(tree.reads(), found);
+        } else if default(&self.was) != default(&self.is) {
+            self.note("inputs", name, found);
+        } else if let Some(Value::Template(made)) = &input.default {
+            self.edited(made.reads().iter().map(|read| read.name.as_str()), found);
+        }
+    }
+
+    /// Notes a name by the table it stands in; in a runbook that is used, with its file.
+    fn note(&self, table: &str, name: &str, found: &mut Vec<String>) {
+        let file = self.around.map(|_| format!(" in {}", self.new.source.path));
+        push(format!("`{table}.{name}`{}", file.unwrap_or_default()), found);
+    }
+}
+
+fn push(place: String, found: &mut Vec<String>) {
+    if !found.contains(&place) {
+        found.push(place);
+    }
+}
+
+/// How a step is done: at once, for each item of a list, by another runbook.
+pub(super) fn shape(step: &StepDef) -> (bool, bool) {
+    (step.for_each.is_some(), step.action.nested().is_some())
+}
+
+/// The runbook that a step uses.
+pub(super) fn nested(step: &StepDef) -> Option<&Runbook> {
+    step.action.nested()?.runbook.downcast_ref()
+}
+
+/// A file as it is written: that of a runbook has been read before.
+fn written(source: &Source) -> Json {
+    let table = source.tables().ok();
+    let values = table.iter().flat_map(toml::Spanned::get_ref);
+    values.map(|(key, value)| (key.get_ref().to_string(), to_json(value))).collect()
+}
+
+/// A step as it is written.
+fn step<'w>(written: &'w Json, id: &str) -> &'w Json {
+    let steps = written["steps"].as_array().into_iter().flatten();
+    let mut own = steps.filter(|step| step["id"] == id);
+    own.next().unwrap_or(&Json::Null)
+}

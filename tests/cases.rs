@@ -164,12 +164,16 @@ cases! {
     updated_changed
     updated_doubt
     updated_doubt_inside
+    updated_elsewhere
+    updated_half_done
     updated_inserted
     updated_input
+    updated_inside
     updated_refused
     updated_removed
     updated_renamed
     updated_renamed_secret
+    updated_skipped
     use_cycle
     used_always
     used_gates

@@ -1,6 +1,7 @@
 //! `resume`: the same walk over a longer journal.
 
 mod doubted;
+mod questions;
 mod stale;
 mod taken;
 mod updated;
@@ -148,10 +149,10 @@ fn resume(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
         let (new, more) = updated::runbook(&history, &given, &world, args.trust)?;
         answered(args, &history, &new, &run);
         added = more;
-        if let Some(old) = taken::before(&store, &history, &world) {
-            doubted::settled(&Versions::new(&old, &new), &history, args, &run)?;
-        }
-        first = updated::decide(&history, &new, &run, &key, args)?;
+        let old = taken::before(&store, &history, &world);
+        let versions = Versions::new(old.as_ref().unwrap_or(&new), &new);
+        doubted::settled(&versions, &history, args, &run)?;
+        first = updated::decide(&history, &versions, &run, &key, args)?;
         texts = super::run::texts(&new);
         new
     };

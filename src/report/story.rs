@@ -247,7 +247,9 @@ impl Story {
         if !updated.is_empty() {
             // what a step that is gone has done stays, but it is no step of this run any more
             let ids: BTreeSet<&str> = updated.iter().map(|step| step.id.as_str()).collect();
-            self.settled.retain(|step, _| ids.contains(step.as_str()));
+            let own =
+                |step: &str| step.split(['[', '/', '@']).next().unwrap_or_default().to_owned();
+            self.settled.retain(|step, _| ids.contains(&*own(step)));
         }
         self.steps = current;
         let over = [Outcome::Done, Outcome::Failed, Outcome::InDoubt, Outcome::Stopped];

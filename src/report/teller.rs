@@ -340,6 +340,7 @@ impl Teller {
         let was = self.story.settled.get(step);
         let was_done = was.is_some();
         let in_file = self.story.steps.iter().any(|known| known.id == step);
+        let part = step.contains(['[', '/', '@']);
         match decision {
             Decision::Redo => (words::REDO, "to be done again, as decided"),
             Decision::Rerun if was == Some(&Settled::Wanted) => {
@@ -347,6 +348,14 @@ impl Teller {
             }
             Decision::Rerun if was_done => (words::RERUN, "to be done again, as decided"),
             Decision::Rerun => (words::RERUN, "new, to be done, as decided"),
+            Decision::Keep if was == Some(&Settled::Skipped) => {
+                (words::KEEP, "changed, stays skipped, as decided")
+            }
+            // whether it is in the file is not known of an item, nor of a step inside
+            Decision::Keep if part => (words::KEEP, "left as it was done, as decided"),
+            Decision::Keep if in_file && !was_done => {
+                (words::KEEP, "changed, what it did so far stays, as decided")
+            }
             Decision::Keep if in_file => (words::KEEP, "changed, left as it was done, as decided"),
             Decision::Keep => (words::KEEP, "gone from the file, what it did stays, as decided"),
             Decision::Adopt => (words::ADOPT, "what was found is to be taken over, as decided"),

@@ -42,7 +42,7 @@ pub(super) fn settled(
 fn what(change: &Change) -> String {
     match change {
         Change::Edited => "was edited since".to_owned(),
-        Change::Reads(names) => super::updated::reads_edited(names),
+        Change::Reads(names) => super::questions::reads_edited(names),
         Change::Reshaped(way) => format!("is to be done {way} now"),
         Change::Gone => "is gone from the file".to_owned(),
     }

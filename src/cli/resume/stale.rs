@@ -154,7 +154,7 @@ fn saves(step: &StepDef) -> impl Iterator<Item = &str> {
 }
 
 /// Whether a step reads a name when it is performed, not only when it is taken back.
-pub(super) fn uses(step: &StepDef, name: &str) -> bool {
+fn uses(step: &StepDef, name: &str) -> bool {
     let own = &step.uses;
     let forwards = own.list.iter().chain(&own.before).chain(own.saves.iter().flatten());
     let reads = |uses: &Use| uses.name == name;

@@ -8,7 +8,7 @@ use crate::journal::event::{Entry, Outcome};
 use crate::journal::seal::Key;
 use crate::journal::store::Store;
 use crate::plan::History;
-use crate::runbook::Runbook;
+use crate::runbook::{Find, FindKind, Runbook};
 use crate::source::Source;
 use crate::step::plugin::{Refused, Sought};
 use crate::world::World;

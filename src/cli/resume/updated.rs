@@ -2,12 +2,14 @@
 
 use super::super::run::known;
 use super::super::{load, out};
+use super::questions::{Keep, Question, begun, finished, parts, questions};
+use super::versions::Versions;
 use super::{Args, kept_for_undo, open, seal, stale};
 use crate::exit::Exit;
-use crate::journal::event::{Decision, Event, Skip};
+use crate::journal::event::{Decision, Event, Skip, above};
 use crate::journal::seal::Key;
 use crate::plan::{DoneStep, History, Status};
-use crate::printable::flag;
+use crate::printable::{argument, flag};
 use crate::reader::list;
 use crate::runbook::settle::{self, Refused};
 use crate::runbook::{Runbook, StepDef};
@@ -42,38 +44,45 @@ pub(super) fn runbook(
     }
 }
 
-/// One thing about a finished part of the run that the edit changes.
-struct Question<'a> {
-    step: &'a str,
-    what: String,
-    can_rerun: bool,
-}
-
 /// Turns the person's answers into events; whatever is not answered is named.
 pub(super) fn decide(
     history: &History,
-    new: &Runbook,
+    versions: &Versions<'_>,
     run: &str,
     key: &Key,
     args: &Args,
 ) -> Result<Vec<Event>, Exit> {
     let (rerun, keep) = (&args.rerun, &args.keep);
-    let questions = questions(history, new);
-    let asked = |step: &String| questions.iter().any(|question| question.step == step);
+    let new = versions.new;
+    let questions = questions(history, versions);
+    let asked = |step: &String| questions.iter().any(|question| question.step == *step);
     rerun.iter().chain(keep).filter(|step| !asked(step)).try_for_each(|step| known(new, step))?;
     let mut open_questions = Vec::new();
-    // A finished step may be wanted again although the edit did not touch it.
-    let untouched = rerun.iter().filter(|step| !asked(step) && finished(history, step));
     let mut events = Vec::new();
-    for step in untouched {
-        events.extend(again(history, new, (step, args), run, key)?);
+    let redo = |step: &str, only_list: bool| -> Result<Vec<Event>, Exit> {
+        let parts = if only_list { vec![step.to_owned()] } else { parts(history, new, step) };
+        let events = parts.iter().map(|part| again(history, new, (part, args), run, key));
+        Ok(events.collect::<Result<Vec<_>, Exit>>()?.concat())
+    };
+    // A finished step may be wanted again although the edit did not touch it.
+    for step in rerun.iter().filter(|step| !asked(step) && finished(history, step)) {
+        events.extend(redo(step, false)?);
     }
     for question in &questions {
-        let named = |list: &[String]| list.iter().any(|step| step == question.step);
-        if named(rerun) && question.can_rerun {
-            events.extend(again(history, new, (question.step, args), run, key)?);
-        } else if named(keep) {
-            events.push(kept(history, new, question.step, run, key)?);
+        let step = &question.step;
+        let by_name = |list: &[String]| list.contains(step);
+        // who answers for a step answers for what is inside of it
+        let around =
+            |list: &[String]| above(step).find(|around| list.iter().any(|one| one == around));
+        let with_all = around(rerun).filter(|around| finished(history, around) && !by_name(keep));
+        if question.can_rerun && by_name(rerun) {
+            events.extend(redo(step, question.only_list)?);
+        } else if question.can_rerun && with_all.is_some() {
+            // what was done of it is among all that is done again
+            let new = !begun(history, step);
+            events.extend(if new { redo(step, false)? } else { Vec::new() });
+        } else if by_name(keep) || around(keep).is_some() {
+            events.extend(kept(history, (versions, question), run, key)?);
         } else {
             open_questions.push(question);
         }
@@ -83,10 +92,11 @@ pub(super) fn decide(
     }
     out::error("the file was edited where this run is finished already:");
     for question in &open_questions {
+        let step = argument(&question.step);
         let answers = if question.can_rerun {
-            format!("`--rerun {0}` or `--keep {0}`", question.step)
+            format!("`--rerun {step}` or `--keep {step}`")
         } else {
-            format!("`--keep {}`", question.step)
+            format!("`--keep {step}`")
         };
         out::say(&format!("  {}  {}; answer {answers}", question.step, question.what));
     }
@@ -113,7 +123,8 @@ fn again(
     let another = |def: &&StepDef| {
         def.undo.is_none() || stale::makes_another(new, history, (step, def), &args.again())
     };
-    let kept = match new.step(step).filter(|def| made.is_some() && another(def)) {
+    let own = new.performed(step).map(|(_, def)| def);
+    let kept = match own.filter(|def| made.is_some() && another(def)) {
         Some(_) => kept_for_undo(history, step, run, key)?,
         None => None,
     };
@@ -121,89 +132,51 @@ fn again(
     Ok(kept.into_iter().chain([decided]).collect())
 }
 
-/// Says that what a step reads was edited.
-pub(super) fn reads_edited(names: &[String]) -> String {
-    let were = if names.len() == 1 { "was" } else { "were" };
-    format!("{}, which it reads, {were} edited since", names.join(", "))
-}
-
-fn questions<'a>(history: &'a History, new: &'a Runbook) -> Vec<Question<'a>> {
-    let cursor = new.steps.iter().rposition(|step| finished(history, &step.id));
-    let mut questions = Vec::new();
-    for (index, step) in new.steps.iter().enumerate() {
-        let old = history.steps.iter().find(|known| known.id == step.id);
-        let what = match (old, renamed_from(history, new, &step.digest)) {
-            (Some(_), _)
-                if done_digest(history, &step.id).is_some_and(|digest| digest != step.digest) =>
-            {
-                "is done, and was edited since".to_owned()
-            }
-            (None, Some(from)) => {
-                format!("is new, and reads like the finished step `{from}`: renamed?")
-            }
-            (None, None) if cursor.is_some_and(|cursor| index < cursor) => {
-                "is new, before steps that are finished".to_owned()
-            }
-            _ => continue,
-        };
-        questions.push(Question { step: &step.id, what, can_rerun: true });
-    }
-    let removed = history
-        .steps
-        .iter()
-        .filter(|old| new.step(&old.id).is_none() && finished(history, &old.id));
-    let removed = removed.filter(|old| {
-        !new.steps.iter().any(|step| is_new(history, &step.id) && step.digest == old.digest)
-    });
-    questions.extend(removed.map(|old| Question {
-        step: &old.id,
-        what: "is done, and is gone from the file: what it did stays".to_owned(),
-        can_rerun: false,
-    }));
-    questions
-}
-
-fn finished(history: &History, step: &str) -> bool {
-    matches!(history.status(step), Status::Done(_) | Status::Skipped(_))
-}
-
-fn is_new(history: &History, step: &str) -> bool {
-    history.steps.iter().all(|known| known.id != step)
-}
-
-fn done_digest<'a>(history: &'a History, step: &str) -> Option<&'a str> {
-    match history.status(step) {
-        Status::Done(done) => Some(&done.digest),
-        _ => None,
-    }
-}
-
-/// A finished step that is gone from the file but reads exactly like this one.
-fn renamed_from<'a>(history: &'a History, new: &Runbook, digest: &str) -> Option<&'a str> {
-    let gone = history
-        .steps
-        .iter()
-        .filter(|old| new.step(&old.id).is_none() && finished(history, &old.id));
-    gone.map(|old| (old.id.as_str(), old.digest.as_str()))
-        .find(|(_, known)| *known == digest)
-        .map(|(id, _)| id)
-}
-
 /// Leaves a step as it is: done as it was, under its new name, or left out.
-fn kept(history: &History, new: &Runbook, step: &str, run: &str, key: &Key) -> Result<Event, Exit> {
-    if !is_new(history, step) {
-        return Ok(Event::Decided { step: step.to_owned(), decision: Decision::Keep });
-    }
-    let renamed = new.step(step).and_then(|def| renamed_from(history, new, &def.digest));
-    match renamed.map(|from| (from, history.status(from))) {
-        Some((from, Status::Done(done))) => {
-            carried(from, done, step, format!("done as `{from}`"), run, key)
+fn kept(
+    history: &History,
+    (versions, question): (&Versions<'_>, &Question),
+    run: &str,
+    key: &Key,
+) -> Result<Vec<Event>, Exit> {
+    let step = &question.step;
+    match &question.keep {
+        Keep::AsItIs => Ok(vec![Event::Decided { step: step.clone(), decision: Decision::Keep }]),
+        Keep::Renamed(from) if begun(history, from) => {
+            renamed(history, versions.old, (from, step), run, key)
         }
-        _ => Ok(Event::Skipped {
-            step: step.to_owned(),
+        Keep::Renamed(_) | Keep::LeftOut => Ok(vec![Event::Skipped {
+            step: step.clone(),
             why: Skip::Person("inserted where the run was finished already".to_owned()),
-        }),
+        }]),
     }
+}
+
+/// What a step did, with what its items and the steps inside it did, under its new name.
+fn renamed(
+    history: &History,
+    old: &Runbook,
+    (from, to): (&str, &str),
+    run: &str,
+    key: &Key,
+) -> Result<Vec<Event>, Exit> {
+    let rest = |id: &str| -> Option<String> {
+        let rest = id.strip_prefix(from)?;
+        (rest.is_empty() || rest.starts_with(['[', '/', '@'])).then(|| rest.to_owned())
+    };
+    let mut events = Vec::new();
+    for id in &history.order {
+        if let (Some(rest), Status::Done(done)) = (rest(id), history.status(id)) {
+            let summary = format!("done as `{id}`");
+            events.push(carried(id, done, &format!("{to}{rest}"), summary, run, key)?);
+        }
+    }
+    for id in parts(history, old, from) {
+        if let (Some(rest), Status::Skipped(why)) = (rest(&id), history.status(&id)) {
+            events.push(Event::Skipped { step: format!("{to}{rest}"), why: why.clone() });
+        }
+    }
+    Ok(events)
 }
 
 /// What a step did, under another name.

@@ -1,11 +1,10 @@
 //! The file as a run had it beside the file as it is now: what an edit changes about a step.
 
-use crate::reader::to_json;
+use crate::reader::{Use, to_json};
 use crate::runbook::{Runbook, StepDef, Value};
 use crate::source::Source;
+use crate::template::Expr;
 use crate::value::Json;
-
-use super::stale::uses;
 
 /// What of a step may change without another thing being done: what is asked, judged and said around
 /// it, and how it is taken back.
@@ -13,6 +12,9 @@ const AROUND: &[&str] = &[
     "id", "title", "about", "hints", "already", "undo", "save", "gates", "retry", "timeout",
     "effect", "reveal",
 ];
+
+/// What of a step is only said to people.
+const SAID: &[&str] = &["title", "about", "hints"];
 
 /// What of a connection says where a call goes, and as whom.
 const THERE: &[&str] = &["base", "ssh", "socket", "headers", "basic"];
@@ -27,6 +29,33 @@ pub(super) enum Change {
     Reshaped(&'static str),
     /// It is not there any more.
     Gone,
+}
+
+/// What of the names that a step reads.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reads {
+    /// All that it reads when it is performed.
+    All,
+    /// The same without the list that gives its items: what it reads for each.
+    Each,
+    /// What says whether it is performed.
+    When,
+}
+
+impl Reads {
+    /// Whether a name is one of these; `shared` are those that a connection of the step reads.
+    fn has(self, step: &StepDef, shared: &[&str], name: &str) -> bool {
+        let among = |uses: &[Use]| uses.iter().any(|read| read.name == name);
+        let (own, list) = (&step.uses, step.for_each.is_some() && self == Self::All);
+        if self == Self::When {
+            return step.when.iter().flat_map(Expr::reads).any(|read| read.name == name);
+        }
+        shared.contains(&name)
+            || among(&own.before)
+            || among(&own.after)
+            || own.saves.iter().any(|uses| among(uses))
+            || list && among(&own.list)
+    }
 }
 
 /// A runbook in both versions: the run's own, or one that a step of it uses.
@@ -93,20 +122,22 @@ impl<'a> Versions<'a> {
         if deed(step(&self.was, &pair.0.id)) != deed(step(&self.is, &pair.1.id)) {
             return Some(Change::Edited);
         }
-        let reads = self.reads(pair);
+        let reads = self.reads(pair, Reads::Each);
         (!reads.is_empty()).then_some(Change::Reads(reads))
     }
 
     /// What a step reads that was edited elsewhere in the file, as the file calls it. What earlier steps
     /// save is not among it: those are steps of their own.
-    pub(super) fn reads(&self, pair: Pair<'_>) -> Vec<String> {
-        let (old, new) = pair;
+    pub(super) fn reads(&self, pair: Pair<'_>, which: Reads) -> Vec<String> {
         let mut found = Vec::new();
-        let both = old.reads.iter().filter(|name| uses(old, name));
-        let both = both.chain(new.reads.iter().filter(|name| uses(new, name)));
-        self.edited(both.map(String::as_str), &mut found);
-        let probe = old.already.as_ref().and_then(|already| already.probe.connection());
-        for name in old.action.connection().into_iter().chain(probe) {
+        for (runbook, step) in [(self.old, pair.0), (self.new, pair.1)] {
+            let there: Vec<&str> = connections(step).collect();
+            let shared = runbook.connections.iter().filter(|one| there.contains(&&*one.name));
+            let shared: Vec<&str> = shared.flat_map(|one| one.reads()).collect();
+            let names = step.reads.iter().map(String::as_str);
+            self.edited(names.filter(|name| which.has(step, &shared, name)), &mut found);
+        }
+        for name in connections(pair.0).filter(|_| which != Reads::When) {
             let there = |written: &Json| {
                 let table = &written["connections"][name];
                 THERE.iter().map(|key| table[*key].clone()).collect::<Vec<Json>>()
@@ -116,6 +147,37 @@ impl<'a> Versions<'a> {
             }
         }
         found
+    }
+
+    /// Whether a key of a step says something else.
+    pub(super) fn key(&self, pair: Pair<'_>, key: &str) -> bool {
+        step(&self.was, &pair.0.id)[key] != step(&self.is, &pair.1.id)[key]
+    }
+
+    /// Whether a step says the same but for what it gives to the runbook that it uses.
+    pub(super) fn only_inputs(&self, pair: Pair<'_>) -> bool {
+        let own = |written: &Json| {
+            let mut own = written.clone();
+            own.as_object_mut()?.retain(|key, _| !SAID.contains(&&**key));
+            own.get_mut("use")?.as_object_mut()?.remove("inputs");
+            Some(own)
+        };
+        own(step(&self.was, &pair.0.id)) == own(step(&self.is, &pair.1.id))
+    }
+
+    /// Whether nothing of a step is edited but which items it is for.
+    pub(super) fn only_list(&self, pair: Pair<'_>) -> bool {
+        let each = |written: &Json| {
+            let mut each = written.as_object().cloned().unwrap_or_default();
+            each.retain(|key, _| {
+                !["for_each", "at_once", "title", "about", "hints"].contains(&&**key)
+            });
+            each
+        };
+        shape(pair.0) == (true, false)
+            && shape(pair.1) == (true, false)
+            && each(step(&self.was, &pair.0.id)) == each(step(&self.is, &pair.1.id))
+            && self.reads(pair, Reads::Each).is_empty()
     }
 
     fn edited<'n>(&self, names: impl IntoIterator<Item = &'n str>, found: &mut Vec<String>) {
@@ -157,6 +219,12 @@ impl<'a> Versions<'a> {
         let file = self.around.map(|_| format!(" in {}", self.new.source.path));
         push(format!("`{table}.{name}`{}", file.unwrap_or_default()), found);
     }
+}
+
+/// The connections of a step, and of what looks whether it is done.
+fn connections(step: &StepDef) -> impl Iterator<Item = &str> {
+    let probe = step.already.as_ref().and_then(|already| already.probe.connection());
+    step.action.connection().into_iter().chain(probe)
 }
 
 fn push(place: String, found: &mut Vec<String>) {

@@ -1,0 +1,211 @@
+//! What an edit changes about what a run has done: asked before the edited file is taken over.
+
+use super::versions::{Pair, Reads, Versions, nested, shape};
+use crate::journal::event::Skip;
+use crate::plan::{History, Status};
+use crate::runbook::{Runbook, StepDef};
+
+/// One thing about a finished part of the run that the edit changes.
+pub(super) struct Question {
+    /// The step, as the journal calls it; of items the one step that they are of.
+    pub(super) step: String,
+    pub(super) what: String,
+    pub(super) can_rerun: bool,
+    /// What to leave it as it is means.
+    pub(super) keep: Keep,
+    /// Whether doing it again is only about items that it was not done for.
+    pub(super) only_list: bool,
+}
+
+/// What is to become of a step that is kept.
+pub(super) enum Keep {
+    /// It stays as it stands.
+    AsItIs,
+    /// It is done under its new name: what the step of this name did.
+    Renamed(String),
+    /// It is left out.
+    LeftOut,
+}
+
+/// All of them, in the order of the new file, and then what is gone from it.
+pub(super) fn questions(history: &History, versions: &Versions<'_>) -> Vec<Question> {
+    let mut asked = Asked { history, questions: Vec::new() };
+    asked.frame(versions, false);
+    asked.questions
+}
+
+struct Asked<'h> {
+    history: &'h History,
+    questions: Vec<Question>,
+}
+
+impl Asked<'_> {
+    /// The steps of one runbook; all of it is behind the run if the step that uses it is done.
+    fn frame(&mut self, versions: &Versions<'_>, behind: bool) {
+        let (old, new) = (&versions.old.steps, &versions.new.steps);
+        let id = |step: &StepDef| format!("{}{}", versions.prefix, step.id);
+        let last = new.iter().rposition(|step| finished(self.history, &id(step)));
+        let gone = |step: &&StepDef| {
+            versions.new.step(&step.id).is_none() && begun(self.history, &id(step))
+        };
+        let mut gone: Vec<&StepDef> = old.iter().filter(gone).collect();
+        for (index, step) in new.iter().enumerate() {
+            if let Some(old) = versions.old.step(&step.id) {
+                self.known(versions, (old, step), &id(step));
+            } else if let Some(at) = gone.iter().position(|gone| gone.digest == step.digest) {
+                let from = id(gone.remove(at));
+                let finished = if finished(self.history, &from) { "finished" } else { "half-done" };
+                let what = format!("is new, and reads like the {finished} step `{from}`: renamed?");
+                self.ask(id(step), what, true, Keep::Renamed(from));
+            } else if behind {
+                let what = "is new, in what is finished".to_owned();
+                self.ask(id(step), what, true, Keep::LeftOut);
+            } else if last.is_some_and(|last| index < last) {
+                let what = "is new, before steps that are finished".to_owned();
+                self.ask(id(step), what, true, Keep::LeftOut);
+            }
+        }
+        // what was skipped did nothing
+        let skipped = |id: &str| matches!(self.history.status(id), Status::Skipped(_));
+        gone.retain(|step| !skipped(&id(step)));
+        for step in gone {
+            let done = done(self.history, &id(step));
+            let what = format!("{done}, and is gone from the file: what it did stays");
+            self.ask(id(step), what, false, Keep::AsItIs);
+        }
+    }
+
+    fn ask(&mut self, step: String, what: String, can_rerun: bool, keep: Keep) {
+        self.questions.push(Question { step, what, can_rerun, keep, only_list: false });
+    }
+
+    /// A step that is in both files.
+    fn known(&mut self, versions: &Versions<'_>, pair: Pair<'_>, id: &str) {
+        match self.history.status(id) {
+            Status::Done(_) => self.done(versions, pair, id),
+            Status::Skipped(Skip::Person(_)) if pair.0.digest != pair.1.digest => {
+                let what = "was skipped by hand, and was edited since".to_owned();
+                self.ask(id.to_owned(), what, true, Keep::AsItIs);
+            }
+            Status::Skipped(Skip::When) => {
+                let edited = when_edited(versions, pair);
+                if let Some(edited) = edited {
+                    let what = format!("was skipped, and {edited}");
+                    self.ask(id.to_owned(), what, true, Keep::AsItIs);
+                }
+            }
+            _ if begun(self.history, id) => self.partly(versions, pair, id),
+            _ => {}
+        }
+    }
+
+    fn done(&mut self, versions: &Versions<'_>, pair: Pair<'_>, id: &str) {
+        let inner = versions.inside(pair);
+        let edited = pair.0.digest != pair.1.digest;
+        let what = if let Some(inner) = inner.filter(|_| !edited || versions.only_inputs(pair)) {
+            // what is given to it counts for the steps inside that read it
+            return self.frame(&inner, true);
+        } else if edited {
+            "is done, and was edited since".to_owned()
+        } else {
+            let reads = versions.reads(pair, Reads::All);
+            if reads.is_empty() {
+                return;
+            }
+            format!("is done, and {}", reads_edited(&reads))
+        };
+        self.ask(id.to_owned(), what, true, Keep::AsItIs);
+        if let Some(question) = self.questions.last_mut() {
+            question.only_list = versions.only_list(pair);
+        }
+    }
+
+    /// A step of which some items are done, or some steps inside.
+    fn partly(&mut self, versions: &Versions<'_>, pair: Pair<'_>, id: &str) {
+        let ask = |asked: &mut Self, edited: &str, can_rerun| {
+            let what = format!("is half done, and {edited}");
+            asked.ask(id.to_owned(), what, can_rerun, Keep::AsItIs);
+        };
+        if shape(pair.0) != shape(pair.1) {
+            ask(self, "is to be done in another way now: what it did stays", false);
+        } else if let Some(inner) = versions.inside(pair) {
+            if let Some(edited) = when_edited(versions, pair) {
+                ask(self, &edited, false);
+            }
+            self.frame(&inner, false);
+        } else if !versions.only_list(pair) {
+            let reads = versions.reads(pair, Reads::Each);
+            if pair.0.digest != pair.1.digest {
+                ask(self, "was edited since", true);
+            } else if !reads.is_empty() {
+                ask(self, &reads_edited(&reads), true);
+            }
+        }
+    }
+}
+
+/// What was edited about whether a step is performed.
+fn when_edited(versions: &Versions<'_>, pair: Pair<'_>) -> Option<String> {
+    if versions.key(pair, "when") {
+        return Some("its `when` was edited since".to_owned());
+    }
+    let reads = versions.reads(pair, Reads::When);
+    (!reads.is_empty()).then(|| edited("its `when`", &reads))
+}
+
+/// Says that what a step reads was edited.
+pub(super) fn reads_edited(names: &[String]) -> String {
+    edited("it", names)
+}
+
+fn edited(reader: &str, names: &[String]) -> String {
+    let were = if names.len() == 1 { "was" } else { "were" };
+    format!("{}, which {reader} reads, {were} edited since", names.join(", "))
+}
+
+pub(super) fn finished(history: &History, step: &str) -> bool {
+    matches!(history.status(step), Status::Done(_) | Status::Skipped(_))
+}
+
+/// Whether something of a step is done: the step, an item of it, or a step inside.
+pub(super) fn begun(history: &History, step: &str) -> bool {
+    finished(history, step) || !done_parts(history, step).is_empty()
+}
+
+fn done(history: &History, step: &str) -> &'static str {
+    if finished(history, step) { "is done" } else { "is half done" }
+}
+
+/// The items of a step and the steps inside it that are done, as the journal calls them.
+fn done_parts(history: &History, step: &str) -> Vec<String> {
+    let mut parts = history.touched_below(&format!("{step}["));
+    parts.extend(history.touched_below(&format!("{step}/")));
+    parts.retain(|part| finished(history, part));
+    parts
+}
+
+/// What of a step can be done again by a name of its own: the step, or else its items, or the steps
+/// inside; of what has no such part yet, the step.
+pub(super) fn parts(history: &History, new: &Runbook, id: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    if let Some((_, def)) = new.performed(id) {
+        below(history, def, id, &mut found);
+    }
+    if found.is_empty() {
+        found.push(id.to_owned());
+    }
+    found
+}
+
+fn below(history: &History, def: &StepDef, id: &str, found: &mut Vec<String>) {
+    if let Some(inner) = nested(def) {
+        for step in &inner.steps {
+            below(history, step, &format!("{id}/{}", step.id), found);
+        }
+    } else if def.for_each.is_some() && !id.ends_with(']') {
+        let items = history.touched_below(&format!("{id}["));
+        found.extend(items.into_iter().filter(|item| item.ends_with(']')));
+    } else if finished(history, id) {
+        found.push(id.to_owned());
+    }
+}

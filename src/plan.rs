@@ -5,6 +5,7 @@
 
 mod left;
 mod past;
+mod renamed;
 #[cfg(test)]
 mod tests;
 
@@ -311,7 +312,7 @@ impl History {
             }
             Event::Renewed { input, value, .. } => self.renewed(input, value),
             Event::Refused { step, .. } => self.not_done(step),
-            Event::Done { step, how, saved, private, .. } => {
+            Event::Done { step, how, saved, private, was, .. } => {
                 let digest = self.digest(step);
                 let saved =
                     saved.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
@@ -330,6 +331,7 @@ impl History {
                 let gates_failed = false;
                 let done = DoneStep { how, saved, private, digest, gates_failed, effect, at };
                 self.set(step, Status::Done(done));
+                self.renamed(was.as_deref(), step);
                 self.just_done = Some(step.clone());
             }
             Event::Skipped { step, why } => self.set(step, Status::Skipped(why.clone())),

@@ -244,6 +244,7 @@ pub(crate) mod testing {
             summary: summary.into(),
             took_ms: 210,
             private: StoredMap::new(),
+            was: None,
         }
     }
 

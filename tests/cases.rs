@@ -150,6 +150,7 @@ cases! {
     undo_repeatable_redone
     undo_redo_failed
     undo_redone
+    undo_renamed
     undo_reshaped
     undo_renamed_rerun
     undo_rerun_edited

@@ -204,6 +204,7 @@ fn what_was_done_before_stands_where_it_was_done_under_a_name_of_its_own() {
         summary: String::new(),
         took_ms: 0,
         private: StoredMap::from([("created".to_owned(), Stored::Plain(true.into()))]),
+        was: None,
     };
     let ended = || Event::Ended { outcome: Outcome::Failed, took_ms: 0 };
     let redo = |step: &str| Event::Decided { step: step.into(), decision: Decision::Redo };

@@ -197,5 +197,6 @@ fn step(failed: bool) -> Event {
         summary: "200 OK".into(),
         took_ms: 1,
         private: std::collections::BTreeMap::new(),
+        was: None,
     }
 }

@@ -484,7 +484,8 @@ fn decisions(args: &Args, engine: &Engine<'_>, run: &str) -> Result<Vec<Event>, 
             _ => (How::ByHand, BTreeMap::new(), "done by hand"),
         };
         let (step, summary) = (id.clone(), summary.to_owned());
-        events.push(Event::Done { step, how, saved, summary, took_ms: 0, private });
+        let (took_ms, was) = (0, None);
+        events.push(Event::Done { step, how, saved, summary, took_ms, private, was });
     }
     Ok(events)
 }

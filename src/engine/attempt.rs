@@ -196,6 +196,7 @@ impl Engine<'_> {
             summary: self.services.redactor.mask(&got.answer.summary),
             took_ms: self.took(began),
             private,
+            was: None,
         })
     }
 

@@ -311,6 +311,9 @@ pub enum Event {
         /// What `undo` needs to know and nobody else: a block's text, say.
         #[serde(default, skip_serializing_if = "StoredMap::is_empty")]
         private: StoredMap,
+        /// The name it was done under, before an edit gave it this one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        was: Option<String>,
     },
     /// A step was skipped. On resume: stays skipped.
     Skipped {

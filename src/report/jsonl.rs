@@ -151,6 +151,7 @@ mod tests {
             summary: "201 Created".into(),
             took_ms: 210,
             private,
+            was: None,
         };
         let failure = failure("503", &["a"], &["b"]);
         let events = vec![

@@ -168,7 +168,11 @@ fn renamed(
     for id in &history.order {
         if let (Some(rest), Status::Done(done)) = (rest(id), history.status(id)) {
             let summary = format!("done as `{id}`");
-            events.push(carried(id, done, &format!("{to}{rest}"), summary, run, key)?);
+            let mut event = carried(id, done, &format!("{to}{rest}"), summary, run, key)?;
+            if let Event::Done { was, .. } = &mut event {
+                *was = Some(id.clone());
+            }
+            events.push(event);
         }
     }
     for id in parts(history, old, from) {
@@ -204,5 +208,6 @@ pub(super) fn carried(
         summary,
         took_ms: 0,
         private: reseal(".private", &done.private)?,
+        was: None,
     })
 }

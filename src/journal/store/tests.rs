@@ -67,6 +67,7 @@ fn done(run: &str, seq: u64) -> Entry {
         summary: "201 Created".into(),
         took_ms: 12,
         private: [].into(),
+        was: None,
     };
     next(run, seq, event)
 }

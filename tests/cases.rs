@@ -162,6 +162,7 @@ cases! {
     unseen
     until
     until_always
+    updated_always
     updated_changed
     updated_doubt
     updated_doubt_inside

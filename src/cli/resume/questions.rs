@@ -46,7 +46,7 @@ impl Asked<'_> {
         let id = |step: &StepDef| format!("{}{}", versions.prefix, step.id);
         let last = new.iter().rposition(|step| finished(self.history, &id(step)));
         let gone = |step: &&StepDef| {
-            versions.new.step(&step.id).is_none() && begun(self.history, &id(step))
+            versions.new.step(&step.id).is_none() && stands(self.history, &id(step)).is_some()
         };
         let mut gone: Vec<&StepDef> = old.iter().filter(gone).collect();
         for (index, step) in new.iter().enumerate() {
@@ -54,8 +54,12 @@ impl Asked<'_> {
                 self.known(versions, (old, step), &id(step));
             } else if let Some(at) = gone.iter().position(|gone| gone.digest == step.digest) {
                 let from = id(gone.remove(at));
-                let finished = if finished(self.history, &from) { "finished" } else { "half-done" };
-                let what = format!("is new, and reads like the {finished} step `{from}`: renamed?");
+                let like = match stands(self.history, &from) {
+                    Some(Stands::Before) => format!("the step `{from}` that was done before"),
+                    Some(Stands::Half) => format!("the half-done step `{from}`"),
+                    _ => format!("the finished step `{from}`"),
+                };
+                let what = format!("is new, and reads like {like}: renamed?");
                 self.ask(id(step), what, true, Keep::Renamed(from));
             } else if behind {
                 let what = "is new, in what is finished".to_owned();
@@ -69,7 +73,11 @@ impl Asked<'_> {
         let skipped = |id: &str| matches!(self.history.status(id), Status::Skipped(_));
         gone.retain(|step| !skipped(&id(step)));
         for step in gone {
-            let done = done(self.history, &id(step));
+            let done = match stands(self.history, &id(step)) {
+                Some(Stands::Before) => "was done before",
+                Some(Stands::Half) => "is half done",
+                _ => "is done",
+            };
             let what = format!("{done}, and is gone from the file: what it did stays");
             self.ask(id(step), what, false, Keep::AsItIs);
         }
@@ -94,7 +102,8 @@ impl Asked<'_> {
                     self.ask(id.to_owned(), what, true, Keep::AsItIs);
                 }
             }
-            _ if begun(self.history, id) => self.partly(versions, pair, id),
+            // what was done before stays as it is, whatever it is that will be done
+            _ if stands(self.history, id) == Some(Stands::Half) => self.partly(versions, pair, id),
             _ => {}
         }
     }
@@ -167,21 +176,30 @@ pub(super) fn finished(history: &History, step: &str) -> bool {
     matches!(history.status(step), Status::Done(_) | Status::Skipped(_))
 }
 
-/// Whether something of a step is done: the step, an item of it, or a step inside.
-pub(super) fn begun(history: &History, step: &str) -> bool {
-    finished(history, step) || !done_parts(history, step).is_empty()
+/// How much of a step is done.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stands {
+    /// All of it, or it was skipped.
+    Over,
+    /// Some items, or steps inside.
+    Half,
+    /// Nothing, but it was done before it was to be done again, or after a failure.
+    Before,
 }
 
-fn done(history: &History, step: &str) -> &'static str {
-    if finished(history, step) { "is done" } else { "is half done" }
-}
-
-/// The items of a step and the steps inside it that are done, as the journal calls them.
-fn done_parts(history: &History, step: &str) -> Vec<String> {
-    let mut parts = history.touched_below(&format!("{step}["));
-    parts.extend(history.touched_below(&format!("{step}/")));
-    parts.retain(|part| finished(history, part));
-    parts
+/// How much of a step is done, if anything is.
+pub(super) fn stands(history: &History, step: &str) -> Option<Stands> {
+    let part = |mark: &str| {
+        let below = history.touched_below(&format!("{step}{mark}"));
+        below.iter().any(|part| finished(history, part))
+    };
+    if finished(history, step) {
+        Some(Stands::Over)
+    } else if part("[") || part("/") {
+        Some(Stands::Half)
+    } else {
+        part("@").then_some(Stands::Before)
+    }
 }
 
 /// What of a step can be done again by a name of its own: the step, or else its items, or the steps

@@ -2,7 +2,7 @@
 
 use super::super::run::known;
 use super::super::{load, out};
-use super::questions::{Keep, Question, begun, finished, parts, questions};
+use super::questions::{Keep, Question, finished, parts, questions, stands};
 use super::versions::Versions;
 use super::{Args, kept_for_undo, open, seal, stale};
 use crate::exit::Exit;
@@ -79,7 +79,7 @@ pub(super) fn decide(
             events.extend(redo(step, question.only_list)?);
         } else if question.can_rerun && with_all.is_some() {
             // what was done of it is among all that is done again
-            let new = !begun(history, step);
+            let new = stands(history, step).is_none();
             events.extend(if new { redo(step, false)? } else { Vec::new() });
         } else if by_name(keep) || around(keep).is_some() {
             events.extend(kept(history, (versions, question), run, key)?);
@@ -142,7 +142,7 @@ fn kept(
     let step = &question.step;
     match &question.keep {
         Keep::AsItIs => Ok(vec![Event::Decided { step: step.clone(), decision: Decision::Keep }]),
-        Keep::Renamed(from) if begun(history, from) => {
+        Keep::Renamed(from) if stands(history, from).is_some() => {
             renamed(history, versions.old, (from, step), run, key)
         }
         Keep::Renamed(_) | Keep::LeftOut => Ok(vec![Event::Skipped {

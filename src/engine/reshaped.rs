@@ -11,7 +11,7 @@ impl Engine<'_> {
     pub(super) fn beyond(&self, units: &[Unit<'_>], lost: &[String]) -> Vec<Back> {
         let history = self.history.borrow();
         let known = |id: &str| {
-            let same = |unit: &Unit<'_>| unit.id == id || history.renamed(id, &unit.id);
+            let same = |unit: &Unit<'_>| unit.id == id || history.same_deed(id, &unit.id);
             units.iter().any(same) || lost.iter().any(|lost| lost == id)
         };
         let back = |id: &str, way: Way| {

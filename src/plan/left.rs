@@ -39,9 +39,9 @@ impl History {
         matches!(self.status(step), Status::Done(step) if done(step))
     }
 
-    /// Whether what a step did is what another step is said to have done by now: the step has another
-    /// name since.
-    pub fn renamed(&self, step: &str, other: &str) -> bool {
+    /// Whether what a step did is what another step is said to have done by now: an edit gave it another
+    /// name, and the version that took that over left it under the old one, too.
+    pub fn same_deed(&self, step: &str, other: &str) -> bool {
         let (Status::Done(was), Status::Done(is)) = (self.status(step), self.status(other)) else {
             return false;
         };

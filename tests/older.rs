@@ -126,3 +126,24 @@ fn a_text_that_is_refused_says_what_to_do_and_the_mended_file_goes_on() {
     assert_eq!(out.code, Some(0), "{}", out.stderr);
     assert_eq!(notes(&env), "");
 }
+
+#[test]
+fn what_the_mended_file_edits_besides_is_asked_about_without_the_old_text() {
+    let env = begun_with(&format!("{TODAY}colour = \"red\"\n"));
+    let edited = TODAY.replace("north", "south").replace("\"inside\"", "\"within\"");
+    std::fs::write(env.path("book.toml"), edited).unwrap();
+    let out = env.run(&["resume", "r1", "--updated", "--trust", "--answer", "sure=true"]);
+    assert_eq!(out.code, Some(2), "{}", out.stderr);
+    for asked in [
+        "  where  is done, and was edited since; answer `--rerun where` or `--keep where`",
+        "  within  is new, and reads like the finished step `inside`: renamed?; answer `--rerun within` or `--keep within`",
+    ] {
+        assert!(out.stderr.contains(asked), "{asked}: {}", out.stderr);
+    }
+    let mut words = vec!["resume", "r1", "--updated", "--trust", "--answer", "sure=true"];
+    words.extend(["--rerun", "where", "--keep", "within"]);
+    let out = env.run(&words);
+    assert_eq!(out.code, Some(0), "{}", out.stderr);
+    assert_eq!(notes(&env).matches("begun").count(), 1, "not done twice: {}", notes(&env));
+    assert!(notes(&env).contains("south-1"), "{}", notes(&env));
+}

@@ -150,7 +150,10 @@ fn resume(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
         answered(args, &history, &new, &run);
         added = more;
         let old = taken::before(&store, &history, &world);
-        let versions = Versions::new(old.as_ref().unwrap_or(&new), &new);
+        let versions = match &old {
+            Some(old) => Versions::new(old, &new),
+            None => Versions::unread(&history.steps, &new),
+        };
         doubted::settled(&versions, &history, args, &run)?;
         first = updated::decide(&history, &versions, &run, &key, args)?;
         texts = super::run::texts(&new);

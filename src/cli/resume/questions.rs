@@ -1,7 +1,7 @@
 //! What an edit changes about what a run has done: asked before the edited file is taken over.
 
 use super::versions::{Pair, Reads, Versions, nested, shape};
-use crate::journal::event::Skip;
+use crate::journal::event::{Skip, StepRef};
 use crate::plan::{History, Status};
 use crate::runbook::{Runbook, StepDef};
 
@@ -30,7 +30,10 @@ pub(super) enum Keep {
 /// All of them, in the order of the new file, and then what is gone from it.
 pub(super) fn questions(history: &History, versions: &Versions<'_>) -> Vec<Question> {
     let mut asked = Asked { history, questions: Vec::new() };
-    asked.frame(versions, false);
+    match versions.unread {
+        Some(had) => asked.by_digest(had, versions.new),
+        None => asked.frame(versions, false),
+    }
     asked.questions
 }
 
@@ -54,13 +57,8 @@ impl Asked<'_> {
                 self.known(versions, (old, step), &id(step));
             } else if let Some(at) = gone.iter().position(|gone| gone.digest == step.digest) {
                 let from = id(gone.remove(at));
-                let like = match stands(self.history, &from) {
-                    Some(Stands::Before) => format!("the step `{from}` that was done before"),
-                    Some(Stands::Half) => format!("the half-done step `{from}`"),
-                    _ => format!("the finished step `{from}`"),
-                };
-                let what = format!("is new, and reads like {like}: renamed?");
-                self.ask(id(step), what, true, Keep::Renamed(from));
+                let stands = stands(self.history, &from).unwrap_or(Stands::Over);
+                self.ask(id(step), stands.renamed(&from), true, Keep::Renamed(from));
             } else if behind {
                 let what = "is new, in what is finished".to_owned();
                 self.ask(id(step), what, true, Keep::LeftOut);
@@ -73,13 +71,36 @@ impl Asked<'_> {
         let skipped = |id: &str| matches!(self.history.status(id), Status::Skipped(_));
         gone.retain(|step| !skipped(&id(step)));
         for step in gone {
-            let done = match stands(self.history, &id(step)) {
-                Some(Stands::Before) => "was done before",
-                Some(Stands::Half) => "is half done",
-                _ => "is done",
-            };
-            let what = format!("{done}, and is gone from the file: what it did stays");
-            self.ask(id(step), what, false, Keep::AsItIs);
+            let stands = stands(self.history, &id(step)).unwrap_or(Stands::Over);
+            self.ask(id(step), stands.gone(), false, Keep::AsItIs);
+        }
+    }
+
+    /// The same by what the journal alone knows of the steps of the old file.
+    fn by_digest(&mut self, had: &[StepRef], new: &Runbook) {
+        let last = new.steps.iter().rposition(|step| finished(self.history, &step.id));
+        let stood =
+            |old: &&StepRef| stands(self.history, &old.id).map(|stands| (old.id.clone(), stands));
+        let gone = had.iter().filter(|old| new.step(&old.id).is_none());
+        let mut gone: Vec<_> = gone.filter_map(|old| Some((stood(&old)?, &old.digest))).collect();
+        for (index, step) in new.steps.iter().enumerate() {
+            let old = had.iter().find(|old| old.id == step.id);
+            let like = gone.iter().position(|(_, digest)| old.is_none() && **digest == step.digest);
+            if let Some((old, stands)) = old.zip(stands(self.history, &step.id)) {
+                if old.digest != step.digest {
+                    let what = format!("{}, and was edited since", stands.said());
+                    self.ask(step.id.clone(), what, true, Keep::AsItIs);
+                }
+            } else if let Some(at) = like {
+                let ((from, stands), _) = gone.remove(at);
+                self.ask(step.id.clone(), stands.renamed(&from), true, Keep::Renamed(from));
+            } else if old.is_none() && last.is_some_and(|last| index < last) {
+                let what = "is new, before steps that are finished".to_owned();
+                self.ask(step.id.clone(), what, true, Keep::LeftOut);
+            }
+        }
+        for ((id, stands), _) in gone {
+            self.ask(id, stands.gone(), false, Keep::AsItIs);
         }
     }
 
@@ -185,6 +206,30 @@ pub(super) enum Stands {
     Half,
     /// Nothing, but it was done before it was to be done again, or after a failure.
     Before,
+}
+
+impl Stands {
+    fn said(self) -> &'static str {
+        match self {
+            Self::Over => "is done",
+            Self::Half => "is half done",
+            Self::Before => "was done before",
+        }
+    }
+
+    /// What is asked about a new step that reads like this one.
+    fn renamed(self, from: &str) -> String {
+        let like = match self {
+            Self::Over => format!("the finished step `{from}`"),
+            Self::Half => format!("the half-done step `{from}`"),
+            Self::Before => format!("the step `{from}` that was done before"),
+        };
+        format!("is new, and reads like {like}: renamed?")
+    }
+
+    fn gone(self) -> String {
+        format!("{}, and is gone from the file: what it did stays", self.said())
+    }
 }
 
 /// How much of a step is done, if anything is.

@@ -1,5 +1,6 @@
 //! The file as a run had it beside the file as it is now: what an edit changes about a step.
 
+use crate::journal::event::StepRef;
 use crate::reader::{Use, to_json};
 use crate::runbook::{Runbook, StepDef, Value};
 use crate::source::Source;
@@ -66,6 +67,8 @@ pub(super) struct Versions<'a> {
     pub(super) new: &'a Runbook,
     was: Json,
     is: Json,
+    /// What the journal says of the steps it had, where its text cannot be read; then `old` is `new`.
+    pub(super) unread: Option<&'a [StepRef]>,
     /// What stands before the ids of its steps in the journal.
     pub(super) prefix: String,
     /// The step that uses it, in both versions.
@@ -79,7 +82,13 @@ impl<'a> Versions<'a> {
     /// Both versions of a run's own runbook.
     pub(super) fn new(old: &'a Runbook, new: &'a Runbook) -> Self {
         let (was, is) = (written(&old.source), written(&new.source));
-        Self { old, new, was, is, prefix: String::new(), around: None }
+        Self { old, new, was, is, unread: None, prefix: String::new(), around: None }
+    }
+
+    /// A runbook whose old text this version of the program refuses: only whether a step's own keys are
+    /// the same is known, of the steps it had.
+    pub(super) fn unread(had: &'a [StepRef], new: &'a Runbook) -> Self {
+        Self { unread: Some(had), ..Self::new(new, new) }
     }
 
     /// The runbook that a step uses, if it uses one in both versions.
@@ -87,7 +96,7 @@ impl<'a> Versions<'a> {
         let (old, new): (&Runbook, &Runbook) = (nested(pair.0)?, nested(pair.1)?);
         let (was, is) = (written(&old.source), written(&new.source));
         let prefix = format!("{}{}/", self.prefix, pair.1.id);
-        Some(Versions { old, new, was, is, prefix, around: Some((self, pair)) })
+        Some(Versions { old, new, was, is, unread: None, prefix, around: Some((self, pair)) })
     }
 
     /// What the edit changes about what a step does, by the step's name in the journal; nothing if it
@@ -95,6 +104,13 @@ impl<'a> Versions<'a> {
     pub(super) fn deed(&self, id: &str) -> Option<Change> {
         let (own, inner) = id.split_once('/').map_or((id, None), |(own, rest)| (own, Some(rest)));
         let name = own.split(['[', '@']).next().unwrap_or(own);
+        if let Some(had) = self.unread {
+            let had = had.iter().find(|had| had.id == name)?;
+            return match self.new.step(name) {
+                None => Some(Change::Gone),
+                Some(new) => (new.digest != had.digest).then_some(Change::Edited),
+            };
+        }
         // what was not there before is not lost by this edit
         let old = self.old.step(name)?;
         let Some(new) = self.new.step(name) else { return Some(Change::Gone) };

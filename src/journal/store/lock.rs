@@ -236,6 +236,7 @@ fn take(folder: &Path, path: &Path, holder: &Holder) -> Result<RunLock, LockErro
     Err(LockError::Held { pid, host, since_ms })
 }
 
+#[expect(clippy::disallowed_methods, reason = "no step is walked before the run is in hand")]
 fn pause(look: usize) {
     if look < QUICK_LOOKS {
         std::thread::yield_now();

@@ -10,6 +10,7 @@ mod meant;
 mod odd;
 mod plain;
 mod scan;
+mod unlike;
 
 use std::collections::HashSet;
 use std::ops::Range;
@@ -299,8 +300,9 @@ impl Expr {
         })
     }
 
-    /// Whether it holds.
+    /// Whether it holds; that a text is greater than a number does not, nor that it is not: an error.
     pub fn holds(&self, values: &dyn Lookup) -> Result<bool, RenderError> {
+        self.comparable(values)?;
         self.take(values, |value| Ok(value.is_true()))
     }
 

@@ -135,6 +135,27 @@ impl<'s> Words<'s> {
         })
     }
 
+    /// What stands on both sides of `<`, `>`, `<=` and `>=`, where that is one word by itself.
+    pub(super) fn compared(&self) -> Vec<(&'s str, &'s str)> {
+        const BOUNDS: [&str; 8] = ["", "and", "or", "not", "(", ")", ",", "if"];
+        let bound = |word: &str| BOUNDS.contains(&word);
+        let order = |at: &usize| matches!(self.at(*at), "<" | ">");
+        let sides = |at: usize| {
+            let right = if self.at(at + 1) == "=" { at + 2 } else { at + 1 };
+            let alone = |from: usize, to: usize| {
+                // a string is no word, and would be passed over
+                let between = self.ranges.get(from)?.end..self.ranges.get(to)?.start;
+                self.source.get(between)?.trim().is_empty().then_some(())
+            };
+            let left = at.checked_sub(1)?;
+            let before = left.checked_sub(1).map_or("", |before| self.at(before));
+            alone(left, at).and_then(|()| alone(right - 1, right))?;
+            let ends = bound(before) && bound(self.at(right + 1));
+            ends.then(|| (self.at(left), self.at(right)))
+        };
+        (0..self.ranges.len()).filter(order).filter_map(sides).collect()
+    }
+
     /// The filters and tests named, with their places.
     pub(super) fn callables(&self) -> Vec<(Callable, Range<usize>)> {
         let mut found = Vec::new();

@@ -207,3 +207,28 @@ fn an_expression_in_braces_is_told_to_stand_without() {
         assert!(help.is_some_and(|help| help.contains("without `{{ }}`")), "{source}");
     }
 }
+
+#[test]
+fn a_text_is_neither_above_nor_below_a_number() {
+    let values = Values(json!({"octet": "7", "count": 7, "gone": null}));
+    for (source, held) in [
+        ("octet > 9", None),
+        ("9 <= octet", None),
+        ("count < octet", None),
+        ("count > 1 and (octet > 9)", None),
+        ("not octet > 9", None),
+        ("octet | int > 9", Some(false)),
+        ("count > 1", Some(true)),
+        ("octet > '10'", Some(true)),
+        ("'10' < octet", Some(true)),
+        ("octet | length < 9", Some(true)),
+        ("gone < 9", Some(true)),
+        ("'octet > 9' == octet", Some(false)),
+    ] {
+        let held_now = Expr::parse(source).unwrap().holds(&values);
+        assert_eq!(held_now.as_ref().ok().copied(), held, "{source}: {held_now:?}");
+        if let Err(error) = held_now {
+            assert!(error.0.contains("write `octet | int`"), "{source}: {}", error.0);
+        }
+    }
+}

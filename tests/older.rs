@@ -69,9 +69,11 @@ fn notes(env: &Env) -> String {
     std::fs::read_to_string(env.path("notes")).unwrap_or_default()
 }
 
-/// A name that is a word of the templates, and a key that means nothing beside `use`.
+/// A name that is a word of the templates, and keys that mean nothing where they stand.
 fn harmless() -> String {
     let named = TODAY.replace("save.region", "save.range").replace("$region", "$range");
+    let named =
+        format!("{named}[inputs.word]\ndefault = \"\"\nfrom = [{{ env = \"W\", key = \"W\" }}]\n");
     named.replace("use = \"inner.toml\"", "use = \"inner.toml\"\ntimeout = \"1 min\"")
 }
 
@@ -84,6 +86,7 @@ fn a_mistake_that_did_no_harm_then_is_told_and_the_run_goes_on() {
     for told in [
         "warning: `range` cannot be a name\n --> ./book.toml:6:6",
         "warning: `timeout` cannot stand beside `use`\n  --> ./book.toml:10:11",
+        "warning: `key` goes with `dotenv`\n  --> ./book.toml:",
     ] {
         assert!(out.stderr.contains(told), "{told}: {}", out.stderr);
     }

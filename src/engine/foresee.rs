@@ -32,7 +32,10 @@ fn look_ahead(
     services: &Services,
     found: &mut Vec<(String, Failure)>,
 ) -> bool {
-    for step in runbook.steps.iter().take_while(|step| Some(step.id.as_str()) != until) {
+    for step in &runbook.steps {
+        if until == Some(&step.id) {
+            return false;
+        }
         // one whose `when` reads what is not known yet may be left out
         let wanted = step.when.as_ref().map_or(Some(true), |when| when.holds(known).ok());
         if wanted == Some(false) {
@@ -45,7 +48,8 @@ fn look_ahead(
         if let Some(nested) = step.action.nested() {
             let Some(inner) = nested.runbook.downcast_ref::<Runbook>() else { return false };
             let (known, mut inside) = (within(inner, &nested, known, services), Vec::new());
-            let goes_on = look_ahead(inner, &known, None, services, &mut inside);
+            let until = until.and_then(|until| until.strip_prefix(&step.id)?.strip_prefix('/'));
+            let goes_on = look_ahead(inner, &known, until, services, &mut inside);
             let inside = inside.into_iter().filter(|_| sure);
             found.extend(inside.map(|(id, failure)| (format!("{}/{id}", step.id), failure)));
             if !goes_on {

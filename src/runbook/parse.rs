@@ -194,7 +194,8 @@ fn source_of(reader: &Reader<'_>) -> Option<From> {
     reader.only(FROM);
     if let Some(key) = reader.get("key").filter(|_| !reader.has("dotenv")) {
         let diag = Diag::error("`key` goes with `dotenv`", key.span());
-        reader.gather.report(diag.help("another source is one value as a whole: take `key` out"));
+        let help = "another source is one value as a whole: take `key` out";
+        reader.gather.report_since(diag.help(help));
     }
     match (reader.has("env"), reader.has("dotenv"), reader.has("file")) {
         (true, false, false) => reader.string("env").map(From::Env),

@@ -118,6 +118,7 @@ cases! {
     renewed_nothing_new
     renewed_token
     resume_after_failure
+    resume_half_undone
     resume_which
     retry_and_until
     reveal

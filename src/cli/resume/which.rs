@@ -14,6 +14,11 @@ use crate::terminal::{Question, Terminal};
 /// How many runs are listed where a person must choose.
 const LISTED: usize = 8;
 
+/// How many are looked into, whether they are being taken back: more than are listed.
+const LOOKED_INTO: usize = 4 * LISTED;
+
+const HALF: &str = "and taken back in part";
+
 /// What a command to copy must say again.
 pub(super) struct Again<'a> {
     /// Where to stop.
@@ -35,12 +40,20 @@ pub(super) fn run(
     if unfinished.iter().any(|run| run.outcome.is_some()) {
         unfinished.retain(|run| run.outcome.is_some());
     }
+    let half = taken_back(store, &mut unfinished).map_err(|error| state::refused(&error))?;
     if said.each {
         let groups = groups(store, &unfinished).map_err(|error| state::refused(&error))?;
         // of a run that was begun by itself is said that it was
         unfinished = if groups.is_empty() { unfinished } else { groups };
     }
-    let Some((newest, others)) = unfinished.split_first() else { return Err(nothing_left(&all)) };
+    let Some((newest, others)) = unfinished.split_first() else {
+        return Err(nothing_left(&all, &half));
+    };
+    for run in &half {
+        out::say(&format!(
+            "note: `{run}` is newer, {HALF}: `runbook undo {run}` goes on with that"
+        ));
+    }
     let since = all.iter().filter(|run| run.started_ms > newest.last_ms);
     for begun in since {
         // one that was begun by itself says nothing of those that were begun together
@@ -70,6 +83,22 @@ pub(super) fn run(
     Ok(newest.run.clone())
 }
 
+/// Leaves out what is being taken back of the newest runs, as that does not go on; those that are newer
+/// than all others are given.
+fn taken_back(store: &Store, unfinished: &mut Vec<&RunSummary>) -> Result<Vec<String>, StoreError> {
+    let (mut half, mut rest) = (Vec::new(), Vec::new());
+    let looked = unfinished.len().min(LOOKED_INTO);
+    for run in unfinished.drain(..looked) {
+        if !History::fold(&store.entries(&run.run)?).undoing() {
+            rest.push(run);
+        } else if rest.is_empty() {
+            half.push(run.run.clone());
+        }
+    }
+    unfinished.splice(..0, rest);
+    Ok(half)
+}
+
 /// Of all that one `run --each` began, the first; none of what was begun by itself.
 fn groups<'a>(store: &Store, runs: &[&'a RunSummary]) -> Result<Vec<&'a RunSummary>, StoreError> {
     let mut groups: Vec<&RunSummary> = Vec::new();
@@ -81,7 +110,12 @@ fn groups<'a>(store: &Store, runs: &[&'a RunSummary]) -> Result<Vec<&'a RunSumma
     Ok(groups)
 }
 
-fn nothing_left(all: &[RunSummary]) -> Exit {
+fn nothing_left(all: &[RunSummary], half: &[String]) -> Exit {
+    if let [newest, ..] = half {
+        out::error(&format!("there is no run to go on with: `{newest}` is the newest, {HALF}"));
+        out::hint(&format!("`runbook undo {newest}` goes on with that"));
+        return Exit::Usage;
+    }
     if let [newest, ..] = all {
         // It may have been killed just after its last word: then this is the good news.
         out::say(&format!("nothing is left to do: no run is unfinished, `{}` is over", newest.run));

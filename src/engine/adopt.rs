@@ -93,12 +93,24 @@ impl Engine<'_> {
         object: Val,
         how: How,
     ) -> Flow {
+        let summary = if how == How::Unchanged { "was there already" } else { "" };
+        self.adopt_saying(unit, began, object, (how, summary)).await
+    }
+
+    /// The same with a few words about it.
+    pub(super) async fn adopt_saying(
+        &self,
+        unit: &Unit<'_>,
+        began: Duration,
+        object: Val,
+        (how, summary): (How, &str),
+    ) -> Flow {
         let none = HashMap::new();
         let cx = self.cx(unit, false, &none, &|_| ());
         let answer = Answer {
             input: object,
             locals: vec![("response", jq::from_json(&Json::Null))],
-            summary: if how == How::Unchanged { "was there already" } else { "" }.to_owned(),
+            summary: summary.to_owned(),
             ..Answer::default()
         };
         match self.save(&cx, unit, &answer) {

@@ -143,7 +143,10 @@ impl<'a> Engine<'a> {
         let began = self.now();
         match self.look(unit).await {
             Err(trouble) => self.fail(unit, began, trouble),
-            Ok(Some(Found::Same(object))) => self.adopt(unit, began, object, How::Unchanged).await,
+            Ok(Some(Found::Same(object))) => {
+                let said = "was there already: a run asks, or needs `--adopt`, to use it";
+                self.adopt_saying(unit, began, object, (How::Unchanged, said)).await
+            }
             Ok(Some(Found::Different(differs))) => {
                 let told = differs
                     .iter()

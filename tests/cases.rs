@@ -176,6 +176,7 @@ cases! {
     updated_removed
     updated_renamed
     updated_renamed_secret
+    updated_shifted
     updated_skipped
     use_cycle
     used_always

@@ -2,6 +2,7 @@
 
 mod doubted;
 mod questions;
+mod renames;
 mod stale;
 mod taken;
 mod updated;

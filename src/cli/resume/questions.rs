@@ -1,5 +1,6 @@
 //! What an edit changes about what a run has done: asked before the edited file is taken over.
 
+use super::renames::{Known, Renames};
 use super::versions::{Pair, Reads, Versions, nested, shape};
 use crate::journal::event::{Skip, StepRef};
 use crate::plan::{History, Status};
@@ -46,61 +47,91 @@ impl Asked<'_> {
     /// The steps of one runbook; all of it is behind the run if the step that uses it is done.
     fn frame(&mut self, versions: &Versions<'_>, behind: bool) {
         let (old, new) = (&versions.old.steps, &versions.new.steps);
-        let id = |step: &StepDef| format!("{}{}", versions.prefix, step.id);
-        let last = new.iter().rposition(|step| finished(self.history, &id(step)));
-        let gone = |step: &&StepDef| {
-            versions.new.step(&step.id).is_none() && stands(self.history, &id(step)).is_some()
-        };
-        let mut gone: Vec<&StepDef> = old.iter().filter(gone).collect();
+        let both = [old, new].map(|steps| steps.iter().map(known).collect::<Vec<Known<'_>>>());
+        let renames = Renames::find(self.history, &versions.prefix, &both[0], &both[1]);
+        let id = |name: &str| format!("{}{name}", versions.prefix);
+        let last = self.last(new, &renames, &versions.prefix);
         for (index, step) in new.iter().enumerate() {
-            if let Some(old) = versions.old.step(&step.id) {
-                self.known(versions, (old, step), &id(step));
-            } else if let Some(at) = gone.iter().position(|gone| gone.digest == step.digest) {
-                let from = id(gone.remove(at));
-                let stands = stands(self.history, &from).unwrap_or(Stands::Over);
-                self.ask(id(step), stands.renamed(&from), true, Keep::Renamed(from));
+            let own = versions.old.step(&step.id);
+            if let Some(from) = renames.was(&step.id) {
+                self.renamed(id(&step.id), id(from));
+            } else if let Some(now) = renames.now(&step.id) {
+                self.taken(id(&step.id), &id(now));
+            } else if let Some(old) = own {
+                self.known(versions, (old, step), &id(&step.id));
             } else if behind {
                 let what = "is new, in what is finished".to_owned();
-                self.ask(id(step), what, true, Keep::LeftOut);
+                self.ask(id(&step.id), what, true, Keep::LeftOut);
             } else if last.is_some_and(|last| index < last) {
-                let what = "is new, before steps that are finished".to_owned();
-                self.ask(id(step), what, true, Keep::LeftOut);
+                self.inserted(id(&step.id));
             }
         }
-        // what was skipped did nothing
-        let skipped = |id: &str| matches!(self.history.status(id), Status::Skipped(_));
-        gone.retain(|step| !skipped(&id(step)));
-        for step in gone {
-            let stands = stands(self.history, &id(step)).unwrap_or(Stands::Over);
-            self.ask(id(step), stands.gone(), false, Keep::AsItIs);
+        for step in old {
+            if versions.new.step(&step.id).is_none() && renames.now(&step.id).is_none() {
+                self.gone(id(&step.id));
+            }
         }
     }
 
     /// The same by what the journal alone knows of the steps of the old file.
     fn by_digest(&mut self, had: &[StepRef], new: &Runbook) {
-        let last = new.steps.iter().rposition(|step| finished(self.history, &step.id));
-        let stood =
-            |old: &&StepRef| stands(self.history, &old.id).map(|stands| (old.id.clone(), stands));
-        let gone = had.iter().filter(|old| new.step(&old.id).is_none());
-        let mut gone: Vec<_> = gone.filter_map(|old| Some((stood(&old)?, &old.digest))).collect();
+        let old: Vec<Known<'_>> = had.iter().map(|old| (&*old.id, &*old.digest)).collect();
+        let known: Vec<Known<'_>> = new.steps.iter().map(known).collect();
+        let renames = Renames::find(self.history, "", &old, &known);
+        let last = self.last(&new.steps, &renames, "");
         for (index, step) in new.steps.iter().enumerate() {
-            let old = had.iter().find(|old| old.id == step.id);
-            let like = gone.iter().position(|(_, digest)| old.is_none() && **digest == step.digest);
-            if let Some((old, stands)) = old.zip(stands(self.history, &step.id)) {
-                if old.digest != step.digest {
+            let own = had.iter().find(|old| old.id == step.id);
+            if let Some(from) = renames.was(&step.id) {
+                self.renamed(step.id.clone(), from.to_owned());
+            } else if let Some(now) = renames.now(&step.id) {
+                self.taken(step.id.clone(), now);
+            } else if let Some(old) = own {
+                let edited = old.digest != step.digest;
+                if let Some(stands) = stands(self.history, &step.id).filter(|_| edited) {
                     let what = format!("{}, and was edited since", stands.said());
                     self.ask(step.id.clone(), what, true, Keep::AsItIs);
                 }
-            } else if let Some(at) = like {
-                let ((from, stands), _) = gone.remove(at);
-                self.ask(step.id.clone(), stands.renamed(&from), true, Keep::Renamed(from));
-            } else if old.is_none() && last.is_some_and(|last| index < last) {
-                let what = "is new, before steps that are finished".to_owned();
-                self.ask(step.id.clone(), what, true, Keep::LeftOut);
+            } else if last.is_some_and(|last| index < last) {
+                self.inserted(step.id.clone());
             }
         }
-        for ((id, stands), _) in gone {
-            self.ask(id, stands.gone(), false, Keep::AsItIs);
+        for old in had {
+            if new.step(&old.id).is_none() && renames.now(&old.id).is_none() {
+                self.gone(old.id.clone());
+            }
+        }
+    }
+
+    /// Where the last finished step stands in the new file, whatever it is called there.
+    fn last(&self, new: &[StepDef], renames: &Renames<'_>, prefix: &str) -> Option<usize> {
+        new.iter().rposition(|step| {
+            let own = renames.now(&step.id).is_none().then_some(step.id.as_str());
+            let was = renames.was(&step.id).or(own);
+            was.is_some_and(|was| finished(self.history, &format!("{prefix}{was}")))
+        })
+    }
+
+    fn renamed(&mut self, step: String, from: String) {
+        let Some(stands) = stands(self.history, &from) else { return };
+        self.ask(step, stands.renamed(&from), true, Keep::Renamed(from));
+    }
+
+    /// A step whose name was that of a step which is called otherwise now.
+    fn taken(&mut self, step: String, now: &str) {
+        let what = format!("is another step now, and what it was reads like `{now}`");
+        self.ask(step, what, true, Keep::AsItIs);
+    }
+
+    fn inserted(&mut self, step: String) {
+        let what = "is new, before steps that are finished".to_owned();
+        self.ask(step, what, true, Keep::LeftOut);
+    }
+
+    /// A step that the new file has not. What was skipped did nothing.
+    fn gone(&mut self, step: String) {
+        let skipped = matches!(self.history.status(&step), Status::Skipped(_));
+        if let Some(stands) = stands(self.history, &step).filter(|_| !skipped) {
+            self.ask(step, stands.gone(), false, Keep::AsItIs);
         }
     }
 
@@ -172,6 +203,10 @@ impl Asked<'_> {
             }
         }
     }
+}
+
+fn known(step: &StepDef) -> Known<'_> {
+    (&step.id, &step.digest)
 }
 
 /// What was edited about whether a step is performed.

@@ -58,17 +58,17 @@ pub(super) fn decide(
     let asked = |step: &String| questions.iter().any(|question| question.step == *step);
     rerun.iter().chain(keep).filter(|step| !asked(step)).try_for_each(|step| known(new, step))?;
     let mut open_questions = Vec::new();
-    let mut events = Vec::new();
-    let redo = |step: &str, only_list: bool| -> Result<Vec<Event>, Exit> {
+    let mut so_far = SoFar { history: history.clone(), events: Vec::new() };
+    let redo = |history: &History, step: &str, only_list: bool| -> Result<Vec<Event>, Exit> {
         let parts = if only_list { vec![step.to_owned()] } else { parts(history, new, step) };
         let events = parts.iter().map(|part| again(history, new, (part, args), run, key));
         Ok(events.collect::<Result<Vec<_>, Exit>>()?.concat())
     };
     // A finished step may be wanted again although the edit did not touch it.
     for step in rerun.iter().filter(|step| !asked(step) && finished(history, step)) {
-        events.extend(redo(step, false)?);
+        so_far.add(redo(history, step, false)?);
     }
-    for question in &questions {
+    for question in in_turn(&questions) {
         let step = &question.step;
         let by_name = |list: &[String]| list.contains(step);
         // who answers for a step answers for what is inside of it
@@ -76,20 +76,24 @@ pub(super) fn decide(
             |list: &[String]| above(step).find(|around| list.iter().any(|one| one == around));
         let with_all = around(rerun).filter(|around| finished(history, around) && !by_name(keep));
         if question.can_rerun && by_name(rerun) {
-            events.extend(redo(step, question.only_list)?);
+            if leaves_its_name(question, &questions) {
+                so_far.add(kept(&so_far.history, (versions, question), run, key)?);
+            }
+            so_far.add(redo(&so_far.history, step, question.only_list)?);
         } else if question.can_rerun && with_all.is_some() {
             // what was done of it is among all that is done again
             let new = stands(history, step).is_none();
-            events.extend(if new { redo(step, false)? } else { Vec::new() });
+            so_far.add(if new { redo(&so_far.history, step, false)? } else { Vec::new() });
         } else if by_name(keep) || around(keep).is_some() {
-            events.extend(kept(history, (versions, question), run, key)?);
+            so_far.add(kept(&so_far.history, (versions, question), run, key)?);
         } else {
             open_questions.push(question);
         }
     }
     if open_questions.is_empty() {
-        return Ok(events);
+        return Ok(so_far.events);
     }
+    open_questions.sort_by_key(|open| questions.iter().position(|one| one.step == open.step));
     out::error("the file was edited where this run is finished already:");
     for question in &open_questions {
         let step = argument(&question.step);
@@ -105,6 +109,46 @@ pub(super) fn decide(
         flag("until", args.walk.until.as_deref())
     ));
     Err(Exit::Usage)
+}
+
+/// What is decided so far, and how the run stands with it.
+struct SoFar {
+    history: History,
+    events: Vec<Event>,
+}
+
+impl SoFar {
+    fn add(&mut self, events: Vec<Event>) {
+        for event in &events {
+            self.history.take(event);
+        }
+        self.events.extend(events);
+    }
+}
+
+/// Questions so that a step leaves its name before another takes it.
+fn in_turn(questions: &[Question]) -> Vec<&Question> {
+    let leaves = |step: &str| {
+        let from = |one: &&Question| matches!(&one.keep, Keep::Renamed(from) if from == step);
+        questions.iter().find(from).map(|one| one.step.as_str())
+    };
+    let after = |question: &&Question| {
+        let mut at = question.step.as_str();
+        let next = std::iter::from_fn(|| {
+            at = leaves(at)?;
+            Some(())
+        });
+        next.take(questions.len()).count()
+    };
+    let mut questions: Vec<&Question> = questions.iter().collect();
+    questions.sort_by_key(after);
+    questions
+}
+
+/// Whether what a step did must not stay under its old name, which another step takes.
+fn leaves_its_name(question: &Question, questions: &[Question]) -> bool {
+    let Keep::Renamed(from) = &question.keep else { return false };
+    questions.iter().any(|one| one.step == *from && matches!(one.keep, Keep::Renamed(_)))
 }
 
 /// A step is performed again. What it did stays to be taken back, unless doing it again makes the
@@ -141,15 +185,19 @@ fn kept(
 ) -> Result<Vec<Event>, Exit> {
     let step = &question.step;
     match &question.keep {
+        // what it did has left with its name: the step of this name is a new one
+        Keep::AsItIs if stands(history, step).is_none() => Ok(vec![left_out(step)]),
         Keep::AsItIs => Ok(vec![Event::Decided { step: step.clone(), decision: Decision::Keep }]),
         Keep::Renamed(from) if stands(history, from).is_some() => {
             renamed(history, versions.old, (from, step), run, key)
         }
-        Keep::Renamed(_) | Keep::LeftOut => Ok(vec![Event::Skipped {
-            step: step.clone(),
-            why: Skip::Person("inserted where the run was finished already".to_owned()),
-        }]),
+        Keep::Renamed(_) | Keep::LeftOut => Ok(vec![left_out(step)]),
     }
+}
+
+fn left_out(step: &str) -> Event {
+    let why = Skip::Person("inserted where the run was finished already".to_owned());
+    Event::Skipped { step: step.to_owned(), why }
 }
 
 /// What a step did, with what its items and the steps inside it did, under its new name.

@@ -175,6 +175,7 @@ cases! {
     updated_refused
     updated_removed
     updated_renamed
+    updated_renamed_inside
     updated_renamed_secret
     updated_shifted
     updated_skipped

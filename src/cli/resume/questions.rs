@@ -49,26 +49,25 @@ impl Asked<'_> {
         let (old, new) = (&versions.old.steps, &versions.new.steps);
         let both = [old, new].map(|steps| steps.iter().map(known).collect::<Vec<Known<'_>>>());
         let renames = Renames::find(self.history, &versions.prefix, &both[0], &both[1]);
-        let id = |name: &str| format!("{}{name}", versions.prefix);
+        let name = |id: &str| versions.now(id);
         let last = self.last(new, &renames, &versions.prefix);
         for (index, step) in new.iter().enumerate() {
-            let own = versions.old.step(&step.id);
-            if let Some(from) = renames.was(&step.id) {
-                self.renamed(id(&step.id), id(from));
+            if let Some(old) = renames.was(&step.id).and_then(|was| versions.old.step(was)) {
+                self.renamed(versions, (old, step));
             } else if let Some(now) = renames.now(&step.id) {
-                self.taken(id(&step.id), &id(now));
-            } else if let Some(old) = own {
-                self.known(versions, (old, step), &id(&step.id));
+                self.taken(name(&step.id), &name(now));
+            } else if let Some(old) = versions.old.step(&step.id) {
+                self.known(versions, (old, step));
             } else if behind {
                 let what = "is new, in what is finished".to_owned();
-                self.ask(id(&step.id), what, true, Keep::LeftOut);
+                self.ask(name(&step.id), what, true, Keep::LeftOut);
             } else if last.is_some_and(|last| index < last) {
-                self.inserted(id(&step.id));
+                self.inserted(name(&step.id));
             }
         }
         for step in old {
             if versions.new.step(&step.id).is_none() && renames.now(&step.id).is_none() {
-                self.gone(id(&step.id));
+                self.gone(&versions.then(&step.id), name(&step.id));
             }
         }
     }
@@ -82,7 +81,10 @@ impl Asked<'_> {
         for (index, step) in new.steps.iter().enumerate() {
             let own = had.iter().find(|old| old.id == step.id);
             if let Some(from) = renames.was(&step.id) {
-                self.renamed(step.id.clone(), from.to_owned());
+                if let Some(stands) = stands(self.history, from) {
+                    let what = stands.renamed(from, &[]);
+                    self.ask(step.id.clone(), what, true, Keep::Renamed(from.to_owned()));
+                }
             } else if let Some(now) = renames.now(&step.id) {
                 self.taken(step.id.clone(), now);
             } else if let Some(old) = own {
@@ -97,7 +99,7 @@ impl Asked<'_> {
         }
         for old in had {
             if new.step(&old.id).is_none() && renames.now(&old.id).is_none() {
-                self.gone(old.id.clone());
+                self.gone(&old.id, old.id.clone());
             }
         }
     }
@@ -111,9 +113,25 @@ impl Asked<'_> {
         })
     }
 
-    fn renamed(&mut self, step: String, from: String) {
-        let Some(stands) = stands(self.history, &from) else { return };
-        self.ask(step, stands.renamed(&from), true, Keep::Renamed(from));
+    /// A step of another name. What else is edited about it, or inside of it, is asked under the new one.
+    fn renamed(&mut self, versions: &Versions<'_>, pair: Pair<'_>) {
+        let then = versions.then(&pair.0.id);
+        let Some(stands) = stands(self.history, &then) else { return };
+        let skipped = matches!(self.history.status(&then), Status::Skipped(_));
+        let inner = versions.inside(pair).filter(|_| !skipped);
+        let which = match stands {
+            _ if skipped => Some(Reads::When),
+            Stands::Over => inner.is_none().then_some(Reads::All),
+            Stands::Half => Some(if inner.is_none() { Reads::Each } else { Reads::When }),
+            Stands::Before => None,
+        };
+        let reads = which.map(|which| versions.reads(pair, which)).unwrap_or_default();
+        // inside a step of another name this one is called otherwise by then
+        let keep = Keep::Renamed(versions.now(&pair.0.id));
+        self.ask(versions.now(&pair.1.id), stands.renamed(&then, &reads), true, keep);
+        if let Some(inner) = inner {
+            self.frame(&inner, stands == Stands::Over);
+        }
     }
 
     /// A step whose name was that of a step which is called otherwise now.
@@ -127,10 +145,10 @@ impl Asked<'_> {
         self.ask(step, what, true, Keep::LeftOut);
     }
 
-    /// A step that the new file has not. What was skipped did nothing.
-    fn gone(&mut self, step: String) {
-        let skipped = matches!(self.history.status(&step), Status::Skipped(_));
-        if let Some(stands) = stands(self.history, &step).filter(|_| !skipped) {
+    /// A step that the new file has not, by the names it had and has. What was skipped did nothing.
+    fn gone(&mut self, then: &str, step: String) {
+        let skipped = matches!(self.history.status(then), Status::Skipped(_));
+        if let Some(stands) = stands(self.history, then).filter(|_| !skipped) {
             self.ask(step, stands.gone(), false, Keep::AsItIs);
         }
     }
@@ -140,27 +158,28 @@ impl Asked<'_> {
     }
 
     /// A step that is in both files.
-    fn known(&mut self, versions: &Versions<'_>, pair: Pair<'_>, id: &str) {
-        match self.history.status(id) {
-            Status::Done(_) => self.done(versions, pair, id),
+    fn known(&mut self, versions: &Versions<'_>, pair: Pair<'_>) {
+        let (then, id) = (versions.then(&pair.0.id), versions.now(&pair.1.id));
+        match self.history.status(&then) {
+            Status::Done(_) => self.done(versions, pair),
             Status::Skipped(Skip::Person(_)) if pair.0.digest != pair.1.digest => {
                 let what = "was skipped by hand, and was edited since".to_owned();
-                self.ask(id.to_owned(), what, true, Keep::AsItIs);
+                self.ask(id, what, true, Keep::AsItIs);
             }
             Status::Skipped(Skip::When) => {
                 let edited = when_edited(versions, pair);
                 if let Some(edited) = edited {
                     let what = format!("was skipped, and {edited}");
-                    self.ask(id.to_owned(), what, true, Keep::AsItIs);
+                    self.ask(id, what, true, Keep::AsItIs);
                 }
             }
             // what was done before stays as it is, whatever it is that will be done
-            _ if stands(self.history, id) == Some(Stands::Half) => self.partly(versions, pair, id),
+            _ if stands(self.history, &then) == Some(Stands::Half) => self.partly(versions, pair),
             _ => {}
         }
     }
 
-    fn done(&mut self, versions: &Versions<'_>, pair: Pair<'_>, id: &str) {
+    fn done(&mut self, versions: &Versions<'_>, pair: Pair<'_>) {
         let inner = versions.inside(pair);
         let edited = pair.0.digest != pair.1.digest;
         let what = if let Some(inner) = inner.filter(|_| !edited || versions.only_inputs(pair)) {
@@ -175,17 +194,17 @@ impl Asked<'_> {
             }
             format!("is done, and {}", reads_edited(&reads))
         };
-        self.ask(id.to_owned(), what, true, Keep::AsItIs);
+        self.ask(versions.now(&pair.1.id), what, true, Keep::AsItIs);
         if let Some(question) = self.questions.last_mut() {
             question.only_list = versions.only_list(pair);
         }
     }
 
     /// A step of which some items are done, or some steps inside.
-    fn partly(&mut self, versions: &Versions<'_>, pair: Pair<'_>, id: &str) {
+    fn partly(&mut self, versions: &Versions<'_>, pair: Pair<'_>) {
         let ask = |asked: &mut Self, edited: &str, can_rerun| {
             let what = format!("is half done, and {edited}");
-            asked.ask(id.to_owned(), what, can_rerun, Keep::AsItIs);
+            asked.ask(versions.now(&pair.1.id), what, can_rerun, Keep::AsItIs);
         };
         if shape(pair.0) != shape(pair.1) {
             ask(self, "is to be done in another way now: what it did stays", false);
@@ -252,14 +271,17 @@ impl Stands {
         }
     }
 
-    /// What is asked about a new step that reads like this one.
-    fn renamed(self, from: &str) -> String {
+    /// What is asked about a new step that reads like this one, with what of that was edited elsewhere.
+    fn renamed(self, from: &str, reads: &[String]) -> String {
         let like = match self {
             Self::Over => format!("the finished step `{from}`"),
             Self::Half => format!("the half-done step `{from}`"),
             Self::Before => format!("the step `{from}` that was done before"),
         };
-        format!("is new, and reads like {like}: renamed?")
+        if reads.is_empty() {
+            return format!("is new, and reads like {like}: renamed?");
+        }
+        format!("is new, and reads like {like}, but {}: renamed?", reads_edited(reads))
     }
 
     fn gone(self) -> String {

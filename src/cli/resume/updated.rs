@@ -74,6 +74,9 @@ pub(super) fn decide(
         // who answers for a step answers for what is inside of it
         let around =
             |list: &[String]| above(step).find(|around| list.iter().any(|one| one == around));
+        if above(step).any(|around| anew(around, &questions, rerun)) {
+            continue;
+        }
         let with_all = around(rerun).filter(|around| finished(history, around) && !by_name(keep));
         if question.can_rerun && by_name(rerun) {
             if leaves_its_name(question, &questions) {
@@ -132,17 +135,28 @@ fn in_turn(questions: &[Question]) -> Vec<&Question> {
         let from = |one: &&Question| matches!(&one.keep, Keep::Renamed(from) if from == step);
         questions.iter().find(from).map(|one| one.step.as_str())
     };
-    let after = |question: &&Question| {
-        let mut at = question.step.as_str();
+    let hops = |step: &str| {
+        let mut at = step;
         let next = std::iter::from_fn(|| {
             at = leaves(at)?;
             Some(())
         });
         next.take(questions.len()).count()
     };
+    // what is inside of a step goes with it
+    let after = |question: &&Question| {
+        let around = above(&question.step).map(hops).max().unwrap_or_default();
+        around.max(hops(&question.step))
+    };
     let mut questions: Vec<&Question> = questions.iter().collect();
     questions.sort_by_key(after);
     questions
+}
+
+/// Whether all of a step is performed anew, while what it did stays under the name it had.
+fn anew(step: &str, questions: &[Question], rerun: &[String]) -> bool {
+    let renamed = |one: &Question| one.step == step && matches!(one.keep, Keep::Renamed(_));
+    questions.iter().any(renamed) && rerun.iter().any(|one| one == step)
 }
 
 /// Whether what a step did must not stay under its old name, which another step takes.

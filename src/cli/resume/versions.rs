@@ -71,6 +71,8 @@ pub(super) struct Versions<'a> {
     pub(super) unread: Option<&'a [StepRef]>,
     /// What stands before the ids of its steps in the journal.
     pub(super) prefix: String,
+    /// What stands before them in the file as it is now: another text if the step that uses it is renamed.
+    now: String,
     /// The step that uses it, in both versions.
     around: Option<(&'a Versions<'a>, Pair<'a>)>,
 }
@@ -82,7 +84,8 @@ impl<'a> Versions<'a> {
     /// Both versions of a run's own runbook.
     pub(super) fn new(old: &'a Runbook, new: &'a Runbook) -> Self {
         let (was, is) = (written(&old.source), written(&new.source));
-        Self { old, new, was, is, unread: None, prefix: String::new(), around: None }
+        let (prefix, now) = (String::new(), String::new());
+        Self { old, new, was, is, unread: None, prefix, now, around: None }
     }
 
     /// A runbook whose old text this version of the program refuses: only whether a step's own keys are
@@ -95,8 +98,19 @@ impl<'a> Versions<'a> {
     pub(super) fn inside<'s>(&'s self, pair: Pair<'s>) -> Option<Versions<'s>> {
         let (old, new): (&Runbook, &Runbook) = (nested(pair.0)?, nested(pair.1)?);
         let (was, is) = (written(&old.source), written(&new.source));
-        let prefix = format!("{}{}/", self.prefix, pair.1.id);
-        Some(Versions { old, new, was, is, unread: None, prefix, around: Some((self, pair)) })
+        let (prefix, now) = (self.then(&pair.0.id) + "/", self.now(&pair.1.id) + "/");
+        Some(Versions { old, new, was, is, unread: None, prefix, now, around: Some((self, pair)) })
+    }
+
+    /// What the journal calls a step of the old file.
+    pub(super) fn then(&self, id: &str) -> String {
+        format!("{}{id}", self.prefix)
+    }
+
+    /// What a step is called by the new file; also one that is only in the old, if all around it were
+    /// renamed and it was not.
+    pub(super) fn now(&self, id: &str) -> String {
+        format!("{}{id}", self.now)
     }
 
     /// What the edit changes about what a step does, by the step's name in the journal; nothing if it
@@ -219,7 +233,7 @@ impl<'a> Versions<'a> {
         let nested = pair.0.action.nested();
         let tree = nested.and_then(|nested| nested.inputs.iter().find(|(own, _)| own == name));
         if was != is {
-            let place = format!("`inputs.{name}` of `{}{}`", outer.prefix, pair.1.id);
+            let place = format!("`inputs.{name}` of `{}`", outer.now(&pair.1.id));
             push(place, found);
         } else if let Some((_, tree)) = tree {
             outer.edited(tree.reads(), found);

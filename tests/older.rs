@@ -36,6 +36,11 @@ append = { file = "notes", text = "begun\n" }
 
 /// A run that waits for its answer, as a version left it that took this text for `TODAY`.
 fn begun_with(text: &str) -> Env {
+    killed_after(text, |_| false)
+}
+
+/// The same, killed after one of its events.
+fn killed_after(text: &str, last: impl Fn(&Event) -> bool) -> Env {
     let env = Env::new();
     std::fs::write(env.path("book.toml"), TODAY).unwrap();
     std::fs::write(env.path("inner.toml"), INNER).unwrap();
@@ -43,6 +48,8 @@ fn begun_with(text: &str) -> Env {
     assert_eq!(out.code, Some(4), "{}", out.stderr);
     let state = env.path(".state/runbook");
     let mut entries = Store::open(&state).unwrap().entries("r1").unwrap();
+    let place = entries.iter().position(|entry| last(&entry.event));
+    entries.truncate(place.map_or(entries.len(), |place| place + 1));
     for entry in &mut entries {
         if let Event::Done { saved, .. } = &mut entry.event
             && let Some(value) = saved.remove("region")
@@ -143,10 +150,51 @@ fn what_the_mended_file_edits_besides_is_asked_about_without_the_old_text() {
     ] {
         assert!(out.stderr.contains(asked), "{asked}: {}", out.stderr);
     }
-    let mut words = vec!["resume", "r1", "--updated", "--trust", "--answer", "sure=true"];
-    words.extend(["--rerun", "where", "--keep", "within"]);
-    let out = env.run(&words);
-    assert_eq!(out.code, Some(0), "{}", out.stderr);
+    let (code, said) = taken_over(&env, &["--rerun", "where", "--keep", "within"]);
+    assert_eq!(code, Some(0), "{said}");
     assert_eq!(notes(&env).matches("begun").count(), 1, "not done twice: {}", notes(&env));
     assert!(notes(&env).contains("south-1"), "{}", notes(&env));
+}
+
+/// The arguments of a command that takes the mended file, and what it says and ends with.
+fn taken_over(env: &Env, more: &[&str]) -> (Option<i32>, String) {
+    let mut words = vec!["resume", "r1", "--updated", "--trust", "--answer", "sure=true"];
+    words.extend(more);
+    let out = env.run(&words);
+    (out.code, out.stderr)
+}
+
+#[test]
+fn what_is_gone_inside_is_asked_about_without_the_old_text() {
+    let refused = format!("{TODAY}colour = \"red\"\n");
+    let noted = |event: &Event| matches!(event, Event::Done { step, .. } if step == "inside/noted");
+    for last in [&noted as &dyn Fn(&Event) -> bool, &|_| false] {
+        let env = killed_after(&refused, last);
+        std::fs::write(env.path("book.toml"), TODAY.replace("\"inside\"", "\"within\"")).unwrap();
+        std::fs::write(env.path("inner.toml"), INNER.replace("noted", "written")).unwrap();
+        let (code, said) = taken_over(&env, &[]);
+        assert_eq!(code, Some(2), "{said}");
+        for asked in [
+            "  within/written  is not done, unless it is one that is gone: renamed?; answer `--rerun within/written` or `--keep within/written`",
+            "  within/noted  is done, and is gone from the file: what it did stays; answer `--keep within/noted`",
+        ] {
+            assert!(said.contains(asked), "{asked}: {said}");
+        }
+        let (code, said) = taken_over(&env, &["--keep", "within"]);
+        assert_eq!(code, Some(0), "{said}");
+        assert_eq!(notes(&env).matches("begun").count(), 1, "not done twice: {}", notes(&env));
+    }
+}
+
+#[test]
+fn what_is_in_doubt_inside_and_gone_is_refused_without_the_old_text() {
+    let intent =
+        |event: &Event| matches!(event, Event::Intent { step, .. } if step == "inside/noted");
+    let env = killed_after(&format!("{TODAY}colour = \"red\"\n"), intent);
+    std::fs::write(env.path("book.toml"), TODAY).unwrap();
+    std::fs::write(env.path("inner.toml"), INNER.replace("noted", "written")).unwrap();
+    let (code, said) = taken_over(&env, &[]);
+    assert_eq!(code, Some(2), "{said}");
+    let doubt = "  inside/noted  may or may not have happened, and is gone from the file";
+    assert!(said.contains(doubt), "{said}");
 }

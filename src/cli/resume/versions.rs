@@ -122,6 +122,7 @@ impl<'a> Versions<'a> {
             let had = had.iter().find(|had| had.id == name)?;
             return match self.new.step(name) {
                 None => Some(Change::Gone),
+                Some(_) if self.new.performed(id).is_none() => Some(Change::Gone),
                 Some(new) => (new.digest != had.digest).then_some(Change::Edited),
             };
         }

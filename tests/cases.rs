@@ -50,6 +50,7 @@ cases! {
     crash_items
     differs_lines
     doubt_adopted
+    doubt_always
     doubt_differing
     doubt_deeper
     doubt_done

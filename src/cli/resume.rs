@@ -451,7 +451,7 @@ fn decisions(args: &Args, engine: &Engine<'_>, run: &str) -> Result<Vec<Event>, 
             continue;
         }
         let Some((_, def)) = whole.performed(step) else { continue };
-        if !def.always && step.contains('@') {
+        if earlier(whole, step) {
             out::warning(&format!(
                 "`{step}` is what a step did before it was done again: `--redo` changes nothing"
             ));
@@ -492,6 +492,15 @@ fn decisions(args: &Args, engine: &Engine<'_>, run: &str) -> Result<Vec<Event>, 
         events.push(Event::Done { step, how, saved, summary, took_ms, private, was });
     }
     Ok(events)
+}
+
+/// Whether a name is that of what a step did before it was done again, or of a part of that. A number
+/// behind an `always` step is that of a walk which failed.
+fn earlier(runbook: &Runbook, step: &str) -> bool {
+    let ends = step.match_indices('/').map(|(at, _)| at).chain([step.len()]);
+    let numbered = |part: &&str| part.rsplit('/').next().is_some_and(|own| own.contains('@'));
+    let always = |part: &str| runbook.performed(part).is_some_and(|(_, def)| def.always);
+    ends.map(|end| &step[..end]).filter(numbered).any(|part| !always(part))
 }
 
 /// Refuses a value that none of the steps done by hand would have saved.

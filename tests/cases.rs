@@ -167,6 +167,7 @@ cases! {
     updated_always
     updated_changed
     updated_doubt
+    updated_doubt_gate
     updated_doubt_inside
     updated_elsewhere
     updated_half_done

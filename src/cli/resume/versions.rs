@@ -39,6 +39,8 @@ pub(super) enum Reads {
     All,
     /// The same without the list that gives its items: what it reads for each.
     Each,
+    /// What it reads before it is performed, for each: what its gates and saves read is not among it.
+    Deed,
     /// What says whether it is performed.
     When,
 }
@@ -51,8 +53,11 @@ impl Reads {
         if self == Self::When {
             return step.when.iter().flat_map(Expr::reads).any(|read| read.name == name);
         }
-        shared.contains(&name)
-            || among(&own.before)
+        let before = shared.contains(&name) || among(&own.before);
+        if self == Self::Deed {
+            return before;
+        }
+        before
             || among(&own.after)
             || own.saves.iter().any(|uses| among(uses))
             || list && among(&own.list)
@@ -153,7 +158,7 @@ impl<'a> Versions<'a> {
         if deed(step(&self.was, &pair.0.id)) != deed(step(&self.is, &pair.1.id)) {
             return Some(Change::Edited);
         }
-        let reads = self.reads(pair, Reads::Each);
+        let reads = self.reads(pair, Reads::Deed);
         (!reads.is_empty()).then_some(Change::Reads(reads))
     }
 

@@ -98,6 +98,15 @@ impl Args {
         self.named().next().is_some()
     }
 
+    /// The flags that have the file as it is now taken over, with what was answered about it.
+    fn taking_over(&self) -> String {
+        let with = |name: &str, steps: &[String]| -> String {
+            steps.iter().map(|step| flag(name, Some(step))).collect()
+        };
+        let updated = if self.updated { " --updated" } else { "" };
+        format!("{updated}{}{}", with("rerun", &self.rerun), with("keep", &self.keep))
+    }
+
     /// The steps that are to be done again.
     fn again(&self) -> Vec<&String> {
         self.redo.iter().chain(&self.rerun).collect()
@@ -477,7 +486,7 @@ fn decisions(args: &Args, engine: &Engine<'_>, run: &str) -> Result<Vec<Event>, 
             out::warning(&format!("step `{id}` is done already: `--done` changes nothing"));
             continue;
         }
-        let saved = by_hand((id, step), &given, engine, run)?;
+        let saved = by_hand((id, step), (args, &given), engine, run)?;
         let (how, private, summary) = match history.status(id) {
             // The run did it; only its gates did not hold. It can still be taken back.
             Status::Done(done) => (done.how, done.private.clone(), "left as it is, as decided"),
@@ -525,7 +534,7 @@ fn unsaved(args: &Args, runbook: &Runbook) -> Result<(), Exit> {
 /// The values a step done by hand would have saved; those that later steps read must be given.
 fn by_hand(
     (id, step): (&str, &StepDef),
-    given: &[(String, String)],
+    (args, given): (&Args, &[(String, String)]),
     engine: &Engine<'_>,
     run: &str,
 ) -> Result<StoredMap, Exit> {
@@ -564,7 +573,8 @@ fn by_hand(
     let flags: Vec<String> =
         missing.iter().map(|save| format!("--save {}{}", save.name, value(save))).collect();
     let (id, until) = (argument(id), flag("until", engine.options.until.as_deref()));
-    out::hint(&format!("`runbook resume {run} --done {id} {}{until}`", flags.join(" ")));
+    let file = args.taking_over();
+    out::hint(&format!("`runbook resume {run}{file} --done {id} {}{until}`", flags.join(" ")));
     Err(Exit::Usage)
 }
 

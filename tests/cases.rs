@@ -168,6 +168,7 @@ cases! {
     updated_changed
     updated_doubt
     updated_doubt_gate
+    updated_doubt_gone
     updated_doubt_inside
     updated_elsewhere
     updated_half_done

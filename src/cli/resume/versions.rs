@@ -18,7 +18,7 @@ const AROUND: &[&str] = &[
 const SAID: &[&str] = &["title", "about", "hints"];
 
 /// What of a connection says where a call goes, and as whom.
-const THERE: &[&str] = &["base", "ssh", "socket", "headers", "basic"];
+const THERE: &[&str] = &["base", "ssh", "socket", "headers", "basic", "client_cert", "client_key"];
 
 /// What an edit changes about a step.
 pub(super) enum Change {
@@ -28,6 +28,8 @@ pub(super) enum Change {
     Reads(Vec<String>),
     /// It is done in another way, so: for each item of a list, say.
     Reshaped(&'static str),
+    /// Its name, or that of a step around it: what it is called now.
+    Renamed(String),
     /// It is not there any more.
     Gone,
 }
@@ -123,17 +125,23 @@ impl<'a> Versions<'a> {
     pub(super) fn deed(&self, id: &str) -> Option<Change> {
         let (own, inner) = id.split_once('/').map_or((id, None), |(own, rest)| (own, Some(rest)));
         let name = own.split(['[', '@']).next().unwrap_or(own);
-        if let Some(had) = self.unread {
-            let had = had.iter().find(|had| had.id == name)?;
+        if let Some(had_all) = self.unread {
+            let had = had_all.iter().find(|had| had.id == name)?;
             return match self.new.step(name) {
-                None => Some(Change::Gone),
+                None => {
+                    Some(self.gone((id, name), &had.digest, |id| {
+                        !had_all.iter().any(|had| had.id == id)
+                    }))
+                }
                 Some(_) if self.new.performed(id).is_none() => Some(Change::Gone),
                 Some(new) => (new.digest != had.digest).then_some(Change::Edited),
             };
         }
         // what was not there before is not lost by this edit
         let old = self.old.step(name)?;
-        let Some(new) = self.new.step(name) else { return Some(Change::Gone) };
+        let Some(new) = self.new.step(name) else {
+            return Some(self.gone((id, name), &old.digest, |id| self.old.step(id).is_none()));
+        };
         if shape(old) != shape(new) {
             return Some(Change::Reshaped(match shape(new) {
                 (true, _) => "for each item of a list",
@@ -143,6 +151,16 @@ impl<'a> Versions<'a> {
         }
         let inside = inner.and_then(|inner| self.inside((old, new))?.deed(inner));
         inside.or_else(|| self.own_deed((old, new)))
+    }
+
+    /// What became of a step, or of a part of it, that the new file has not by this name: one that is
+    /// new there may read like it.
+    fn gone(&self, (part, name): (&str, &str), digest: &str, new: impl Fn(&str) -> bool) -> Change {
+        let like = |step: &&StepDef| step.digest == digest && new(&step.id);
+        let renamed = self.new.steps.iter().find(like);
+        let now = renamed.map(|step| format!("{}{}", step.id, &part[name.len()..]));
+        let now = now.filter(|now| self.new.performed(now).is_some());
+        now.map_or(Change::Gone, |now| Change::Renamed(self.now(&now)))
     }
 
     fn own_deed(&self, pair: Pair<'_>) -> Option<Change> {

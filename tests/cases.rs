@@ -165,6 +165,7 @@ cases! {
     until
     until_always
     updated_always
+    updated_caller
     updated_changed
     updated_doubt
     updated_doubt_gate

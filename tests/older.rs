@@ -1,7 +1,7 @@
 //! Runs that an older version began, whose text today's `check` refuses: what does no more harm now than it
 //! did then is told, and the run goes on and can be taken back; of all else it is said what to do.
 
-use runbook::journal::event::Event;
+use runbook::journal::event::{Entry, Event};
 use runbook::journal::store::{Store, digest_of};
 
 use crate::support::env::Env;
@@ -64,12 +64,19 @@ fn killed_after(text: &str, last: impl Fn(&Event) -> bool) -> Env {
     *digest = digest_of(text);
     let digests = (digest.clone(), runbooks[0].text.clone());
     let texts = [(digests.0.as_str(), text), (digests.1.as_str(), INNER)];
-    std::fs::rename(&state, env.path(".state/today")).unwrap();
-    let mut store = Store::open(&state).unwrap();
-    std::fs::copy(env.path(".state/today/key"), state.join("key")).unwrap();
-    store.append_with_text(&entries, texts).unwrap();
+    stored(&env, &entries, texts);
     std::fs::write(env.path("book.toml"), text).unwrap();
     env
+}
+
+/// Puts another journal in the place of the run's own.
+fn stored<const N: usize>(env: &Env, entries: &[Entry], texts: [(&str, &str); N]) {
+    let (state, before) = (env.path(".state/runbook"), env.path(".state/before"));
+    std::fs::rename(&state, &before).unwrap();
+    let mut store = Store::open(&state).unwrap();
+    std::fs::copy(before.join("key"), state.join("key")).unwrap();
+    std::fs::remove_dir_all(before).unwrap();
+    store.append_with_text(entries, texts).unwrap();
 }
 
 fn notes(env: &Env) -> String {
@@ -197,4 +204,21 @@ fn what_is_in_doubt_inside_and_gone_is_refused_without_the_old_text() {
     assert_eq!(code, Some(2), "{said}");
     let doubt = "  inside/noted  may or may not have happened, and is gone from the file";
     assert!(said.contains(doubt), "{said}");
+    let hint = "put the step back as it was, with its name; nothing was done";
+    assert!(said.contains(hint), "the old file is of no use: {said}");
+    assert!(said.contains("`runbook resume r1 --updated --redo inside/noted`"), "{said}");
+}
+
+#[test]
+fn a_run_whose_text_is_lost_goes_on_with_the_file() {
+    let env = begun_with(TODAY);
+    let entries = Store::open(&env.path(".state/runbook")).unwrap().entries("r1").unwrap();
+    stored(&env, &entries, []);
+    let out = env.run(&["resume", "r1", "--answer", "sure=true"]);
+    assert_eq!(out.code, Some(1), "{}", out.stderr);
+    let hint = "`runbook resume r1 --updated` goes on with ./book.toml as it is now";
+    assert!(out.stderr.contains(hint), "{}", out.stderr);
+    let (code, said) = taken_over(&env, &[]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(notes(&env).contains("north-1"), "{}", notes(&env));
 }

@@ -42,9 +42,13 @@ pub(in super::super) fn definition(
     let text = store.text(&history.text).map_err(|error| state::refused(&error))?;
     let Some(text) = text else {
         out::error(&format!("the journal has lost the definition of run `{run}`"));
-        out::hint(
-            "`runbook log` still shows what happened; `resume --updated` is no help without it",
-        );
+        if !ended(history) {
+            let path = &history.path;
+            out::hint(&format!(
+                "`runbook resume {run} --updated` goes on with {path} as it is now"
+            ));
+        }
+        out::hint(&format!("`runbook log {run}` still shows what happened"));
         return Err(Exit::Failed);
     };
     read(text, (store, history, world), |source, find, kinds| {
@@ -86,13 +90,18 @@ fn read<T>(
     parse(&source, &find, &kinds)
 }
 
+/// Whether there is nothing that the run could go on with, whatever the file.
+fn ended(history: &History) -> bool {
+    history.undoing() || history.outcome == Some(Outcome::Done)
+}
+
 /// Says that the text a run began with is one that this version of the program refuses.
 fn refused_text(history: &History, run: &str) {
     out::error(&format!(
         "this version of `runbook` refuses the text that run `{run}` began with; nothing was done"
     ));
-    let (path, over) = (&history.path, history.undoing() || history.outcome == Some(Outcome::Done));
-    if !over {
+    let path = &history.path;
+    if !ended(history) {
         out::hint(&format!(
             "mend that in {path} as it is now, then `runbook resume {run} --updated` goes on with it"
         ));

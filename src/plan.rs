@@ -29,8 +29,9 @@ pub enum Status {
     Forced {
         /// How things stood before it was done first, if that counts for the next time too.
         before: StoredMap,
-        /// Whether it has been done, and what was made then is what is to be done again.
-        made: bool,
+        /// What it is said to have done, and when, if what was made then is what is to be done again:
+        /// until that is done it stands.
+        made: Option<(Effect, u64)>,
     },
     /// An intent without an outcome.
     InDoubt {
@@ -408,7 +409,7 @@ impl History {
         if effect > Effect::Read {
             let open = matches!(
                 self.status(step),
-                Status::InDoubt { .. } | Status::Forced { made: true, .. }
+                Status::InDoubt { .. } | Status::Forced { made: Some(_), .. }
             );
             self.intended(step, open);
             self.effects.insert(step.to_owned(), (effect, self.now));
@@ -504,17 +505,18 @@ impl History {
         match self.status(step) {
             Status::Done(done) if !kept => {
                 let made = matches!(done.how, How::Performed | How::Adopted);
+                let made = done.effect.filter(|_| made).map(|effect| (effect, done.at));
                 Status::Forced { before: done.private.clone(), made }
             }
             Status::InDoubt { private, .. } => {
-                Status::Forced { before: private.clone(), made: false }
+                Status::Forced { before: private.clone(), made: None }
             }
             // what it is for stays what it is known by
             Status::Done(done) => {
                 let item = done.private.get(ITEM).map(|item| (ITEM.to_owned(), item.clone()));
-                Status::Forced { before: item.into_iter().collect(), made: false }
+                Status::Forced { before: item.into_iter().collect(), made: None }
             }
-            _ => Status::Forced { before: StoredMap::new(), made: false },
+            _ => Status::Forced { before: StoredMap::new(), made: None },
         }
     }
 

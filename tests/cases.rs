@@ -138,6 +138,7 @@ cases! {
     trust_commands
     undo
     undo_adopted
+    undo_again_not_done
     undo_append
     undo_doubt
     undo_gate_kept

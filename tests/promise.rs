@@ -219,15 +219,21 @@ fn what_was_done_before_stands_where_it_was_done_under_a_name_of_its_own() {
         events.extend([done(first), redo(step)]);
         let redone = history(&events);
         assert_eq!(redone.order, [first, "after"], "{step}");
-        let forced = Status::Forced { before: StoredMap::new(), made: false };
+        let forced = Status::Forced { before: StoredMap::new(), made: None };
         assert_eq!(redone.status(step), &forced, "nothing of the first counts for another one");
         assert_eq!(redone.name_for_earlier(step), second);
         // an `always` step that was done after a failure is no earlier time of it
         let walks = [done(step), done(first), ended(), redo(step)];
         assert_eq!(history(&walks).order, [step, first]);
-        let kept = history(&[done(step), redo(step)]);
+        let intent = Event::Intent {
+            step: step.into(),
+            effect: Effect::Repeatable,
+            what: String::new(),
+            private: StoredMap::new(),
+        };
+        let kept = history(&[intent, done(step), redo(step)]);
         assert!(
-            matches!(kept.status(step), Status::Forced { made: true, before } if before.len() == 1)
+            matches!(kept.status(step), Status::Forced { made: Some(_), before } if before.len() == 1)
         );
     }
 }

@@ -17,10 +17,10 @@ use crate::value::Labeled;
 pub(super) type Age = Range<u64>;
 
 impl<'a> Engine<'a> {
-    /// Whether a step was done in an age, or is in doubt since.
+    /// Whether a step was done in an age, or is in doubt since; one that is to be done again was done.
     pub(super) fn touched_in(&self, id: &str, age: &Age) -> bool {
         let history = self.history.borrow();
-        history.touched(id) && age.contains(&history.when(id))
+        history.did(id) && age.contains(&history.when(id))
     }
 
     /// A frame that knows what was known in an age. Of tokens the newest counts: the one of then may

@@ -205,6 +205,7 @@ impl<'a> Engine<'a> {
     fn same_back(&self, unit: &Unit<'_>, other: &Unit<'_>) -> bool {
         let at_will = |unit: &Unit<'_>| match self.history.borrow().status(&unit.id) {
             Status::Done(done) => done.effect == Some(Effect::Repeatable),
+            Status::Forced { made: Some((effect, _)), .. } => *effect == Effect::Repeatable,
             // if it happened, it did the same
             _ => unit.step.effect == Effect::Repeatable,
         };
@@ -287,9 +288,9 @@ impl<'a> Engine<'a> {
             return Ok(outcome);
         }
         let kept = match self.history.borrow().status(&unit.id) {
-            Status::Done(DoneStep { private, .. }) | Status::InDoubt { private, .. } => {
-                private.clone()
-            }
+            Status::Done(DoneStep { private, .. })
+            | Status::InDoubt { private, .. }
+            | Status::Forced { before: private, .. } => private.clone(),
             _ => StoredMap::new(),
         };
         let private = self.private(&unit.id, &kept)?;

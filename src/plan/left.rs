@@ -10,7 +10,7 @@ impl History {
             Status::Done(done) => {
                 done.effect.is_some() && matches!(done.how, How::Performed | How::Adopted)
             }
-            Status::InDoubt { .. } => true,
+            Status::InDoubt { .. } | Status::Forced { made: Some(_), .. } => true,
             _ => false,
         };
         let doubtful = self.statuses.keys().filter(|id| !self.finished.contains(*id));
@@ -20,6 +20,11 @@ impl History {
         all.filter(|id| made(self.status(id)) && self.undo(id) != Some(Undo::Undone))
             .map(String::as_str)
             .collect()
+    }
+
+    /// Whether a step did something, or may have: also if it is to be done again and was not.
+    pub fn did(&self, step: &str) -> bool {
+        self.touched(step) || matches!(self.status(step), Status::Forced { made: Some(_), .. })
     }
 
     /// The steps in doubt of which a person said that they happened, and that are not taken back.

@@ -46,6 +46,7 @@ impl History {
     pub fn when(&self, step: &str) -> u64 {
         match self.status(step) {
             Status::Done(done) => done.at,
+            Status::Forced { made: Some((_, at)), .. } => *at,
             _ => self.effects.get(step).map_or(self.now, |(_, since)| *since),
         }
     }

@@ -111,7 +111,7 @@ fn what_was_done_after_a_failure_is_kept_under_a_number_of_its_own() {
         decided("clean@3", "redo"),
     ]);
     assert_eq!(step(&history, "clean@1").effect, Some(Effect::Once));
-    let forced = Status::Forced { before: StoredMap::new(), made: false };
+    let forced = Status::Forced { before: StoredMap::new(), made: None };
     assert_eq!(history.status("clean@3"), &forced);
     assert_eq!(history.order, ["clean@1"]);
 }

@@ -4,15 +4,15 @@ use super::super::run::known;
 use super::super::{load, out};
 use super::questions::{Keep, Question, finished, parts, questions, stands};
 use super::versions::Versions;
-use super::{Args, kept_for_undo, open, seal, stale};
+use super::{Args, kept_for_undo, open, seal};
 use crate::exit::Exit;
 use crate::journal::event::{Decision, Event, Skip, above};
 use crate::journal::seal::Key;
 use crate::plan::{DoneStep, History, Status};
 use crate::printable::{argument, flag};
 use crate::reader::list;
+use crate::runbook::Runbook;
 use crate::runbook::settle::{self, Refused};
-use crate::runbook::{Runbook, StepDef};
 use crate::scope::Scope;
 use crate::value::Labeled;
 use crate::world::World;
@@ -61,7 +61,7 @@ pub(super) fn decide(
     let mut so_far = SoFar { history: history.clone(), events: Vec::new() };
     let redo = |history: &History, step: &str, only_list: bool| -> Result<Vec<Event>, Exit> {
         let parts = if only_list { vec![step.to_owned()] } else { parts(history, new, step) };
-        let events = parts.iter().map(|part| again(history, new, (part, args), run, key));
+        let events = parts.iter().map(|part| again(history, new, part, run, key));
         Ok(events.collect::<Result<Vec<_>, Exit>>()?.concat())
     };
     // A finished step may be wanted again although the edit did not touch it.
@@ -165,24 +165,17 @@ fn leaves_its_name(question: &Question, questions: &[Question]) -> bool {
     questions.iter().any(|one| one.step == *from && matches!(one.keep, Keep::Renamed(_)))
 }
 
-/// A step is performed again. What it did stays to be taken back, unless doing it again makes the
-/// same thing, and its one undo takes that back.
+/// A step is performed again. What it did is kept to be taken back: doing it again may fail, or make
+/// another thing.
 fn again(
     history: &History,
     new: &Runbook,
-    (step, args): (&str, &Args),
+    step: &str,
     run: &str,
     key: &Key,
 ) -> Result<Vec<Event>, Exit> {
-    let made = match history.status(step) {
-        Status::Done(done) => done.effect,
-        _ => None,
-    };
-    let another = |def: &&StepDef| {
-        def.undo.is_none() || stale::makes_another(new, history, (step, def), &args.again())
-    };
-    let own = new.performed(step).map(|(_, def)| def);
-    let kept = match own.filter(|def| made.is_some() && another(def)) {
+    let made = matches!(history.status(step), Status::Done(done) if done.effect.is_some());
+    let kept = match new.performed(step).filter(|_| made) {
         Some(_) => kept_for_undo(history, step, run, key)?,
         None => None,
     };

@@ -143,6 +143,8 @@ pub struct History {
     /// The step of the last event, if that says that it is done.
     just_done: Option<String>,
     adopts: Vec<String>,
+    /// What was done by a version of the file that took it back in another way than the one of now.
+    outdated: Names,
     /// How many events there were: the time, as far as values go.
     now: u64,
     /// What was known until something else came in its place, in that order.
@@ -324,6 +326,9 @@ impl History {
                 self.order.push(step.clone());
                 self.reopened.remove(step);
                 let intended = self.effects.remove(step).map(|(effect, _)| effect);
+                if intended.is_some() {
+                    self.outdated.remove(step);
+                }
                 let so_far = intended.is_none().then(|| self.made_so_far(step, &digest, how));
                 let (effect, at) = match so_far.flatten() {
                     Some((effect, at)) => (Some(effect), at),
@@ -343,7 +348,10 @@ impl History {
                 let private = self.before(step);
                 self.set(step, Status::InDoubt { what: what.clone(), private });
             }
-            Event::Decided { step, decision } => self.decided(step, *decision, just_done),
+            Event::Decided { step, decision, outdated } => {
+                self.decided(step, *decision, just_done);
+                self.outdated.extend(outdated.iter().cloned());
+            }
             Event::UndoIntent { step, .. } => {
                 let open = self.undos.insert(step.clone(), Undo::InDoubt) == Some(Undo::InDoubt);
                 self.intended(step, open);
@@ -491,6 +499,9 @@ impl History {
             return false;
         };
         self.done_as(&last, step);
+        if self.outdated.remove(step) {
+            self.outdated.insert(last.clone());
+        }
         match self.order.iter().position(|done| done == step) {
             Some(at) => self.order[at] = last,
             None => self.order.push(last),

@@ -147,6 +147,7 @@ cases! {
     undo_in_doubt
     undo_lost
     undo_made_anew
+    undo_outdated
     undo_remove
     undo_renewed
     undo_repeatable

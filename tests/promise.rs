@@ -207,7 +207,7 @@ fn what_was_done_before_stands_where_it_was_done_under_a_name_of_its_own() {
         was: None,
     };
     let ended = || Event::Ended { outcome: Outcome::Failed, took_ms: 0 };
-    let redo = |step: &str| Event::Decided { step: step.into(), decision: Decision::Redo };
+    let redo = |step: &str| Event::decided(step, Decision::Redo);
     for (step, first, second) in [
         ("create", "create@1", "create@2"),
         ("create[0]", "create@1[0]", "create@2[0]"),

@@ -451,7 +451,7 @@ fn decisions(args: &Args, engine: &Engine<'_>, run: &str) -> Result<Vec<Event>, 
     for step in &args.redo {
         if matches!(history.status(step), Status::Skipped(Skip::Person(_))) {
             // nothing was done: it is asked as ever whether it is there already
-            events.push(Event::Decided { step: step.clone(), decision: Decision::Rerun });
+            events.push(Event::decided(step, Decision::Rerun));
             continue;
         }
         if !matches!(history.status(step), Status::InDoubt { .. } | Status::Done(_)) {
@@ -470,7 +470,7 @@ fn decisions(args: &Args, engine: &Engine<'_>, run: &str) -> Result<Vec<Event>, 
         if stale::makes_another(whole, history, (step, def), &args.again()) {
             events.extend(kept_for_undo(history, step, run, engine.key)?);
         }
-        events.push(Event::Decided { step: step.clone(), decision: Decision::Redo });
+        events.push(Event::decided(step, Decision::Redo));
     }
     unsaved(args, whole)?;
     let given = args.done.iter().filter_map(|id| whole.performed(id));

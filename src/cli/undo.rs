@@ -100,8 +100,7 @@ fn undo(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
 /// What is said before anything is taken back: the inputs, and what was decided.
 fn before(args: &Args, redo: &[&String], inputs: StoredMap) -> Vec<Event> {
     let resumed = Event::resumed(true, inputs);
-    let redo =
-        redo.iter().map(|&step| Event::Decided { step: step.clone(), decision: Decision::Redo });
+    let redo = redo.iter().map(|&step| Event::decided(step, Decision::Redo));
     let by_hand = args.done.iter().map(|step| Event::Undone {
         step: step.clone(),
         summary: "taken back by hand".to_owned(),
@@ -192,6 +191,7 @@ fn stays(back: &Back) -> Option<Row<'_>> {
             ("stays", "was done with values that are not known any more: what it did stays")
         }
         Way::Gone => ("stays", "is gone from the file: "),
+        Way::Outdated => ("stays", "was done by another version of the file: what it did stays"),
         Way::Reshaped => ("stays", "is another step in the file by now: "),
         Way::Done => ("done", "is taken back already"),
         Way::Author | Way::Kind => return None,

@@ -251,7 +251,7 @@ impl Engine<'_> {
         };
         match self.asked(&question) {
             Ok(answer) if answer == USE => {
-                let event = Event::Decided { step: unit.id.clone(), decision: Decision::Adopt };
+                let event = Event::decided(&unit.id, Decision::Adopt);
                 self.tell(event);
                 Ok(Asked::Go)
             }

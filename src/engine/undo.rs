@@ -49,6 +49,8 @@ pub enum Way {
     Gone,
     /// Nothing: its file has made another thing of the step.
     Reshaped,
+    /// Nothing: another version of its file did it, and the one of now would take back another thing.
+    Outdated,
     /// It is taken back already.
     Done,
 }
@@ -190,7 +192,7 @@ impl<'a> Engine<'a> {
         let own = earlier(&unit.id).unwrap_or_else(|| unit.id.clone());
         let older = |other: &Unit<'_>| {
             let history = self.history.borrow();
-            history.when(&other.id) < history.when(&unit.id)
+            history.when(&other.id) < history.when(&unit.id) && !history.outdated(&other.id)
         };
         let mut before = before.iter().filter(|(id, other)| *id == own && older(other));
         match before.find(|(_, other)| self.same_back(unit, other)) {
@@ -237,18 +239,19 @@ impl<'a> Engine<'a> {
             }
             _ => {}
         }
-        if self.unmakable(unit).is_some() {
+        let outdated = history.outdated(&unit.id);
+        if !outdated && self.unmakable(unit).is_some() {
             return Way::Lost;
         }
         let none = HashMap::new();
         let by_kind =
             || unit.step.action.take_back(&self.cx(unit, false, &none, &|_| ())).is_some();
-        if unit.step.undo.is_some() {
-            Way::Author
-        } else if by_kind() {
-            Way::Kind
-        } else {
-            Way::None
+        match unit.step.undo {
+            Some(_) if outdated => Way::Outdated,
+            Some(_) => Way::Author,
+            None if !by_kind() => Way::None,
+            None if outdated => Way::Outdated,
+            None => Way::Kind,
         }
     }
 

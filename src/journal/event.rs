@@ -369,6 +369,10 @@ pub enum Event {
         step: String,
         /// What.
         decision: Decision,
+        /// What it did, with its parts and what it did before, that the file it goes on with would
+        /// take back wrongly: that says another thing of it by now.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        outdated: Vec<String>,
     },
     /// Taking a step back begins. On resume of the undo, without an outcome: in doubt.
     UndoIntent {
@@ -434,7 +438,12 @@ impl Event {
         Self::Resumed { undo, text: None, uses, runbooks, steps, inputs }
     }
 
-    /// The same, of a run that began together with others.
+    /// A person decided about a step, and undo goes on as it would.
+    pub fn decided(step: &str, decision: Decision) -> Self {
+        Self::Decided { step: step.to_owned(), decision, outdated: Vec::new() }
+    }
+
+    /// The same as a run's first event, of one that began together with others.
     #[must_use]
     pub fn with(mut self, others: &Batch) -> Self {
         if let Self::Started { batch, .. } = &mut self {

@@ -27,6 +27,12 @@ impl History {
         self.touched(step) || matches!(self.status(step), Status::Forced { made: Some(_), .. })
     }
 
+    /// Whether a step was done by another version of the file, and the one of now would take that back
+    /// wrongly.
+    pub fn outdated(&self, step: &str) -> bool {
+        self.outdated.contains(step)
+    }
+
     /// The steps in doubt of which a person said that they happened, and that are not taken back.
     pub fn by_hand(&self) -> impl Iterator<Item = &str> {
         let said = |id: &&String| match self.status(id) {

@@ -11,6 +11,9 @@ impl History {
         self.statuses.remove(was);
         self.finished.remove(was);
         self.effects.remove(was);
+        if self.outdated.remove(was) {
+            self.outdated.insert(step.to_owned());
+        }
         let place = self.order.iter().position(|done| done == was);
         let name = self.order.pop_if(|last| last == step);
         match (place, name) {

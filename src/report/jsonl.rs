@@ -186,7 +186,7 @@ mod tests {
                 saves: vec!["id".into()],
                 secret: Vec::new(),
             },
-            Event::Decided { step: step(), decision: Decision::Redo },
+            Event::decided(&step(), Decision::Redo),
             Event::UndoIntent { step: step(), effect: Effect::Repeatable, what: "DELETE".into() },
             Event::Undone { step: step(), summary: "204".into(), took_ms: 8 },
             Event::UndoFailed { step: step(), failure },

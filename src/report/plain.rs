@@ -155,7 +155,7 @@ done  3 steps, 1 of them taken over, 1 of them done by hand, 3.2 s
     fn an_edited_finished_step_is_not_called_done() {
         let past = vec![started(STEPS, false), done("login", How::Performed, "", &[])];
         let steps = vec![step_ref("login", "Log in", "changed"), step_ref("new", "New", "d1")];
-        let decided = Event::Decided { step: "login".into(), decision: Decision::Keep };
+        let decided = Event::decided("login", Decision::Keep);
         let resumed = Event::Resumed {
             undo: false,
             uses: std::collections::BTreeMap::new(),

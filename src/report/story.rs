@@ -145,7 +145,9 @@ impl Story {
                 self.half_undone.remove(step);
                 self.settle(step, Settled::Undone);
             }
-            Event::Decided { step, decision: Decision::Redo | Decision::Rerun } => self.again(step),
+            Event::Decided { step, decision: Decision::Redo | Decision::Rerun, .. } => {
+                self.again(step);
+            }
             Event::Ended { outcome, .. } => self.ended = Some(*outcome),
             Event::Failed { step, failure, .. } => self.trouble(step, failure, false),
             Event::UndoFailed { step, failure } => {

@@ -162,7 +162,7 @@ impl Teller {
             }
             Event::Skipped { step, why } => vec![self.line(words::SKIP, step, &[skipped(why)])],
             Event::Note { step, markdown } => self.note(step, markdown),
-            Event::Decided { step, decision } => {
+            Event::Decided { step, decision, .. } => {
                 let (word, said) = self.decided(step, *decision);
                 vec![self.line(word, step, &[said.to_owned()])]
             }

@@ -51,8 +51,8 @@ pub(super) fn tell(
     });
 }
 
-/// Whether a finished step makes another thing when it is done again: as such steps do, or as what it
-/// reads is another thing by now, or is done again too.
+/// Whether a finished step makes another thing when it is done again: as such steps do, as it was edited,
+/// or as what it reads is another thing by now, or is done again too.
 pub(super) fn makes_another(
     runbook: &Runbook,
     history: &History,
@@ -64,6 +64,7 @@ pub(super) fn makes_another(
         _ => None,
     };
     match made.max(Some(def.effect)) {
+        Some(_) if history.outdated(id) => true,
         Some(Effect::Once) => true,
         Some(Effect::Repeatable) => {
             let mut found = Vec::new();

@@ -1,5 +1,7 @@
 //! `resume --updated`: what the edited file changes about steps that are finished.
 
+mod outdated;
+
 use super::super::run::known;
 use super::super::{load, out};
 use super::questions::{Keep, Question, finished, parts, questions, stands};
@@ -61,7 +63,7 @@ pub(super) fn decide(
     let mut so_far = SoFar { history: history.clone(), events: Vec::new() };
     let redo = |history: &History, step: &str, only_list: bool| -> Result<Vec<Event>, Exit> {
         let parts = if only_list { vec![step.to_owned()] } else { parts(history, new, step) };
-        let events = parts.iter().map(|part| again(history, new, part, run, key));
+        let events = parts.iter().map(|part| again(history, versions, part, run, key));
         Ok(events.collect::<Result<Vec<_>, Exit>>()?.concat())
     };
     // A finished step may be wanted again although the edit did not touch it.
@@ -169,17 +171,23 @@ fn leaves_its_name(question: &Question, questions: &[Question]) -> bool {
 /// another thing.
 fn again(
     history: &History,
-    new: &Runbook,
+    versions: &Versions<'_>,
     step: &str,
     run: &str,
     key: &Key,
 ) -> Result<Vec<Event>, Exit> {
     let made = matches!(history.status(step), Status::Done(done) if done.effect.is_some());
-    let kept = match new.performed(step).filter(|_| made) {
+    let kept = match versions.new.performed(step).filter(|_| made) {
         Some(_) => kept_for_undo(history, step, run, key)?,
         None => None,
     };
-    let decided = Event::Decided { step: step.to_owned(), decision: Decision::Rerun };
+    let mut outdated = outdated::outdated(history, versions, (step, step));
+    if let Some(own) = outdated.iter_mut().find(|id| *id == step)
+        && let Some(Event::Done { step: name, .. }) = &kept
+    {
+        own.clone_from(name);
+    }
+    let decided = Event::Decided { step: step.to_owned(), decision: Decision::Rerun, outdated };
     Ok(kept.into_iter().chain([decided]).collect())
 }
 
@@ -194,9 +202,18 @@ fn kept(
     match &question.keep {
         // what it did has left with its name: the step of this name is a new one
         Keep::AsItIs if stands(history, step).is_none() => Ok(vec![left_out(step)]),
-        Keep::AsItIs => Ok(vec![Event::Decided { step: step.clone(), decision: Decision::Keep }]),
+        Keep::AsItIs => {
+            let outdated = outdated::outdated(history, versions, (step, step));
+            Ok(vec![Event::Decided { step: step.clone(), decision: Decision::Keep, outdated }])
+        }
         Keep::Renamed(from) if stands(history, from).is_some() => {
-            renamed(history, versions.old, (from, step), run, key)
+            let mut events = renamed(history, versions.old, (from, step), run, key)?;
+            let outdated = outdated::outdated(history, versions, (from, step));
+            if !outdated.is_empty() {
+                let (step, decision) = (step.clone(), Decision::Keep);
+                events.push(Event::Decided { step, decision, outdated });
+            }
+            Ok(events)
         }
         Keep::Renamed(_) | Keep::LeftOut => Ok(vec![left_out(step)]),
     }

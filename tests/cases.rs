@@ -141,6 +141,7 @@ cases! {
     undo_again_not_done
     undo_append
     undo_doubt
+    undo_doubt_unknown
     undo_gate_kept
     undo_gate_not_ours
     undo_gate_rerun

@@ -60,6 +60,24 @@ fn it_is_told_by_the_one_that_goes_on() {
     }
 }
 
+/// So is who goes on with taking back, of what that had started.
+#[test]
+fn it_is_told_by_the_one_that_takes_back() {
+    let env = Env::new();
+    let book = "format = 1\nname = \"b\"\n[[steps]]\nid = \"work\"\ncommand = [\"true\"]\n\
+         [steps.undo]\ncommand = [\"sh\", \"-c\", \"test -e pid && exit; echo $$ > pid.new; mv pid.new pid; exec sleep 60\"]\n";
+    std::fs::write(env.path("b.toml"), book).unwrap();
+    let out = env.run(&["run", "b.toml", "--trust"]);
+    assert_eq!(out.code, Some(0), "{}", out.stderr);
+    let running = env.start(&["undo", "r1", "--yes"]);
+    let pid = pid(&env.path("pid"));
+    let _ = running.kill();
+    let out = env.run(&["undo", "r1", "--yes"]);
+    end(&env, &pid);
+    let told = format!("step `work` is still running: process {pid}\n");
+    assert!(out.stderr.contains(&told), "{}", out.stderr);
+}
+
 /// A plug-in that is killed with nobody to kill it goes on as a command does.
 #[test]
 fn it_is_told_of_a_plug_in_too() {

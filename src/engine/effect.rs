@@ -37,10 +37,15 @@ impl Engine<'_> {
         }
     }
 
-    /// Says what an earlier walk started for a step and did not see the end of, if that goes on.
-    fn warn_of_running(&self, unit: &Unit<'_>) {
+    /// Says what an earlier walk started for a step, or to take it back, and did not see the end of, if
+    /// that goes on.
+    pub(super) fn warn_of_running(&self, unit: &Unit<'_>) {
         let none = std::collections::HashMap::new();
-        let left = unit.step.action.left_running(&self.cx(unit, true, &none, &|_| ()));
+        let cx = self.cx(unit, true, &none, &|_| ());
+        let mut left = unit.step.action.left_running(&cx);
+        left.extend(unit.step.undo.iter().flat_map(|undo| undo.left_running(&cx)));
+        left.sort_unstable();
+        left.dedup();
         let pids: Vec<String> = left.iter().map(u32::to_string).collect();
         let processes = match pids.len() {
             0 => return,

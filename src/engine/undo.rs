@@ -10,6 +10,7 @@ use super::recall::Age;
 use super::{Broken, Durable, Engine, Flow};
 use crate::journal::event::{Effect, Event, How, Outcome, StoredMap};
 use crate::plan::{DoneStep, Status, Undo, earlier};
+use crate::printable::argument;
 use crate::runbook::BELOW;
 use crate::step::connection::named;
 use crate::step::{Cx, Nested, Step, Trouble};
@@ -267,6 +268,19 @@ impl<'a> Engine<'a> {
         }
     }
 
+    /// Why a step that may have happened cannot be taken back: its undo is made of what it would have
+    /// saved. A person has to look.
+    fn not_known(&self, unit: &Unit<'_>) -> Option<Trouble> {
+        let doubtful = matches!(self.history.borrow().status(&unit.id), Status::InDoubt { .. });
+        let undo = unit.step.undo.as_ref().filter(|_| doubtful)?;
+        let none = HashMap::new();
+        let trouble = undo.what(&self.cx(unit, false, &none, &|_| ())).err()?;
+        let (run, step) = (self.recorder.run(), argument(&unit.id));
+        Some(trouble.hint(format!(
+            "it may or may not have happened: once nothing of it is there any more, `runbook undo {run} --done {step}`"
+        )))
+    }
+
     /// What will be done to take a step back, in one line, or why it cannot be.
     fn back_what(&self, unit: &Unit<'_>) -> String {
         if let Some(why) = self.unmakable(unit) {
@@ -287,8 +301,15 @@ impl<'a> Engine<'a> {
     async fn back(&self, unit: &Unit<'a>) -> Result<Option<Outcome>, Broken> {
         let began = self.now();
         let doubtful = matches!(self.history.borrow().status(&unit.id), Status::InDoubt { .. });
+        let in_doubt = self.history.borrow().undo(&unit.id) == Some(Undo::InDoubt);
+        if doubtful || in_doubt {
+            self.warn_of_running(unit);
+        }
         if doubtful && let Resolved::Ended(outcome) = self.resolve(unit, began).await? {
             return Ok(outcome);
+        }
+        if let Some(trouble) = self.not_known(unit) {
+            return Ok(Some(self.back_failed(unit, trouble)));
         }
         let kept = match self.history.borrow().status(&unit.id) {
             Status::Done(DoneStep { private, .. })
@@ -298,7 +319,6 @@ impl<'a> Engine<'a> {
         };
         let private = self.private(&unit.id, &kept)?;
         let trace = self.trace(unit);
-        let in_doubt = self.history.borrow().undo(&unit.id) == Some(Undo::InDoubt);
         let cx = self.cx(unit, in_doubt, &private, &trace);
         let effect = unit.step.undo_effect;
         let what = self.back_what(unit);

@@ -67,6 +67,7 @@ cases! {
     eight_mistakes
     fake_command
     flags_that_change_nothing
+    forget_beyond
     forget_changed
     gate_after_change
     gate_empty_secret

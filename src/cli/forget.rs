@@ -6,6 +6,7 @@ use super::{out, runs, state};
 use crate::exit::Exit;
 use crate::journal::store::{RunFilter, Store};
 use crate::plan::History;
+use crate::printable::argument;
 use crate::reader::list;
 use crate::terminal::{Person, Question, Terminal as _};
 use crate::world::World;
@@ -53,19 +54,31 @@ fn forget(args: &Args, world: &World) -> Result<Exit, Exit> {
     if !left.is_empty() {
         let noun = if left.len() == 1 { "run is" } else { "runs are" };
         out::say(&format!("{} unfinished {noun} as old, and left", left.len()));
-        out::hint(&format!("`runbook forget {}` takes them out too", left.join(" ")));
+        let changed = changed(&store, &left)?;
+        changed.iter().for_each(|one| out::say(&format!("  {}", one.said)));
+        let yes = if changed.is_empty() { "" } else { " --yes" };
+        let them = if left.len() == 1 { "it" } else { "them" };
+        out::hint(&format!("`runbook forget {}{yes}` takes {them} out too", left.join(" ")));
     }
     Ok(Exit::Done)
 }
 
-/// Has a person confirm that runs are forgotten which stopped after they changed something: only the
-/// journal knows what to take back, and the secrets they made.
-fn kept_for_undo(store: &Store, runs: &[String], world: &World) -> Result<(), Exit> {
+/// A run that stopped after it changed something.
+struct Changed {
+    run: String,
+    /// What of that stays, in one line.
+    said: String,
+    /// The flags that say that it is taken back, if `undo` has no way for any of it.
+    by_hand: Option<String>,
+}
+
+/// Those of some runs that stopped after they changed something.
+fn changed(store: &Store, runs: &[String]) -> Result<Vec<Changed>, Exit> {
     let all = store.runs(&RunFilter::default()).map_err(|error| state::refused(&error))?;
     let stopped = all.iter().filter(|run| runs.contains(&run.run));
     // one that a process is at work on is not forgotten anyway
     let stopped = stopped.filter(|run| run.outcome.is_some() && !state::over(run));
-    let mut told = Vec::new();
+    let mut found = Vec::new();
     for run in stopped {
         // what cannot be read cannot be taken back either
         let Ok(entries) = store.entries(&run.run) else { continue };
@@ -77,18 +90,25 @@ fn kept_for_undo(store: &Store, runs: &[String], world: &World) -> Result<(), Ex
         let more = left.len().saturating_sub(NAMED);
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
         let names = list(&left[..left.len().min(NAMED)]);
-        told.push((
-            &run.run,
-            format!("run `{}` is not done, and what it changed stays: {names}{more}", run.run),
-        ));
+        let said =
+            format!("run `{}` is not done, and what it changed stays: {names}{more}", run.run);
+        let beyond = left.iter().all(|step| history.beyond_undo(step));
+        let flags = || left.iter().map(|step| format!(" --done {}", argument(step))).collect();
+        let by_hand = beyond.then(flags);
+        found.push(Changed { run: run.run.clone(), said, by_hand });
     }
+    Ok(found)
+}
+
+/// Has a person confirm that runs are forgotten which stopped after they changed something: only the
+/// journal knows what to take back, and the secrets they made.
+fn kept_for_undo(store: &Store, runs: &[String], world: &World) -> Result<(), Exit> {
+    let told = changed(store, runs)?;
     if told.is_empty() {
         return Ok(());
     }
     if world.person() {
-        for (_, said) in &told {
-            out::warning(said);
-        }
+        told.iter().for_each(|one| out::warning(&one.said));
         let question = Question {
             ask: "Forget them all the same? It cannot be taken back then.".to_owned(),
             choices: vec!["yes".to_owned(), "no".to_owned()],
@@ -101,9 +121,14 @@ fn kept_for_undo(store: &Store, runs: &[String], world: &World) -> Result<(), Ex
         out::say("nothing was forgotten");
         return Err(Exit::Interrupted);
     }
-    for (run, said) in &told {
+    for Changed { run, said, by_hand } in &told {
         out::error(said);
-        out::hint(&format!("`runbook undo {run}` takes it back"));
+        out::hint(&match by_hand {
+            None => format!("`runbook undo {run}` takes it back"),
+            Some(flags) => format!(
+                "its file has no way to take it back: once that is done by hand, `runbook undo {run}{flags}`"
+            ),
+        });
     }
     let runs = runs.join(" ");
     out::hint(&format!(

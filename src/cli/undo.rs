@@ -68,7 +68,9 @@ fn undo(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
     }
     drop(quiet);
     tell(&rows);
-    if !rows.iter().any(|row| row.word == BACK) {
+    let any = rows.iter().any(|row| row.word == BACK);
+    let stays = |step: &String| backs.iter().any(|back| back.id == *step && back.way != Way::Done);
+    if !any && (args.plan || !args.done.iter().any(stays)) {
         return Ok(nothing(&run));
     }
     // of an undo that was cut off something is taken back already
@@ -79,7 +81,9 @@ fn undo(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
         ));
         return Ok(Exit::Done);
     }
-    confirm(args, &run, &session, nothing)?;
+    if any {
+        confirm(args, &run, &session, nothing)?;
+    }
     let given = inputs(&history, &run, &key)?;
     let renewed = renewed_inputs(&runbook, (&history, &run, &key), &given, &session.world)?;
     let renewed = sealed_inputs(&run, &key, renewed)?;

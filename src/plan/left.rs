@@ -33,6 +33,12 @@ impl History {
         self.outdated.contains(step)
     }
 
+    /// Whether `undo` surely has no way for a step: its file has no such step any more, or would take
+    /// something else back.
+    pub fn beyond_undo(&self, step: &str) -> bool {
+        self.outdated(step) || !self.places.contains_key(outermost(step))
+    }
+
     /// The steps in doubt of which a person said that they happened, and that are not taken back.
     pub fn by_hand(&self) -> impl Iterator<Item = &str> {
         let said = |id: &&String| match self.status(id) {

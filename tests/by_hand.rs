@@ -67,6 +67,55 @@ fn meant(request: &Request) -> (String, String, Vec<(String, String)>, Vec<Strin
     (request.method.clone(), path.to_owned(), query, vec![kind, header("x-list")], body)
 }
 
+/// The program runs a runbook's text, and a shell what is shown of its steps, both with the same
+/// inputs and with the server's address for `URL`. What they called is compared; what is shown is
+/// given back.
+fn same(text: &str, given: &[(&str, &str)]) -> String {
+    let (env, server) = (Env::new(), Server::start(ROUTES));
+    let placed = |text: &str| text.replace("URL", server.url().trim_end_matches('/'));
+    let text = placed(text);
+    std::fs::write(env.path("book.toml"), format!("format = 1\nname = 'book'\n{text}")).unwrap();
+    let given: Vec<_> = given.iter().map(|(name, value)| (name, placed(value))).collect();
+    let pairs: Vec<String> = given.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    let mut args = vec!["run", "book.toml", "--trust"];
+    args.extend(pairs.iter().flat_map(|pair| ["--input", pair]));
+    let output = env.run(&args);
+    assert_eq!(output.code, Some(0), "{text}\n{output:#?}");
+    let sent = server.requests().len();
+    let ids = text.lines().filter_map(|line| line.strip_prefix("id = '"));
+    let mut all = String::new();
+    for id in ids.map(|id| id.trim_end_matches('\'')) {
+        let shown = env.run(&["show", "book.toml", "--curl", id]);
+        assert_eq!(shown.code, Some(0), "{shown:#?}");
+        all += &shown.stdout;
+    }
+    let mut bash = env.any("bash");
+    bash.args(["-ec", &all]);
+    bash.envs(given.iter().map(|(name, value)| (name.to_uppercase(), value)));
+    let output = bash.output().unwrap();
+    assert!(output.status.success(), "{all}\n{output:?}");
+    let calls: Vec<_> = server.requests().iter().map(meant).collect();
+    assert!(sent > 0, "{text}");
+    assert_eq!(calls[sent..], calls[..sent], "{text}\n{all}");
+    all
+}
+
+#[test]
+fn a_base_may_end_with_a_slash_or_not() {
+    if missing() {
+        return;
+    }
+    for end in ["", "/"] {
+        for base in ["{{ zone }}", "{{ zone }}/", "{{ zone }}v1/", "URL/{{ part }}"] {
+            let text = format!(
+                "[inputs.zone]\n[inputs.part]\n[connections.api]\nbase = '{base}'\n\
+                 [[steps]]\nid = 'call'\nhttp = {{ on = 'api', url = '/x/' }}\n"
+            );
+            same(&text, &[("zone", &format!("URL/api{end}")), ("part", &format!("a/b{end}"))]);
+        }
+    }
+}
+
 #[test]
 fn what_is_typed_is_what_is_sent() {
     if missing() {

@@ -310,3 +310,18 @@ fn what_curl_cannot_be_told_of_redirects_is_said() {
       -H "Authorization: Bearer $TOKEN"
     "#);
 }
+
+#[test]
+fn a_value_that_may_end_with_a_slash_is_joined_without_it() {
+    for (text, joined) in [
+        ("$A", "${A%/}/"),
+        ("${A}/", "${A}/"),
+        ("https://$A_1", "https://${A_1%/}/"),
+        ("$A/x", "$A/x/"),
+        ("\\$A", "\\$A/"),
+        ("https://a.b/$A}", "https://a.b/$A}/"),
+        ("${A%/}", "${A%/}/"),
+    ] {
+        assert_eq!(crate::step::manual::folder(text), joined);
+    }
+}

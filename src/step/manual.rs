@@ -5,6 +5,7 @@
 //! is a *shell text*, as a here document has it: `$NAME` is read, and what the author wrote is
 //! escaped, so that it arrives as it is and a file cannot slip a command in.
 
+mod called;
 mod filled;
 mod flat;
 
@@ -18,6 +19,7 @@ use crate::jq::{ProgramId, Programs};
 use crate::reader::Tree;
 use crate::template::{Piece, Template};
 use crate::value::Json;
+pub use called::{called, variable};
 pub use filled::Filled;
 pub use flat::Pairs;
 
@@ -273,102 +275,6 @@ pub fn is_json(code: &str) -> bool {
         || is_literal(code)
 }
 
-/// A name as a shell variable.
-pub fn variable(name: &str) -> String {
-    format!("${}", called(name))
-}
-
-/// What a shell variable for a name is called: not as one that the shell, or what it starts, gives a
-/// meaning to.
-pub fn called(name: &str) -> String {
-    let name = name.to_uppercase();
-    let begins = |start: &&str| name.starts_with(start);
-    if TAKEN.contains(&name.as_str()) || TAKEN_STARTS.iter().any(begins) {
-        format!("MY_{name}")
-    } else {
-        name
-    }
-}
-
-/// Variables of bash, zsh and the system, and of the commands here.
-const TAKEN: &[&str] = &[
-    "ALL_PROXY",
-    "CDPATH",
-    "COLUMNS",
-    "DIRSTACK",
-    "DISPLAY",
-    "EDITOR",
-    "ENV",
-    "EPOCHREALTIME",
-    "EPOCHSECONDS",
-    "EUID",
-    "FCEDIT",
-    "FIGNORE",
-    "FPATH",
-    "FUNCNAME",
-    "FUNCNEST",
-    "GID",
-    "GLOBIGNORE",
-    "GROUPS",
-    "HOME",
-    "HOST",
-    "HOSTNAME",
-    "HOSTTYPE",
-    "HTTPS_PROXY",
-    "IFS",
-    "IGNOREEOF",
-    "INPUTRC",
-    "LANG",
-    "LANGUAGE",
-    "LINENO",
-    "LINES",
-    "LOGNAME",
-    "MACHTYPE",
-    "MAIL",
-    "MAILCHECK",
-    "MAILPATH",
-    "MANPATH",
-    "NO_PROXY",
-    "OLDPWD",
-    "OPTARG",
-    "OPTERR",
-    "OPTIND",
-    "OSTYPE",
-    "PAGER",
-    "PATH",
-    "PIPESTATUS",
-    "POSIXLY_CORRECT",
-    "PPID",
-    "PROMPT",
-    "PROMPT_COMMAND",
-    "PS0",
-    "PS1",
-    "PS2",
-    "PS3",
-    "PS4",
-    "PWD",
-    "RANDOM",
-    "REPLY",
-    "RESPONSE",
-    "SECONDS",
-    "SHELL",
-    "SHELLOPTS",
-    "SHLVL",
-    "SRANDOM",
-    "TERM",
-    "TIMEFORMAT",
-    "TMOUT",
-    "TMPDIR",
-    "TZ",
-    "UID",
-    "USER",
-    "USERNAME",
-    "VISUAL",
-];
-
-/// What the names of others begin with.
-const TAKEN_STARTS: &[&str] = &["BASH", "COMP_", "CURL_", "HIST", "LC_", "LD_", "SSH_", "SSL_"];
-
 /// A template's text with `$NAME` where it reads a name, for reading.
 pub fn words(template: &Template) -> String {
     told(template, &str::to_owned)
@@ -391,6 +297,21 @@ pub fn literal(text: &str) -> String {
         out.push(c);
     }
     out
+}
+
+/// A shell text with a slash at its end, which the value of the variable it ends with may have.
+pub fn folder(text: &str) -> String {
+    if text.ends_with('/') {
+        return text.to_owned();
+    }
+    let open = text.strip_suffix('}').unwrap_or(text);
+    let before = open.trim_end_matches(|c: char| c.is_ascii_alphanumeric() || c == '_');
+    let name = &open[before.len()..];
+    let begin = before.strip_suffix(if open == text { "$" } else { "${" });
+    match begin.filter(|begin| is_name(name) && !begin.ends_with('\\')) {
+        Some(begin) => format!("{begin}${{{name}%/}}/"),
+        None => format!("{text}/"),
+    }
 }
 
 /// A text as it stands between the quotes of JSON.

@@ -108,7 +108,7 @@ impl Http {
         let mut url = if path.starts_with("http://") || path.starts_with("https://") {
             path
         } else {
-            format!("{}/{}", base.trim_end_matches('/'), path.trim_start_matches('/'))
+            manual::folder(&base) + path.trim_start_matches('/')
         };
         let mut query = Vec::new();
         if self.query.iter().all(|(_, tree)| tree.reads().is_empty()) {

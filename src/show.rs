@@ -233,11 +233,11 @@ fn hints(out: &mut String, step: &StepDef) {
 
 /// The commands of a step: what it does, and how the values to keep are taken from the answer.
 fn shell(step: &StepDef, manual: &Manual, hand: &Hand<'_>) -> Option<String> {
+    // an item's is put into a list, and a text keeps its quotes for that
+    let text = |save: &Save| step.for_each.is_none() && !hand.names.json.contains(&save.name);
     let take = |save: &Save| {
         let program = save.program?;
-        // an item's is put into a list, and a text keeps its quotes for that
-        let json = step.for_each.is_some() || hand.names.json.contains(&save.name);
-        let plain = if json { "-c" } else { "-r" };
+        let plain = if text(save) { "-r" } else { "-c" };
         let raw = if manual.raw { "Rs" } else { "" };
         let itself = hand.programs.code(program).trim() == ".";
         (!itself).then(|| hand.jq(program, &format!("{plain}{raw}")))
@@ -250,12 +250,18 @@ fn shell(step: &StepDef, manual: &Manual, hand: &Hand<'_>) -> Option<String> {
     match step.saves.as_slice() {
         [] => return manual.piped(None),
         [one] if !hand.head => {
-            assign(&mut out, &name(one), &manual.piped(take(one).as_deref())?);
+            let taken = take(one);
+            let unquoted = manual.unquoted.clone().filter(|_| text(one) && taken.is_none());
+            let manual =
+                Manual { shell: unquoted.or_else(|| manual.shell.clone()), ..manual.clone() };
+            assign(&mut out, &name(one), &manual.piped(taken.as_deref())?);
         }
         many => {
             assign(&mut out, "RESPONSE", &manual.piped(None)?);
             for save in many {
-                let jq = take(save).unwrap_or_else(|| "cat".to_owned());
+                let quoted = manual.unquoted.is_some() && text(save);
+                let itself = if quoted { "jq -r ." } else { "cat" };
+                let jq = take(save).unwrap_or_else(|| itself.to_owned());
                 let on_head = |program| hand.programs.reads(program).contains(&"response");
                 let _ = if hand.head && save.program.is_some_and(on_head) {
                     // What came with the answer needs no answer in JSON.

@@ -12,6 +12,8 @@ use crate::support::stand::say;
 
 const ROUTES: &str = "[[routes]]\nmethod = 'POST'\npath = '/from'\nstatus = 303\nheaders = { location = '/to' }\n\
      [[routes]]\npath = '/file'\nbody = 'kept'\n\
+     [[routes]]\npath = '/data'\nbody = '''{\"d\": {\"a\": [1, 2]}, \"t\": \"it's \\\"so\\\"\", \"n\": 5, \"no\": null, \"ok\": false}'''\n\
+     headers = { content-type = 'application/json' }\n\
      [[routes]]\npath = '/*'\n[[routes]]\nmethod = 'POST'\npath = '/*'\n[[routes]]\nmethod = 'PUT'\npath = '/*'\n";
 
 /// Holds what means something in a URL, in JSON and to a shell.
@@ -114,6 +116,24 @@ fn a_base_may_end_with_a_slash_or_not() {
             same(&text, &[("zone", &format!("URL/api{end}")), ("part", &format!("a/b{end}"))]);
         }
     }
+}
+
+#[test]
+fn what_is_kept_is_read_again_as_it_was() {
+    if missing() {
+        return;
+    }
+    let text = "[inputs.file]\n[connections.api]\nbase = 'URL'\n\
+                [[steps]]\nid = 'a'\njq = '$file | ascii_upcase'\n\
+                [[steps]]\nid = 'get'\nhttp = { on = 'api', url = 'data' }\n\
+                save.d = '.d'\nsave.t = '.t'\nsave.n = '.n'\nsave.no = '.no'\nsave.ok = '.ok'\n\
+                [[steps]]\nid = 'parts'\njq = '{x: $file, y: \"z\"}'\nsave.x = '.x'\nsave.y = '.y'\nsave.both = '.'\n\
+                [[steps]]\nid = 'count'\njq = '$d.a | length'\n\
+                [[steps]]\nid = 'all'\njq = '[$t, $n + 1, $no, $ok, $d, $both]'\n\
+                [[steps]]\nid = 'send'\nhttp = { on = 'api', method = 'POST', url = 'x/{{ count }}', \
+                headers = { x-list = '{{ x }}{{ t }}{{ n }}' }, json = { a = '{{ a }}', d = '{{ d }}', \
+                da = '{{ d.a }}', count = '{{ count }}', all = '{{ all }}', y = 'y {{ y }} {{ n }}' } }\n";
+    same(text, &[("file", "it's \"here\"")]);
 }
 
 #[test]

@@ -222,7 +222,7 @@ fn an_input_called_response_is_not_the_answer_and_items_are_gathered() {
     COUNT=$(printf '%s\n' "$COUNT" | jq -c --argjson one "$ITEM_COUNT" '. + [$one]')
     KEY=$(printf '%s\n' "$KEY" | jq -c --argjson one "$ITEM_KEY" '. + [$one]')
 
-    B=$(jq -n --argjson count "$COUNT" --arg response "$MY_RESPONSE" '$count | add | tostring | . + $response')
+    B=$(jq -nr --argjson count "$COUNT" --arg response "$MY_RESPONSE" '$count | add | tostring | . + $response')
 
     RESPONSE=$(curl -sS https://a.b/x \
       -o answer -w '{"status": %{http_code}, "headers": %{header_json}}' \
@@ -324,4 +324,40 @@ fn a_value_that_may_end_with_a_slash_is_joined_without_it() {
     ] {
         assert_eq!(crate::step::manual::folder(text), joined);
     }
+}
+
+#[test]
+fn what_jq_takes_for_more_than_a_text_is_kept_as_json() {
+    let text = |program: &str| {
+        format!(
+            "[[steps]]\nid = \"a\"\nhttp = {{ on = \"api\", url = \"users/\" }}\nsave.it = '.it'\n\
+             [[steps]]\nid = \"b\"\ntitle = \"{{{{ it }}}}\"\njq = '{program}'\n"
+        )
+    };
+    for (program, kept) in [
+        ("$it.a", "-c"),
+        ("$it[0]", "-c"),
+        ("$it | .a", "-c"),
+        ("$it | keys", "-c"),
+        ("$it + 1", "-c"),
+        ("1 - $it", "-c"),
+        ("$it == true", "-c"),
+        // or these may be texts, and so is what is shown to people
+        ("$it[0:2]", "-r"),
+        ("$it | length", "-r"),
+        ("$it + \"x\"", "-r"),
+        ("$item.a", "-r"),
+    ] {
+        let shell = typed(&text(&program.replace("$item", "{item: $it} as $item | $item")));
+        let wanted = format!("| jq {kept} '.it')");
+        assert!(shell.ends_with(&format!("{wanted}\n")), "{program}\n{shell}");
+    }
+}
+
+#[test]
+fn a_field_in_a_note_is_named_as_people_write_it() {
+    let shown = markdown(&runbook(
+        "[[steps]]\nid = \"a\"\njq = '{b: {c: 1}}'\n[[steps]]\nid = \"n\"\nnote = \"Open {{ a.b.c }}.\"\n",
+    ));
+    assert!(shown.contains("Open $A.b.c."), "{shown}");
 }

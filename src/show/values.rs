@@ -7,7 +7,8 @@ use regex_lite::Regex;
 
 use super::{cell, fenced, first_paragraph, hand, paragraph};
 use crate::reader::Tree;
-use crate::runbook::{From, Input, Runbook, Save, Value};
+use crate::runbook::{From, Input, Runbook, Save, StepDef, Value};
+use crate::step::Manual;
 use crate::step::manual::{Names, called, is_json, quoted, tree_words, words};
 use crate::value::{Json, MASK};
 
@@ -69,12 +70,15 @@ fn json(runbook: &Runbook) -> HashSet<String> {
     }
     for step in &runbook.steps {
         for save in &step.saves {
-            let program = save.program.map_or("", |program| runbook.programs.code(program));
+            let program = save.program.or_else(|| unnamed(runbook, step).computed);
+            let program = program.map_or("", |program| runbook.programs.code(program));
             let mut gates = step.gates.iter().map(|gate| gate.that().source());
             if step.for_each.is_some()
                 || is_list(program)
                 || gates.any(|gate| compares_as_json(gate, &save.name))
                 || taken_for_list(runbook, &save.name)
+                || taken_apart(runbook, &save.name)
+                || kept_for_jq(runbook, step, save)
             {
                 names.insert(save.name.clone());
             }
@@ -106,8 +110,43 @@ fn is_list(program: &str) -> bool {
 
 /// Whether a program takes a name apart as a list.
 fn taken_for_list(runbook: &Runbook, name: &str) -> bool {
-    let apart = Regex::new(&format!(r"\${name}(\[\]| *\| *(sort|map|join|unique)\b)"));
-    apart.is_ok_and(|apart| runbook.programs.codes().any(|code| apart.is_match(code)))
+    let apart = format!(r"\${name}(\[\]| *\| *(sort|map|join|unique)\b)");
+    runbook.programs.codes().any(|code| matches(&apart, code))
+}
+
+/// Whether something reads a part of a name's value, or takes it for a number or a truth.
+fn taken_apart(runbook: &Runbook, name: &str) -> bool {
+    let part = r#"\.["\[a-zA-Z_]"#;
+    let function =
+        "(add|all|any|flatten|from_entries|has|keys|max|min|to_entries|values|with_entries)";
+    let number = "([-+*/%]|[<>]=?|[!=]=)";
+    let piped = format!(r"\| *({part}|{function}(_by|_unsorted)?\b)");
+    let compared = format!(r"{number} *[0-9]|[!=]= *(true|false)\b");
+    let after = format!(r"\${name} *({part}|\[[^\]:]*\]|{piped}|{compared})");
+    let program = format!(r"{after}|[0-9] *{number} *\${name}\b");
+    let template = format!(r"\{{[{{%][^}}]*[^.\w]{name}(\.[a-zA-Z_]|\[[^\]:]*\])");
+    runbook.programs.codes().any(|code| matches(&program, code))
+        || matches(&template, &runbook.source.text)
+}
+
+/// What is done by hand, whatever is known of the names in it.
+fn unnamed(runbook: &Runbook, step: &StepDef) -> Manual {
+    step.action.manual(&hand(runbook, &Names::default(), false))
+}
+
+/// Whether only jq reads a value. Then it is kept as the JSON it is, which is right whatever that is.
+/// A value that commands read as well must be without quotes there, if it is a text; so it is taken
+/// for a text unless the file shows that it is none, which no shell can find out.
+fn kept_for_jq(runbook: &Runbook, step: &StepDef, save: &Save) -> bool {
+    let itself = save.program.is_none_or(|program| runbook.programs.code(program).trim() == ".");
+    let manual = unnamed(runbook, step);
+    if manual.shell.is_none() || manual.raw && itself {
+        return false;
+    }
+    let name = &save.name;
+    let (program, template) = (format!(r"\${name}\b"), format!(r"\{{[{{%][^}}]*\b{name}\b"));
+    runbook.programs.codes().any(|code| matches(&program, code))
+        && !matches(&template, &runbook.source.text)
 }
 
 /// Whether a gate says that a value is no text.
@@ -117,7 +156,11 @@ fn compares_as_json(gate: &str, name: &str) -> bool {
 
 /// Whether a gate says this of a name, a pattern.
 fn says(gate: &str, name: &str, what: &str) -> bool {
-    Regex::new(&format!(r"\b{name} *{what}")).is_ok_and(|regex| regex.is_match(gate))
+    matches(&format!(r"\b{name} *{what}"), gate)
+}
+
+fn matches(pattern: &str, text: &str) -> bool {
+    Regex::new(pattern).is_ok_and(|regex| regex.is_match(text))
 }
 
 pub(super) fn markdown(runbook: &Runbook, names: &Names) -> String {

@@ -54,7 +54,9 @@ impl Step for Jq {
     }
 
     fn manual(&self, hand: &Hand<'_>) -> Manual {
-        Manual::shell(hand.jq(self.program, "-n"))
+        let unquoted = Some(hand.jq(self.program, "-nr"));
+        let computed = Some(self.program);
+        Manual { unquoted, computed, ..Manual::shell(hand.jq(self.program, "-n")) }
     }
 
     fn run<'a>(&'a self, cx: &'a Cx<'a>) -> Local<'a, Result<Answer, Trouble>> {

@@ -34,6 +34,10 @@ pub struct Manual {
     pub stdin: Option<String>,
     /// Whether the output is text, not JSON.
     pub raw: bool,
+    /// The command that prints a text without its quotes, where the answer may be one in JSON.
+    pub unquoted: Option<String>,
+    /// The program that gives the answer, where one does.
+    pub computed: Option<ProgramId>,
     /// What the person must know of the command, each in a line.
     pub remarks: Vec<String>,
 }
@@ -322,7 +326,10 @@ fn in_json(text: &str) -> String {
 
 /// A template's text; what its author wrote goes through `write`.
 fn told(template: &Template, write: &dyn Fn(&str) -> String) -> String {
-    let place = |code: &str, joins| placeholder(code, joins, write, &|said| said);
+    let place = |code: &str, joins| match field(code) {
+        Some((name, fields)) => format!("{}.{fields}", variable(name)),
+        None => placeholder(code, joins, write, &|said| said),
+    };
     joined(&template.pieces(), write, &place)
 }
 
@@ -351,6 +358,12 @@ fn joined(
 fn is_name(code: &str) -> bool {
     let begins = code.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
     begins && !is_literal(code) && code.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+}
+
+/// A name and the field of its value that an expression reads, be it one of a field: `a.b.c`.
+fn field(code: &str) -> Option<(&str, &str)> {
+    let (name, fields) = code.split_once('.')?;
+    (is_name(name) && fields.split('.').all(is_name)).then_some((name, fields))
 }
 
 /// Whether an expression is a value that is written as it is in JSON.

@@ -259,16 +259,24 @@ impl Step for Call {
                 fields.join(", ")
             )
         };
-        let shell = format!("{{ {} | jq .output; }}", manual::quoted(&self.plugin.command()));
+        let printed = |options: &str| {
+            let program = manual::quoted(&self.plugin.command());
+            format!("{{ {program} | jq {options}.output; }}")
+        };
         let fields = || self.fields.iter().map(|(name, tree)| (name.as_str(), tree));
         if !fields().any(|(_, tree)| hand.fills_text(tree)) {
             let given = fields().map(|(name, tree)| (name, hand.body(tree))).collect();
-            return Manual { stdin: Some(told(given)), ..Manual::shell(shell) };
+            return Manual {
+                stdin: Some(told(given)),
+                unquoted: Some(printed("-r ")),
+                ..Manual::shell(printed(""))
+            };
         }
         let mut filled = manual::Filled::new(hand);
         let given = fields().map(|(name, tree)| (name, filled.value(tree, 0))).collect();
-        let program = told(given);
-        Manual::shell(format!("{} \\\n  | {shell}", filled.command(&program)))
+        let given = filled.command(&told(given));
+        let all = |options| format!("{given} \\\n  | {}", printed(options));
+        Manual { unquoted: Some(all("-r ")), ..Manual::shell(all("")) }
     }
 
     fn run<'a>(&'a self, cx: &'a Cx<'a>) -> Local<'a, Result<Answer, Trouble>> {

@@ -5,7 +5,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Hand, called, in_json, is_json, is_name, quoted, single, variable};
+use super::{Hand, called, field, in_json, is_json, is_name, quoted, single, variable};
 use crate::reader::Tree;
 use crate::template::{Piece, Template};
 use crate::value::Json;
@@ -157,6 +157,10 @@ impl<'h> Filled<'h> {
     }
 
     fn expression(&mut self, code: &str) -> String {
+        if let Some((name, fields)) = field(code) {
+            let name = self.give(called(name), variable(name));
+            return format!("({name} | fromjson | .{fields})");
+        }
         if !is_name(code) {
             return self.give_unnamed(self.hand.placeholder(code, false, &super::literal));
         }

@@ -170,6 +170,33 @@ fn what_is_typed_is_what_is_sent() {
     }
 }
 
+/// What `ssh` is given as a command a shell reads there, as one does here.
+#[test]
+fn a_secret_of_several_lines_arrives_on_another_host() {
+    if missing() {
+        return;
+    }
+    let env = Env::new();
+    let text = "format = 1\nname = 'book'\n[inputs.key]\nsecret = true\n[inputs.to]\n[[steps]]\nid = 'a'\n\
+                command = { run = ['sh', '-c', 'printf %s \"$1[$KEY]\"', 'sh', '{{ to }}'], ssh = '{{ to }}', \
+                env = { KEY = '{{ key }}' } }\nsave.said = '.'\n";
+    std::fs::write(env.path("book.toml"), text).unwrap();
+    let shown = env.run(&["show", "book.toml", "--curl", "a"]);
+    assert_eq!(shown.code, Some(0), "{shown:#?}");
+    let there = format!("ssh() {{ sh -c \"$2\"; }}\n{}printf %s \"$SAID\"", shown.stdout);
+    // and what is said of no host at all holds
+    let here = there.replace("ssh \"ssh://$TO\"", "sh -c");
+    assert_ne!(there, here);
+    for typed in [there, here] {
+        let mut bash = env.any("bash");
+        bash.args(["-ec", &typed])
+            .envs([("KEY", "-- a '$b' `c`\n\"two\"\n\nfour"), ("TO", "me@box")]);
+        let output = bash.output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert_eq!(said, "me@box[-- a '$b' `c`\n\"two\"\n\nfour]", "{typed}\n{output:?}");
+    }
+}
+
 #[test]
 fn a_file_that_is_fetched_is_readable_by_nobody_else_from_the_beginning() {
     if missing() {

@@ -277,15 +277,22 @@ fn a_port_of_another_host_is_an_option_and_a_secret_goes_there_on_standard_input
     assert_eq!(there("run = [\"ls\"], ssh = \"[fe80::1]:2222\""), "ssh -p 2222 fe80::1 ls");
     assert_eq!(there("run = [\"ls\"], ssh = \"fe80::1\""), "ssh fe80::1 ls");
     assert_eq!(there("run = [\"ls\"], ssh = \"\""), "ls");
-    // a name may hold a port
+    // a name may hold a port; what it may hold besides no `ssh` takes in the same words
     assert_eq!(
         there("run = [\"ls\"], ssh = \"root@{{ user }}\""),
-        "ssh \"ssh://root@$MY_USER\" ls"
+        "# where `root@$MY_USER` is an IPv6 address: `ssh -p PORT USER@ADDRESS`\n\
+         ssh \"ssh://root@$MY_USER\" ls"
+    );
+    assert_eq!(
+        there("run = [\"ls\", \"a b\"], ssh = \"{{ user }}\""),
+        "# where `$MY_USER` is empty: `sh -c` in place of `ssh …`; an IPv6 address: `ssh -p PORT USER@ADDRESS`\n\
+         ssh \"ssh://$MY_USER\" \"ls 'a b'\""
     );
     insta::assert_snapshot!(
         there("run = [\"sh\", \"-c\", \"x\"], ssh = \"box\", cwd = \"/srv\", stdin = \"in\\n\", \
                env = { LANG = \"C\", KEY = \"{{ token }}\", NAME = \"{{ user }}\" }"),
         @r#"
+    # one line each: `KEY`; more would be read as what comes next
     ssh box "IFS= read -r KEY; export KEY; cd /srv && LANG=C NAME=\"$MY_USER\" sh -c x" << EOF
     $TOKEN
     in

@@ -10,9 +10,9 @@ use std::process::Stdio;
 use crate::journal::event::Effect;
 use crate::jq::{self, Val};
 use crate::printable::argument;
-use crate::reader::{Field, REVEAL, Reader, Rules, Shape, Sink, Tree};
+use crate::reader::{Field, REVEAL, Reader, Rules, Shape, Sink, Tree, list};
 use crate::source::Span;
-use crate::template::Template;
+use crate::template::{Piece, Template};
 use crate::transport::ssh::{Destination, remote};
 use crate::value::text;
 
@@ -174,9 +174,12 @@ impl Step for Command {
             |tree: &Tree| tree.reads().iter().any(|name| hand.names.secret.contains(*name));
         let hidden = |(_, tree): &&(String, Tree)| self.ssh.is_some() && secret(tree);
         let (sent, shown): (Vec<_>, Vec<_>) = self.env.iter().partition(hidden);
+        // alone it is all there is to read, lines and all
+        let alone = sent.len() == 1 && self.stdin.is_none();
         let taken = sent.iter().map(|(name, _)| {
             let name = manual::quoted(&manual::literal(name));
-            format!("IFS= read -r {name}; export {name}; ")
+            let read = if alone { format!("{name}=`cat`") } else { format!("IFS= read -r {name}") };
+            format!("{read}; export {name}; ")
         });
         let env = shown.into_iter().map(|(name, tree)| {
             let (name, value) = (manual::literal(name), hand.tree_shell(tree));
@@ -200,7 +203,13 @@ impl Step for Command {
             [] => stdin,
             _ => Some(first.collect::<String>() + &stdin.unwrap_or_default()),
         };
-        Manual { shell: Some(shell), stdin, raw: true, ..Manual::default() }
+        let host = self.ssh.as_ref().and_then(|host| elsewhere(host, hand));
+        let lines = (!sent.is_empty() && !alone).then(|| {
+            let names: Vec<&str> = sent.iter().map(|(name, _)| name.as_str()).collect();
+            format!("one line each: {}; more would be read as what comes next", list(&names))
+        });
+        let remarks = host.into_iter().chain(lines).collect();
+        Manual { shell: Some(shell), stdin, raw: true, remarks, ..Manual::default() }
     }
 
     fn run<'a>(&'a self, cx: &'a Cx<'a>) -> Local<'a, Result<Answer, Trouble>> {
@@ -374,6 +383,21 @@ fn by_ssh(host: &Template, hand: &Hand<'_>) -> Option<String> {
     }
     let known = Destination::parse(host.source()).map(|to| to.by_hand());
     (!said.is_empty()).then(|| known.unwrap_or_else(|_| format!("ssh {}", manual::quoted(&said))))
+}
+
+/// What `ssh` is told otherwise, by what the host's name is.
+fn elsewhere(host: &Template, hand: &Hand<'_>) -> Option<String> {
+    if host.is_literal() {
+        return None;
+    }
+    let said = hand.shell(host).replace('\n', " ");
+    let address = "`ssh -p PORT USER@ADDRESS`";
+    let empty = host.pieces().iter().all(|piece| !matches!(piece, Piece::Text(_)));
+    Some(if empty {
+        format!("where `{said}` is empty: `sh -c` in place of `ssh …`; an IPv6 address: {address}")
+    } else {
+        format!("where `{said}` is an IPv6 address: {address}")
+    })
 }
 
 /// Why a program could not be started: the system's error is the same for a folder that is not there.

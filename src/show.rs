@@ -83,7 +83,14 @@ fn reads(shell: &str, name: &str) -> bool {
 
 fn hand<'a>(runbook: &'a Runbook, names: &'a Names, head: bool) -> Hand<'a> {
     let (connections, programs) = (&runbook.connections, &runbook.programs);
-    Hand { connections, programs, names, head, unsaid: RefCell::default() }
+    Hand {
+        connections,
+        programs,
+        names,
+        head,
+        unsaid: RefCell::default(),
+        first: RefCell::default(),
+    }
 }
 
 fn by_hand(runbook: &Runbook, step: &StepDef, names: &Names) -> Manual {
@@ -94,7 +101,8 @@ fn by_hand(runbook: &Runbook, step: &StepDef, names: &Names) -> Manual {
 fn remarked(action: &dyn Step, hand: &Hand<'_>) -> Manual {
     let manual = action.manual(hand);
     let remarks = manual.remarks.into_iter().chain(hand.remarks()).collect();
-    Manual { remarks, ..manual }
+    let shell = manual.shell.map(|shell| hand.first.borrow().concat() + &shell);
+    Manual { shell, remarks, ..manual }
 }
 
 /// Whether what is saved is read from the head of the answer.
@@ -200,7 +208,10 @@ fn look_first(out: &mut String, runbook: &Runbook, step: &StepDef, names: &Names
     out.push_str("If nothing is found, go on.");
     let names: Vec<&str> = already.fields.iter().map(|field| field.name.as_str()).collect();
     let same = match (already.same, names.is_empty()) {
-        (_, false) => format!("{} are as wanted here", crate::reader::list(&names)),
+        (_, false) => {
+            let are = if names.len() == 1 { "is" } else { "are" };
+            format!("{} {are} as wanted here", crate::reader::list(&names))
+        }
         (Some(same), _) => format!("`{}` holds", runbook.programs.code(same)),
         _ => "it is as wanted here".to_owned(),
     };

@@ -301,7 +301,7 @@ fn a_port_of_another_host_is_an_option_and_a_secret_goes_there_on_standard_input
     );
     assert_eq!(
         there("run = [\"x\"], env = { KEY = \"{{ token }}\", TAGS = [\"a\", \"{{ user }}\"] }"),
-        "KEY=\"$TOKEN\" TAGS=\"[\\\"a\\\",\\\"$MY_USER\\\"]\" x"
+        "made_1=$(MY_USER=\"$MY_USER\" jq -nc '[\"a\", $ENV.MY_USER]')\nKEY=\"$TOKEN\" TAGS=\"${made_1}\" x"
     );
 }
 
@@ -367,4 +367,36 @@ fn a_field_in_a_note_is_named_as_people_write_it() {
         "[[steps]]\nid = \"a\"\njq = '{b: {c: 1}}'\n[[steps]]\nid = \"n\"\nnote = \"Open {{ a.b.c }}.\"\n",
     ));
     assert!(shown.contains("Open $A.b.c."), "{shown}");
+}
+
+#[test]
+fn one_field_is_and_two_are_as_wanted() {
+    let shown = |fields: &str| {
+        markdown(&runbook(&format!(
+            "[[steps]]\nid = \"a\"\nhttp = {{ on = \"api\", method = \"POST\", url = \"users/\" }}\n\
+             [steps.already]\nhttp = {{ on = \"api\", url = \"users/7\" }}\nfind = '.'\n{fields}"
+        )))
+    };
+    let one = "fields.ip = { found = '.ip', wanted = \"1\" }\n";
+    assert!(shown(one).contains("provided that `ip` is as wanted here"), "{}", shown(one));
+    let two = &format!("{one}fields.name = {{ found = '.name', wanted = \"2\" }}\n");
+    assert!(shown(two).contains("that `ip`, `name` are as wanted here"), "{}", shown(two));
+}
+
+#[test]
+fn what_a_text_in_a_table_makes_is_made_first() {
+    let shell = typed(
+        "[[steps]]\nid = \"a\"\nhttp = { on = \"api\", method = \"POST\", url = \"x\", query = { q = \"{{ user }}\" }, form = { m = { k = \"{{ user }}\" } } }\nsave.b = '.b'\n",
+    );
+    insta::assert_snapshot!(shell, @r#"
+    # `--url-query` needs curl 7.87 or newer
+    B=$(made_1=$(MY_USER="$MY_USER" jq -nc '{
+      "k": $ENV.MY_USER
+    }')
+    curl -sS -X POST https://api.example.com/v1/x \
+      --url-query "q=$MY_USER" \
+      -H "Authorization: Bearer $TOKEN" \
+      --data-urlencode "m=${made_1}" \
+      | jq -r '.b')
+    "#);
 }

@@ -273,7 +273,12 @@ fn vars(runbook: &Runbook, names: &Names) -> String {
             }
             tree => {
                 let hand = hand(runbook, names, false);
-                let value = quoted(&hand.tree_shell(tree));
+                let value = match tree {
+                    Tree::List(_) | Tree::Map(_) if hand.fills_text(tree) => {
+                        format!("$({})", hand.compact(tree))
+                    }
+                    tree => quoted(&hand.tree_shell(tree)),
+                };
                 let left = !hand.remarks().is_empty();
                 let remark = if left { "  # to be filled in" } else { "" };
                 format!("{name}={value}{remark}\n")

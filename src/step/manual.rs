@@ -103,6 +103,8 @@ pub struct Hand<'a> {
     pub head: bool,
     /// What no shell can work out: it stands in the commands as its author wrote it.
     pub unsaid: RefCell<Vec<String>>,
+    /// Commands that come first: each makes a value that the command reads.
+    pub first: RefCell<Vec<String>>,
 }
 
 impl Hand<'_> {
@@ -130,6 +132,15 @@ impl Hand<'_> {
     /// A program's text.
     pub fn code(&self, program: ProgramId) -> &str {
         self.programs.code(program).trim()
+    }
+
+    /// A value that a command prints, as a shell text: the command comes first.
+    pub fn made(&self, command: &str) -> String {
+        let mut first = self.first.borrow_mut();
+        // in small letters: no name of the runbook is called so
+        let name = format!("made_{}", first.len() + 1);
+        first.push(format!("{name}=$({command})\n"));
+        format!("${{{name}}}")
     }
 
     /// A template as a shell text.

@@ -274,7 +274,7 @@ impl Step for Call {
         }
         let mut filled = manual::Filled::new(hand);
         let given = fields().map(|(name, tree)| (name, filled.value(tree, 0))).collect();
-        let given = filled.command(&told(given));
+        let given = filled.command("-n", &told(given));
         let all = |options| format!("{given} \\\n  | {}", printed(options));
         Manual { unquoted: Some(all("-r ")), ..Manual::shell(all("")) }
     }

@@ -65,7 +65,10 @@ impl Http {
         let text = [Some(text).filter(|text| !text.is_empty()), pages];
         let text = text.into_iter().flatten().collect::<Vec<_>>().join(" ");
         let shell = Some(way + &parts.join(" \\\n  "));
-        Manual { text, shell, stdin, remarks: self.redirected(), ..Manual::default() }
+        let newer = shell.as_ref().is_some_and(|shell| shell.contains(" --url-query "));
+        let newer = newer.then(|| "`--url-query` needs curl 7.87 or newer".to_owned());
+        let remarks = self.redirected().into_iter().chain(newer).collect();
+        Manual { text, shell, stdin, remarks, ..Manual::default() }
     }
 
     /// Whether it is a `POST` that may be answered with a redirect to something to ask for.
@@ -77,7 +80,6 @@ impl Http {
     fn no_data(&self) -> bool {
         match &self.body {
             None => true,
-            Some(Body::Form(fields)) => fields.is_empty(),
             Some(Body::Multipart(parts)) => parts.is_empty(),
             Some(_) => false,
         }
@@ -174,6 +176,10 @@ impl Http {
     /// Adds the options of the body; what goes to standard input is given back.
     fn manual_body(&self, hand: &Hand<'_>, parts: &mut Vec<String>) -> Option<String> {
         let (kind, text) = match self.body.as_ref()? {
+            Body::Form(fields) if fields.is_empty() => {
+                parts.push("-d ''".to_owned());
+                return None;
+            }
             Body::Form(fields) => {
                 parts.extend(hand.pairs(fields, Pairs::Data));
                 return None;
@@ -240,9 +246,18 @@ fn form(hand: &Hand<'_>, part: &Part) -> String {
             let pair = format!("{name}={}", hand.shell(text));
             format!("--form-string {}", manual::quoted(&pair))
         }
-        Content::Text(text) => {
-            let pair = format!("{name}={}{kind}", hand.shell(text));
+        // between quotes nothing means anything but what `\` stands before
+        Content::Text(text) if text.is_literal() => {
+            let text = text.source().replace('\\', r"\\").replace('"', "\\\"");
+            let pair = format!("{name}=\"{}\"{kind}", manual::literal(&text));
             format!("-F {}", manual::quoted(&pair))
+        }
+        Content::Text(text) => {
+            // a dot at the end keeps the line ends before it
+            let text = manual::quoted(&format!("{}.", hand.shell(text)));
+            let made = hand.made(&format!(r#"printf %s {text} | sed 's/[\\"]/\\&/g'"#));
+            let made = made.replace('}', "%.}");
+            format!("-F {}", manual::quoted(&format!("{name}=\"{made}\"{kind}")))
         }
         Content::File(file) => {
             let called = part.filename.as_ref().map(|text| hand.shell(text));

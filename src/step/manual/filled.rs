@@ -24,7 +24,7 @@ impl Hand<'_> {
         self.fills_text(tree).then(|| {
             let mut filled = Filled::new(self);
             let program = filled.value(tree, 0);
-            filled.command(&program)
+            filled.command("-n", &program)
         })
     }
 
@@ -52,14 +52,14 @@ impl<'h> Filled<'h> {
         Self { hand, given: Vec::new() }
     }
 
-    /// The command that prints what a program gives.
-    pub fn command(self, program: &str) -> String {
+    /// The command that prints what a program gives; `options` are those of `jq`.
+    pub fn command(self, options: &str, program: &str) -> String {
         let between = if self.given.len() > 3 { " \\\n" } else { " " };
         let mut command = String::new();
         for (name, value) in &self.given {
             let _ = write!(command, "{name}={}{between}", quoted(value));
         }
-        command + "jq -n " + &single(program)
+        command + "jq " + options + " " + &single(program)
     }
 
     /// A value in a program, so deep inside others.

@@ -1,6 +1,6 @@
 //! Values in one line, as a header or a variable has them, and the pairs of a form or a query.
 
-use super::{Hand, in_json, literal, quoted, single, variable};
+use super::{Filled, Hand, literal, quoted, single, variable};
 use crate::reader::Tree;
 use crate::value::{Json, text};
 
@@ -14,23 +14,29 @@ pub enum Pairs {
 }
 
 impl Hand<'_> {
-    /// A value as a shell text: of a list or table, its JSON.
+    /// A value as a shell text: of a list or table, its JSON, which `jq` makes first where a text is to
+    /// be filled in.
     pub fn tree_shell(&self, tree: &Tree) -> String {
         match tree {
             Tree::Literal(json) => literal(&text(json)),
             Tree::Template(template) => self.shell(template),
+            Tree::List(_) | Tree::Map(_) if self.fills_text(tree) => self.made(&self.compact(tree)),
             Tree::List(_) | Tree::Map(_) => self.flat(tree),
         }
     }
 
-    /// A value as JSON in one line, a shell text.
+    /// The command that prints a value as JSON in one line.
+    pub fn compact(&self, tree: &Tree) -> String {
+        let mut filled = Filled::new(self);
+        let program = filled.value(tree, 0);
+        filled.command("-nc", &program)
+    }
+
+    /// A value in which no text is to be filled in as JSON in one line, a shell text.
     fn flat(&self, tree: &Tree) -> String {
         match tree {
             Tree::Literal(json) => literal(&json.to_string()),
-            Tree::Template(template) if self.is_whole(template) => self.shell(template),
-            Tree::Template(template) => {
-                format!("\"{}\"", self.told(template, &|text| literal(&in_json(text))))
-            }
+            Tree::Template(template) => self.shell(template),
             Tree::List(items) => {
                 let items: Vec<String> = items.iter().map(|item| self.flat(item)).collect();
                 format!("[{}]", items.join(","))

@@ -363,14 +363,22 @@ fn missing(gather: &Gather<'_>, step: &StepDef, name: &str, connections: &[Conne
     });
 }
 
-/// The place of the connection's name after the step's id: spans of plain strings are not kept.
+/// The place of the connection's name in the step's own text: spans of plain strings are not kept.
 fn on_span(gather: &Gather<'_>, step: &StepDef, name: &str) -> Span {
-    let text = &gather.source.text;
-    let from = step.span.start;
-    let quoted = format!("\"{name}\"");
-    text[from..]
-        .find(&quoted)
-        .map_or(step.span.clone(), |at| from + at + 1..from + at + 1 + name.len())
+    let text = &*gather.source.text;
+    let begin = text[..step.span.start].rfind("\n[[").unwrap_or(0);
+    let end = text[step.span.end..].find("\n[[").map_or(text.len(), |at| step.span.end + at);
+    let own = &text[begin..end];
+    let is_on = |at: &usize| {
+        let key = own[..*at].trim_end_matches(['"', '\'']).trim_end().strip_suffix('=');
+        let key = key.map(|before| before.trim_end().trim_end_matches(['"', '\'']));
+        let before = key.and_then(|before| before.strip_suffix("on"));
+        before
+            .is_some_and(|rest| !rest.ends_with(|c: char| c.is_alphanumeric() || "_-".contains(c)))
+    };
+    let quoted = |at: &usize| own[at + name.len()..].starts_with(['"', '\'']);
+    let found = own.match_indices(name).map(|(at, _)| at).find(|at| quoted(at) && is_on(at));
+    found.map_or(step.span.clone(), |at| begin + at..begin + at + name.len())
 }
 
 fn known_by_then(names: &Names<'_>, step: &StepDef, def: &ConnectionDef) {

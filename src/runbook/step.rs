@@ -166,17 +166,20 @@ fn action(
         }
         return None;
     };
-    for (other, place) in rest {
-        reader.gather.report(
-            Diag::error(
-                format!("a {what} does one thing, not `{}` and `{}`", kind.name(), other.name()),
-                place.clone(),
-            )
-            .related(span.clone(), "the other one")
-            .help("make two steps of it"),
-        );
-    }
     let takes = |key: &str| common.iter().any(|field| field.name == key);
+    for (other, place) in rest {
+        let names = (kind.name(), other.name());
+        let judges = [names.0, names.1].contains(&"gate") && takes("gates");
+        let help = match judges {
+            true => {
+                "to judge what the other one gives write `gates = [{ that = \"…\" }]`, or make two steps of it"
+            }
+            false => "make two steps of it",
+        };
+        let title = format!("a {what} does one thing, not `{}` and `{}`", names.0, names.1);
+        let diag = Diag::error(title, place.clone()).related(span.clone(), "the other one");
+        reader.gather.report(diag.help(help));
+    }
     for (key, instead) in kind.without().iter().filter(|(key, _)| takes(key) && reader.has(key)) {
         reader.gather.report_since(reader.beside(kind.name(), key).help(*instead));
     }

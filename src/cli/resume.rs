@@ -456,7 +456,9 @@ fn decisions(args: &Args, engine: &Engine<'_>, run: &str) -> Result<Vec<Event>, 
         }
         if !matches!(history.status(step), Status::InDoubt { .. } | Status::Done(_)) {
             // Forced, it would not even be asked whether it is there already.
-            out::warning(&format!("step `{step}` is not in doubt: `--redo` changes nothing"));
+            let pending = matches!(history.status(step), Status::Pending);
+            let is = if pending { "not done yet" } else { "not in doubt" };
+            out::warning(&format!("step `{step}` is {is}: `--redo` changes nothing"));
             continue;
         }
         let Some((_, def)) = whole.performed(step) else { continue };

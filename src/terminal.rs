@@ -16,6 +16,8 @@ pub struct Question {
     pub secret: bool,
     /// A choice among these; empty: free text.
     pub choices: Vec<String>,
+    /// Says of an answer that is none of the choices whether it is one all the same.
+    pub unlisted: Option<fn(&str) -> bool>,
     /// A wrong answer is typed anew and not mended: it is but a word.
     pub brief: bool,
 }

@@ -69,6 +69,22 @@ fn new_in_a_terminal_asks_until_the_answers_are_right() {
 }
 
 #[test]
+fn new_takes_a_header_as_its_flag_has_it() {
+    let env = Env::new();
+    let mut terminal = Terminal::start(&env, &["new", "add-user", "--base", "https://a.example"]);
+    terminal.expect("1-4 [1]:");
+    terminal.line("header:");
+    terminal.expect("is none of them");
+    terminal.line("header:X-Key");
+    terminal.expect("The first call");
+    terminal.line("GET me");
+    let (rest, code) = terminal.finish();
+    assert_eq!(code, Some(0), "{rest}");
+    let written = std::fs::read_to_string(env.path("runbooks/add-user/add-user.toml")).unwrap();
+    assert!(written.contains("x-key = \"{{ token }}\""), "{written}");
+}
+
+#[test]
 fn new_asks_nothing_where_it_may_not_write() {
     let env = Env::new();
     std::fs::create_dir_all(env.path("runbooks/add-user")).unwrap();

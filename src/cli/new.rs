@@ -135,10 +135,13 @@ fn auth(terminal: &dyn Terminal) -> Result<Auth, Exit> {
         ask: "How does a call prove who makes it?".to_owned(),
         choices: WAYS.iter().map(|way| (*way).to_owned()).collect(),
         default: WAYS.first().map(|way| (*way).to_owned()),
+        // as the flag has it
+        unlisted: Some(|answer| answer.starts_with("header:") && auth_of(answer).is_ok()),
         ..Question::default()
     };
     let way = asked(terminal, "--auth", &question, |_| Ok(()))?;
     match way.split_whitespace().next() {
+        _ if way.contains(':') => valid(&way, "--auth", auth_of),
         Some("header") => {
             let ask = "The header's name, as in x-api-key:";
             given(terminal, None, "--auth", ask, header_of)

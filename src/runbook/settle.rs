@@ -511,6 +511,7 @@ fn ask(
         }),
         secret,
         choices: input.typed.one_of.clone(),
+        unlisted: None,
         brief: input.typed.is_word(),
     };
     asked(input, &question, &[], terminal)

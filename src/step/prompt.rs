@@ -153,6 +153,7 @@ impl Prompt {
             default,
             secret: self.secret,
             choices: self.typed.one_of.clone(),
+            unlisted: None,
             help: cx.about.to_owned(),
             brief: self.typed.is_word(),
         };

@@ -91,6 +91,9 @@ fn meant(question: &Question, line: &str) -> Result<String, String> {
     match &question.default {
         Some(default) if line.is_empty() => Ok(default.clone()),
         _ if question.choices.is_empty() => Ok(line.to_owned()),
+        _ if question.unlisted.is_some_and(|takes| takes(line.trim())) => {
+            Ok(line.trim().to_owned())
+        }
         _ => chosen(&question.choices, line.trim()),
     }
 }

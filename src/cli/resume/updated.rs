@@ -4,7 +4,7 @@ mod outdated;
 
 use super::super::run::known;
 use super::super::{load, out};
-use super::questions::{Keep, Question, finished, parts, questions, stands};
+use super::questions::{Keep, Question, Stands, finished, parts, questions, stands};
 use super::versions::Versions;
 use super::{Args, kept_for_undo, open, seal};
 use crate::exit::Exit;
@@ -66,10 +66,6 @@ pub(super) fn decide(
         let events = parts.iter().map(|part| again(history, versions, part, run, key));
         Ok(events.collect::<Result<Vec<_>, Exit>>()?.concat())
     };
-    // A finished step may be wanted again although the edit did not touch it.
-    for step in rerun.iter().filter(|step| !asked(step) && finished(history, step)) {
-        so_far.add(redo(history, step, false)?);
-    }
     for question in in_turn(&questions) {
         let step = &question.step;
         let by_name = |list: &[String]| list.contains(step);
@@ -95,12 +91,31 @@ pub(super) fn decide(
             open_questions.push(question);
         }
     }
-    if open_questions.is_empty() {
-        return Ok(so_far.events);
+    if !open_questions.is_empty() {
+        open_questions.sort_by_key(|open| questions.iter().position(|one| one.step == open.step));
+        return Err(unanswered(&open_questions, args, run));
     }
-    open_questions.sort_by_key(|open| questions.iter().position(|one| one.step == open.step));
+    // What is done may be wanted again although the edit did not touch it.
+    for step in rerun.iter().filter(|step| !asked(step)) {
+        let wanted = |history| matches!(stands(history, step), Some(Stands::Over | Stands::Half));
+        if wanted(&so_far.history) {
+            so_far.add(redo(&so_far.history, step, false)?);
+        } else if !wanted(history) {
+            out::warning(&format!("step `{step}` is not done: `--rerun` changes nothing"));
+        }
+    }
+    let inside =
+        |step: &String| questions.iter().any(|one| above(&one.step).any(|one| one == step));
+    for step in keep.iter().filter(|step| !asked(step) && !inside(step)) {
+        out::warning(&format!("nothing is asked about `{step}`: `--keep` changes nothing"));
+    }
+    Ok(so_far.events)
+}
+
+/// Says what is asked and was not answered.
+fn unanswered(questions: &[&Question], args: &Args, run: &str) -> Exit {
     out::error("the file was edited where this run is finished already:");
-    for question in &open_questions {
+    for question in questions {
         let step = argument(&question.step);
         let answers = if question.can_rerun {
             format!("`--rerun {step}` or `--keep {step}`")
@@ -113,7 +128,7 @@ pub(super) fn decide(
         "`runbook resume {run} --updated{}` with these answers goes on; nothing was done",
         flag("until", args.walk.until.as_deref())
     ));
-    Err(Exit::Usage)
+    Exit::Usage
 }
 
 /// What is decided so far, and how the run stands with it.

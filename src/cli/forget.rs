@@ -55,7 +55,9 @@ fn forget(args: &Args, world: &World) -> Result<Exit, Exit> {
         let noun = if left.len() == 1 { "run is" } else { "runs are" };
         out::say(&format!("{} unfinished {noun} as old, and left", left.len()));
         let changed = changed(&store, &left)?;
-        changed.iter().for_each(|one| out::say(&format!("  {}", one.said)));
+        for one in &changed {
+            out::say(&format!("  {}", one.said));
+        }
         let yes = if changed.is_empty() { "" } else { " --yes" };
         let them = if left.len() == 1 { "it" } else { "them" };
         out::hint(&format!("`runbook forget {}{yes}` takes {them} out too", left.join(" ")));
@@ -93,8 +95,9 @@ fn changed(store: &Store, runs: &[String]) -> Result<Vec<Changed>, Exit> {
         let said =
             format!("run `{}` is not done, and what it changed stays: {names}{more}", run.run);
         let beyond = left.iter().all(|step| history.beyond_undo(step));
-        let flags = || left.iter().map(|step| format!(" --done {}", argument(step))).collect();
-        let by_hand = beyond.then(flags);
+        let flags: Vec<String> =
+            left.iter().map(|step| format!(" --done {}", argument(step))).collect();
+        let by_hand = beyond.then(|| flags.concat());
         found.push(Changed { run: run.run.clone(), said, by_hand });
     }
     Ok(found)
@@ -108,7 +111,9 @@ fn kept_for_undo(store: &Store, runs: &[String], world: &World) -> Result<(), Ex
         return Ok(());
     }
     if world.person() {
-        told.iter().for_each(|one| out::warning(&one.said));
+        for one in &told {
+            out::warning(&one.said);
+        }
         let question = Question {
             ask: "Forget them all the same? It cannot be taken back then.".to_owned(),
             choices: vec!["yes".to_owned(), "no".to_owned()],

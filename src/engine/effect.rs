@@ -231,14 +231,23 @@ impl Engine<'_> {
         format!("runbook resume {} {how}{}", self.recorder.run(), self.up_to())
     }
 
-    fn there_already(&self) -> Trouble {
+    fn there_already(&self, unit: &Unit<'_>) -> Trouble {
         let go_on = if self.history.borrow().rehearsal {
             "rehearse again with `--adopt`".to_owned()
         } else {
             format!("`{}`", self.resumed("--adopt"))
         };
         let mut there = failure("what it makes is there already, exactly as wanted");
-        there.hints.push(format!("to use it, {go_on}; else change the name"));
+        if let Some(before) = self.history.borrow().made_before(&unit.id) {
+            there.details.push(format!(
+                "this run did the step before, as `{before}`: that made it, if nobody else did"
+            ));
+            there.hints.push(format!(
+                "to use it as it is, {go_on}; to have it made anew, first take it away there, or change the name"
+            ));
+        } else {
+            there.hints.push(format!("to use it, {go_on}; else change the name"));
+        }
         there.hints.extend(self.anew());
         Trouble::Failed(there, Again::No)
     }
@@ -262,7 +271,7 @@ impl Engine<'_> {
             }
             Err(NoAnswer::Interrupted) => Ok(Asked::Stop(Outcome::Interrupted)),
             _ => {
-                let outcome = self.fail(unit, began, self.there_already())?;
+                let outcome = self.fail(unit, began, self.there_already(unit))?;
                 Ok(Asked::Stop(outcome.unwrap_or(Outcome::Failed)))
             }
         }

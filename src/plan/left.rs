@@ -1,6 +1,6 @@
 //! What a run changed and has not taken back, whatever the file says of it by now.
 
-use super::{DoneStep, History, Status, Undo, outermost};
+use super::{DoneStep, History, Status, Undo, earlier, outermost};
 use crate::journal::event::How;
 
 impl History {
@@ -31,6 +31,13 @@ impl History {
     /// wrongly.
     pub fn outdated(&self, step: &str) -> bool {
         self.outdated.contains(step)
+    }
+
+    /// The last time that a step was done before it is done again, if the run made something then and
+    /// that is not taken back.
+    pub fn made_before(&self, step: &str) -> Option<&str> {
+        let before = |id: &&str| earlier(id).is_some_and(|of| of == step);
+        self.left().into_iter().rev().find(before)
     }
 
     /// Whether `undo` surely has no way for a step: its file has no such step any more, or would take

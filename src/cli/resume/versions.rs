@@ -18,7 +18,8 @@ const AROUND: &[&str] = &[
 const SAID: &[&str] = &["title", "about", "hints"];
 
 /// What of a connection says where a call goes, and as whom.
-const THERE: &[&str] = &["base", "ssh", "socket", "headers", "basic", "client_cert", "client_key"];
+pub(super) const THERE: &[&str] =
+    &["base", "ssh", "socket", "headers", "basic", "client_cert", "client_key"];
 
 /// What an edit changes about a step.
 pub(super) enum Change {

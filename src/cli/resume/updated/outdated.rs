@@ -1,16 +1,13 @@
 //! What an earlier version of the file did that the file, as it is now, would take back wrongly: its
 //! undo, or what that reads, says another thing by now.
 
-use super::super::versions::{Change, Pair, Reads, Versions};
+use super::super::versions::{Change, Pair, Reads, THERE, Versions};
 use crate::journal::event::How;
 use crate::plan::{History, Status, earlier};
 use crate::reader::to_json;
 use crate::runbook::{Runbook, StepDef};
 use crate::step::connection::named;
 use crate::value::Json;
-
-/// What of a connection says where a call goes, and as whom.
-const THERE: &[&str] = &["base", "ssh", "socket", "headers", "basic"];
 
 /// All of that which a step did, with its items, the steps inside and what it did before it was done
 /// again, by its name in the journal; `to` is the name it has from now on.

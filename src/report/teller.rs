@@ -84,7 +84,8 @@ impl Teller {
             self.decided = Some(Decided::default());
             return false;
         }
-        let decision = matches!(event, Event::Decided { .. } | Event::Done { .. });
+        let decision =
+            matches!(event, Event::Decided { .. } | Event::Done { .. } | Event::Skipped { .. });
         let Some(mut decided) = self.decided.take_if(|_| decision) else { return false };
         decided.steps.extend(event.step().map(own));
         decided.lines.extend(self.event(event));

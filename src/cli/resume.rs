@@ -69,7 +69,10 @@ pub(super) struct Args {
     /// With `--updated`: perform this step again, or for the first time
     #[arg(long, value_name = "STEP", add = super::completions::step(), requires = "updated")]
     rerun: Vec<String>,
-    /// With `--updated`: leave this step as it is
+    /// With `--updated`: do nothing about this step: it stays as it was done, or is left out if it is new
+    ///
+    /// A step that was edited, or is gone, stays as it was done; one that was renamed counts as done by its
+    /// new name; one that is new is left out.
     #[arg(long, value_name = "STEP", add = super::completions::step(), requires = "updated")]
     keep: Vec<String>,
 }

@@ -153,7 +153,7 @@ fn resume(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
         return Ok(exit);
     }
     let mut texts = Vec::new();
-    let (mut first, mut added) = (Vec::new(), Vec::new());
+    let (mut first, mut idle, mut added) = (Vec::new(), Vec::new(), Vec::new());
     let given = inputs(&history, &run, &key)?;
     let runbook = if let Some(kept) = kept {
         edited(&history, &run, args.walk.until.as_deref(), &world);
@@ -168,7 +168,7 @@ fn resume(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
             None => Versions::unread(&history.steps, &new),
         };
         doubted::settled(&versions, &history, args, &run)?;
-        first = updated::decide(&history, &versions, &run, &key, args)?;
+        (first, idle) = updated::decide(&history, &versions, &run, &key, args)?;
         texts = super::run::texts(&new);
         new
     };
@@ -195,6 +195,9 @@ fn resume(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
         let engine = Engine::new(&runbook, &services, &recorder, &key, history.clone(), options);
         decisions(args, &engine, &run)?
     };
+    for answer in &idle {
+        out::warning(answer);
+    }
     stale::tell(&runbook, &history, &args.again(), &run, args.walk.until.as_deref());
     let before = std::iter::once(resumed).chain(first).chain(decided).collect();
     Ok(walk(
@@ -465,7 +468,7 @@ fn decisions(args: &Args, engine: &Engine<'_>, run: &str) -> Result<Vec<Event>, 
             continue;
         }
         let Some((_, def)) = whole.performed(step) else { continue };
-        if earlier(whole, step) {
+        if stale::earlier(whole, step) {
             out::warning(&format!(
                 "`{step}` is what a step did before it was done again: `--redo` changes nothing"
             ));
@@ -506,15 +509,6 @@ fn decisions(args: &Args, engine: &Engine<'_>, run: &str) -> Result<Vec<Event>, 
         events.push(Event::Done { step, how, saved, summary, took_ms, private, was });
     }
     Ok(events)
-}
-
-/// Whether a name is that of what a step did before it was done again, or of a part of that. A number
-/// behind an `always` step is that of a walk which failed.
-fn earlier(runbook: &Runbook, step: &str) -> bool {
-    let ends = step.match_indices('/').map(|(at, _)| at).chain([step.len()]);
-    let numbered = |part: &&str| part.rsplit('/').next().is_some_and(|own| own.contains('@'));
-    let always = |part: &str| runbook.performed(part).is_some_and(|(_, def)| def.always);
-    ends.map(|end| &step[..end]).filter(numbered).any(|part| !always(part))
 }
 
 /// Refuses a value that none of the steps done by hand would have saved.

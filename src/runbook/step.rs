@@ -170,11 +170,10 @@ fn action(
     for (other, place) in rest {
         let names = (kind.name(), other.name());
         let judges = [names.0, names.1].contains(&"gate") && takes("gates");
-        let help = match judges {
-            true => {
-                "to judge what the other one gives write `gates = [{ that = \"…\" }]`, or make two steps of it"
-            }
-            false => "make two steps of it",
+        let help = if judges {
+            "to judge what the other one gives write `gates = [{ that = \"…\" }]`, or make two steps of it"
+        } else {
+            "make two steps of it"
         };
         let title = format!("a {what} does one thing, not `{}` and `{}`", names.0, names.1);
         let diag = Diag::error(title, place.clone()).related(span.clone(), "the other one");

@@ -51,6 +51,15 @@ pub(super) fn tell(
     });
 }
 
+/// Whether a name is that of what a step did before it was done again, or of a part of that. A number
+/// behind an `always` step is that of a walk which failed.
+pub(super) fn earlier(runbook: &Runbook, step: &str) -> bool {
+    let ends = step.match_indices('/').map(|(at, _)| at).chain([step.len()]);
+    let numbered = |part: &&str| part.rsplit('/').next().is_some_and(|own| own.contains('@'));
+    let always = |part: &str| runbook.performed(part).is_some_and(|(_, def)| def.always);
+    ends.map(|end| &step[..end]).filter(numbered).any(|part| !always(part))
+}
+
 /// Whether a finished step makes another thing when it is done again: as such steps do, as it was edited,
 /// or as what it reads is another thing by now, or is done again too.
 pub(super) fn makes_another(

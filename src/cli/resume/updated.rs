@@ -46,14 +46,15 @@ pub(super) fn runbook(
     }
 }
 
-/// Turns the person's answers into events; whatever is not answered is named.
+/// Turns the person's answers into events, and says which of them change nothing; whatever is not
+/// answered is named.
 pub(super) fn decide(
     history: &History,
     versions: &Versions<'_>,
     run: &str,
     key: &Key,
     args: &Args,
-) -> Result<Vec<Event>, Exit> {
+) -> Result<(Vec<Event>, Vec<String>), Exit> {
     let (rerun, keep) = (&args.rerun, &args.keep);
     let new = versions.new;
     let questions = questions(history, versions);
@@ -95,21 +96,22 @@ pub(super) fn decide(
         open_questions.sort_by_key(|open| questions.iter().position(|one| one.step == open.step));
         return Err(unanswered(&open_questions, args, run));
     }
+    let mut idle = Vec::new();
     // What is done may be wanted again although the edit did not touch it.
     for step in rerun.iter().filter(|step| !asked(step)) {
         let wanted = |history| matches!(stands(history, step), Some(Stands::Over | Stands::Half));
         if wanted(&so_far.history) {
             so_far.add(redo(&so_far.history, step, false)?);
         } else if !wanted(history) {
-            out::warning(&format!("step `{step}` is not done: `--rerun` changes nothing"));
+            idle.push(format!("step `{step}` is not done: `--rerun` changes nothing"));
         }
     }
     let inside =
         |step: &String| questions.iter().any(|one| above(&one.step).any(|one| one == step));
     for step in keep.iter().filter(|step| !asked(step) && !inside(step)) {
-        out::warning(&format!("nothing is asked about `{step}`: `--keep` changes nothing"));
+        idle.push(format!("nothing is asked about `{step}`: `--keep` changes nothing"));
     }
-    Ok(so_far.events)
+    Ok((so_far.events, idle))
 }
 
 /// Says what is asked and was not answered.

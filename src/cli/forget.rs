@@ -16,12 +16,13 @@ const NAMED: usize = 8;
 
 /// Take runs out of the history for good
 #[derive(Debug, clap::Args)]
+#[command(group(clap::ArgGroup::new("which").args(["runs", "older_than"]).required(true)))]
 pub(super) struct Args {
     /// The runs
-    #[arg(required_unless_present = "older_than", add = super::completions::any_run())]
+    #[arg(add = super::completions::any_run())]
     runs: Vec<String>,
     /// All runs that came to their end longer ago than this, done or taken back: `90 days`
-    #[arg(long, value_name = "TIME", value_parser = runs::duration, conflicts_with = "runs")]
+    #[arg(long, value_name = "TIME", value_parser = runs::duration)]
     older_than: Option<std::time::Duration>,
     /// Forget runs that are not done too, although what they changed stays
     #[arg(short, long, conflicts_with = "older_than")]

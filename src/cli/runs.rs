@@ -49,16 +49,21 @@ enum State {
 
 impl State {
     fn state(self) -> RunState {
-        match self {
-            Self::Done => RunState::Ended(Outcome::Done),
-            Self::Failed => RunState::Ended(Outcome::Failed),
-            Self::Waiting => RunState::Ended(Outcome::Waiting),
-            Self::Doubt => RunState::Ended(Outcome::InDoubt),
-            Self::Interrupted => RunState::Ended(Outcome::Interrupted),
-            Self::Stopped => RunState::Ended(Outcome::Stopped),
-            Self::Undone => RunState::Ended(Outcome::Undone),
-            Self::Running => RunState::Running,
-        }
+        self.outcome().map_or(RunState::Running, RunState::Ended)
+    }
+
+    /// How such a run ended; none if it did not.
+    fn outcome(self) -> Option<Outcome> {
+        Some(match self {
+            Self::Done => Outcome::Done,
+            Self::Failed => Outcome::Failed,
+            Self::Waiting => Outcome::Waiting,
+            Self::Doubt => Outcome::InDoubt,
+            Self::Interrupted => Outcome::Interrupted,
+            Self::Stopped => Outcome::Stopped,
+            Self::Undone => Outcome::Undone,
+            Self::Running => return None,
+        })
     }
 }
 
@@ -90,8 +95,20 @@ fn list(args: &Args, global: &Global, world: &World) -> Result<Exit, Exit> {
         found.into_iter().map(|run| row(&store, run)).collect();
     let rows = rows.map_err(|error| state::refused(&error))?;
     let (format, options) = options(global, world);
+    if rows.is_empty() && format != Format::Jsonl {
+        out::say(&none(args));
+        return Ok(Exit::Done);
+    }
     report::runs(&rows, format, &options, &mut out::data());
     Ok(Exit::Done)
+}
+
+/// That there is no such run, with what was asked for.
+fn none(args: &Args) -> String {
+    let name = args.runbook.as_ref().map(|name| format!(" of `{name}`"));
+    let state = args.state.map(|state| format!(" in the state `{}`", word(state.outcome())));
+    let within = args.within.map(|_| " begun within this time".to_owned());
+    format!("there is no run{}", [name, state, within].into_iter().flatten().collect::<String>())
 }
 
 fn row(store: &Store, run: RunSummary) -> Result<RunRow, StoreError> {

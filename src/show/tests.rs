@@ -299,6 +299,16 @@ fn a_port_of_another_host_is_an_option_and_a_secret_goes_there_on_standard_input
     EOF
     "#
     );
+    // its quotes would be read there
+    insta::assert_snapshot!(
+        there("run = [\"x\"], ssh = \"box\", env = { TAGS = [\"a\", \"{{ user }}\"] }"),
+        @r#"
+    made_1=$(MY_USER="$MY_USER" jq -nc '["a", $ENV.MY_USER]')
+    ssh box 'TAGS=`cat`; export TAGS; x' << EOF
+    ${made_1}
+    EOF
+    "#
+    );
     assert_eq!(
         there("run = [\"x\"], env = { KEY = \"{{ token }}\", TAGS = [\"a\", \"{{ user }}\"] }"),
         "made_1=$(MY_USER=\"$MY_USER\" jq -nc '[\"a\", $ENV.MY_USER]')\nKEY=\"$TOKEN\" TAGS=\"${made_1}\" x"

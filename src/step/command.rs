@@ -172,7 +172,11 @@ impl Step for Command {
         // on another host everybody could see it among the arguments
         let secret =
             |tree: &Tree| tree.reads().iter().any(|name| hand.names.secret.contains(*name));
-        let hidden = |(_, tree): &&(String, Tree)| self.ssh.is_some() && secret(tree);
+        // and what the shell there takes apart, as the quotes of JSON, would not arrive
+        let made =
+            |tree: &Tree| matches!(tree, Tree::List(_) | Tree::Map(_)) && hand.fills_text(tree);
+        let hidden =
+            |(_, tree): &&(String, Tree)| self.ssh.is_some() && (secret(tree) || made(tree));
         let (sent, shown): (Vec<_>, Vec<_>) = self.env.iter().partition(hidden);
         // alone it is all there is to read, lines and all
         let alone = sent.len() == 1 && self.stdin.is_none();

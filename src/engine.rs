@@ -28,7 +28,8 @@ use std::time::Duration;
 use futures_util::stream::{FuturesOrdered, StreamExt as _};
 
 use crate::journal::JournalError;
-use crate::journal::event::{Effect, Event, Failure, How, Outcome, Skip, above};
+use crate::journal::event::{Effect, Event, Failure, How, Outcome, Skip};
+use crate::journal::names::above;
 use crate::journal::seal::Key;
 use crate::plan::{History, Status};
 use crate::printable::argument;

@@ -5,6 +5,7 @@
 //! This module knows values and times; it does not know steps.
 
 pub mod event;
+pub mod names;
 pub mod seal;
 pub mod shared;
 pub mod store;

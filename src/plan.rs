@@ -14,8 +14,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::journal::event::{
-    Decision, Effect, Entry, Event, How, Outcome, Skip, StepRef, Stored, StoredMap, UsedRef, above,
+    Decision, Effect, Entry, Event, How, Outcome, Skip, StepRef, Stored, StoredMap, UsedRef,
 };
+use crate::journal::names::{above, earlier, in_file, outermost};
 use crate::source::in_command;
 use crate::value::{ByName, Names};
 pub use past::{Old, Was};
@@ -249,7 +250,8 @@ impl History {
     /// not one inside of it.
     pub fn made(&self, step: &str) -> bool {
         let own = in_file(step);
-        let made = |id: &String| matches!(self.status(id), Status::Done(done) if matches!(done.how, How::Performed | How::Adopted));
+        let made =
+            |id: &String| matches!(self.status(id), Status::Done(done) if done.how.is_ours());
         self.order.iter().any(|id| in_file(id) == own && made(id))
     }
 
@@ -375,7 +377,7 @@ impl History {
             Status::Done(done) => Some((done.effect?, done.at)),
             _ => None,
         };
-        let own = matches!(how, How::Performed | How::Adopted);
+        let own = how.is_ours();
         let renamed = || self.gone.iter().find(|(gone, ..)| own && gone == digest);
         let renamed = || renamed().map(|(_, effect, at)| (*effect, *at));
         made(step).or_else(|| made(&earlier(step)?)).or_else(renamed)
@@ -515,7 +517,7 @@ impl History {
     fn forced(&self, step: &str, kept: bool) -> Status {
         match self.status(step) {
             Status::Done(done) if !kept => {
-                let made = matches!(done.how, How::Performed | How::Adopted);
+                let made = done.how.is_ours();
                 let made = done.effect.filter(|_| made).map(|effect| (effect, done.at));
                 Status::Forced { before: done.private.clone(), made }
             }
@@ -567,26 +569,4 @@ impl History {
             }
         }
     }
-}
-
-/// The step as the file has it, whichever performance of it is meant: `create[0]` of `create@1[0]`,
-/// `clean/stop` of `clean@17/stop`.
-pub fn in_file(id: &str) -> String {
-    let mut parts = id.split('@');
-    let first = parts.next().unwrap_or_default().to_owned();
-    parts.fold(first, |own, rest| own + rest.trim_start_matches(|c: char| c.is_ascii_digit()))
-}
-
-/// The step of the run's own runbook that an id belongs to: `create` of `create[3]`, `create/stop` and
-/// `create@1`.
-fn outermost(id: &str) -> &str {
-    id.split(['[', '/', '@']).next().unwrap_or(id)
-}
-
-/// The step of an earlier performance: `create[0]` of `create@1[0]`.
-pub fn earlier(id: &str) -> Option<String> {
-    let start = id.rfind('/').map_or(0, |slash| slash + 1);
-    let (own, rest) = id[start..].split_once('@')?;
-    let item = rest.find('[').map_or("", |at| &rest[at..]);
-    Some(format!("{}{own}{item}", &id[..start]))
 }

@@ -400,7 +400,7 @@ fn kept_for_undo(
     key: &Key,
 ) -> Result<Option<Event>, Exit> {
     let Status::Done(done) = history.status(step) else { return Ok(None) };
-    if !matches!(done.how, How::Performed | How::Adopted) {
+    if !done.how.is_ours() {
         return Ok(None);
     }
     let (name, summary) = (history.name_for_earlier(step), format!("what `{step}` did so far"));

@@ -2,6 +2,7 @@
 
 use super::frame::Unit;
 use super::{Broken, Engine};
+use crate::journal::names::outermost;
 
 impl<'a> Engine<'a> {
     /// If an id names by its number an item, or another performance of a step, that there is not: those
@@ -14,7 +15,7 @@ impl<'a> Engine<'a> {
         let mut rest = id;
         loop {
             let (part, inner) = rest.split_once('/').map_or((rest, None), |(a, b)| (a, Some(b)));
-            let own = part.split(['[', '@']).next().unwrap_or(part);
+            let own = outermost(part);
             let Some(step) = frame.runbook.step(own) else { return Ok(None) };
             let mut unit = frame.unit(step);
             let whole = part.split('[').next().unwrap_or(part);

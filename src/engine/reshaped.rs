@@ -3,6 +3,7 @@
 use super::Engine;
 use super::frame::Unit;
 use super::undo::{Back, Way};
+use crate::journal::names::inward;
 use crate::plan::Status;
 use crate::runbook::{BELOW, Runbook};
 
@@ -31,10 +32,8 @@ impl Engine<'_> {
 /// How it comes that no performance of a step can be set up; none if the step is one that takes
 /// another back.
 fn missing(runbook: &Runbook, id: &str) -> Option<Way> {
-    let (own, inner) = id.split_once('/').map_or((id, None), |(own, inner)| (own, Some(inner)));
-    let Some(step) = runbook.step(own.split(['[', '@']).next().unwrap_or(own)) else {
-        return Some(Way::Gone);
-    };
+    let (own, inner) = inward(id);
+    let Some(step) = runbook.step(own) else { return Some(Way::Gone) };
     match (inner, step.action.nested()) {
         (Some(inner), _) if step.undo.is_some() && inner.starts_with(BELOW) => None,
         (Some(inner), Some(nested)) => missing(nested.runbook.downcast_ref()?, inner),

@@ -52,6 +52,13 @@ pub enum How {
     Tolerated,
 }
 
+impl How {
+    /// Whether what is there was made by this run, so that it is for this run to take back.
+    pub fn is_ours(self) -> bool {
+        matches!(self, Self::Performed | Self::Adopted)
+    }
+}
+
 /// Why a step was not performed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -575,9 +582,4 @@ pub struct Entry {
     pub at_ms: i64,
     /// What.
     pub event: Event,
-}
-
-/// The steps that one is a part of: `outer` and `outer/create` of `outer/create[3]`.
-pub fn above(id: &str) -> impl Iterator<Item = &str> {
-    id.match_indices(['/', '[']).map(|(at, _)| &id[..at])
 }

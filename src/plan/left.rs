@@ -1,15 +1,14 @@
 //! What a run changed and has not taken back, whatever the file says of it by now.
 
-use super::{DoneStep, History, Status, Undo, earlier, outermost};
+use super::{DoneStep, History, Status, Undo};
 use crate::journal::event::How;
+use crate::journal::names::{earlier, outermost};
 
 impl History {
     /// The steps that changed something, or may have, and are not taken back.
     pub fn left(&self) -> Vec<&str> {
         let made = |status: &Status| match status {
-            Status::Done(done) => {
-                done.effect.is_some() && matches!(done.how, How::Performed | How::Adopted)
-            }
+            Status::Done(done) => done.effect.is_some() && done.how.is_ours(),
             Status::InDoubt { .. } | Status::Forced { made: Some(_), .. } => true,
             _ => false,
         };

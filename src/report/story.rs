@@ -7,8 +7,9 @@ use std::sync::Arc;
 
 use super::words::count;
 use crate::journal::event::{
-    Decision, Effect, Entry, Event, Failure, How, Outcome, StepRef, Stored, StoredMap, above,
+    Decision, Effect, Entry, Event, Failure, How, Outcome, StepRef, Stored, StoredMap,
 };
+use crate::journal::names::{above, outermost};
 
 /// How a step stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -249,9 +250,7 @@ impl Story {
         if !updated.is_empty() {
             // what a step that is gone has done stays, but it is no step of this run any more
             let ids: BTreeSet<&str> = updated.iter().map(|step| step.id.as_str()).collect();
-            let own =
-                |step: &str| step.split(['[', '/', '@']).next().unwrap_or_default().to_owned();
-            self.settled.retain(|step, _| ids.contains(&*own(step)));
+            self.settled.retain(|step, _| ids.contains(outermost(step)));
         }
         self.steps = current;
         let over = [Outcome::Done, Outcome::Failed, Outcome::InDoubt, Outcome::Stopped];

@@ -4,8 +4,9 @@
 //! `closing`.
 
 use crate::journal::event::{
-    ASKED, Decision, Entry, Event, FORMER, Failure, How, Skip, Stored, StoredMap, above,
+    ASKED, Decision, Entry, Event, FORMER, Failure, How, Skip, Stored, StoredMap,
 };
+use crate::journal::names::above;
 
 use super::labels::Labels;
 use super::story::{Settled, Story};

@@ -5,6 +5,7 @@ use super::super::out;
 use super::Args;
 use super::versions::{Change, Versions};
 use crate::exit::Exit;
+use crate::journal::names::outermost;
 use crate::plan::{History, Status};
 use crate::printable::flag;
 use crate::reader::list;
@@ -95,8 +96,7 @@ fn hints(
 /// The step of the old file behind all that some are or are parts of, if there is one.
 fn behind<'v>(versions: &'v Versions<'_>, parts: &[&str]) -> Option<&'v str> {
     let old = &versions.old.steps;
-    let own = |part: &str| part.split(['/', '[', '@']).next().map(str::to_owned);
-    let there = |step: &StepDef| parts.iter().any(|part| own(part).as_deref() == Some(&step.id));
+    let there = |step: &StepDef| parts.iter().any(|part| outermost(part) == step.id);
     let last = old.iter().rposition(there)?;
     old.get(last + 1).map(|step| step.id.as_str())
 }

@@ -3,6 +3,7 @@
 use super::renames::{Known, Renames};
 use super::versions::{Pair, Reads, Versions, nested, shape};
 use crate::journal::event::{Skip, StepRef};
+use crate::journal::names::outermost;
 use crate::plan::{History, Status};
 use crate::runbook::{Runbook, StepDef};
 
@@ -115,7 +116,7 @@ impl Asked<'_> {
     fn inside(&mut self, inner: &Runbook, then: &str, now: &str) {
         let mut gone: Vec<String> = Vec::new();
         for part in self.history.touched_below(then) {
-            let name = part[then.len()..].split(['/', '[', '@']).next().unwrap_or_default();
+            let name = outermost(&part[then.len()..]);
             if inner.step(name).is_none() && !gone.iter().any(|known| known == name) {
                 gone.push(name.to_owned());
             }

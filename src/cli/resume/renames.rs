@@ -1,6 +1,7 @@
 //! Which steps of an edited file are steps that a run did under other names.
 
 use super::questions::stands;
+use crate::journal::names::part;
 use crate::plan::{History, Status};
 
 /// A step as either file has it: its id, and the digest of its keys.
@@ -85,9 +86,5 @@ fn digest<'a>(steps: &[Known<'a>], id: &str) -> Option<&'a str> {
 
 /// Whether a step, or a part of it, is done or in doubt.
 fn begun(history: &History, id: &str) -> bool {
-    let part = |one: &String| {
-        let rest = one.strip_prefix(id).unwrap_or_default();
-        one == id || rest.starts_with(['[', '/', '@'])
-    };
-    history.touched_below(id).iter().any(part)
+    history.touched_below(id).iter().any(|one| part(one, id).is_some())
 }

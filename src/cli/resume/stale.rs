@@ -5,6 +5,7 @@
 
 use super::super::out;
 use crate::journal::event::{Effect, Skip};
+use crate::journal::names::outermost;
 use crate::plan::{History, Status, Was};
 use crate::printable::{argument, flag};
 use crate::reader::{Use, list};
@@ -108,8 +109,7 @@ fn readers(runbook: &Runbook, history: &History, was: &Was, found: &mut Vec<Stri
 
 /// Where a step, or the one it is a part of, stands in the file.
 fn place(runbook: &Runbook, id: &str) -> Option<usize> {
-    let own = id.split(['/', '[', '@']).next();
-    runbook.steps.iter().position(|step| Some(step.id.as_str()) == own)
+    runbook.steps.iter().position(|step| step.id == outermost(id))
 }
 
 /// The finished steps behind one that read what it saves, and what is made of that: in its own
@@ -124,7 +124,7 @@ fn later(runbook: &Runbook, history: &History, id: &str, found: &mut Vec<String>
         let above = parts[..depth].join("/");
         let Some(frame) = inside(runbook, &above) else { return };
         let start = if depth == 0 { String::new() } else { above + "/" };
-        let own = parts[depth].split(['[', '@']).next().unwrap_or_default();
+        let own = outermost(parts[depth]);
         let mut steps = frame.steps.iter().skip_while(|step| step.id != own);
         let Some(first) = steps.next() else { return };
         let names: Vec<&str> = saves(first).collect();

@@ -8,7 +8,8 @@ use super::questions::{Keep, Question, Stands, finished, parts, questions, stand
 use super::versions::Versions;
 use super::{Args, kept_for_undo, open, seal};
 use crate::exit::Exit;
-use crate::journal::event::{Decision, Event, Skip, above};
+use crate::journal::event::{Decision, Event, Skip};
+use crate::journal::names::{above, part};
 use crate::journal::seal::Key;
 use crate::plan::{DoneStep, History, Status};
 use crate::printable::{argument, flag};
@@ -249,13 +250,9 @@ fn renamed(
     run: &str,
     key: &Key,
 ) -> Result<Vec<Event>, Exit> {
-    let rest = |id: &str| -> Option<String> {
-        let rest = id.strip_prefix(from)?;
-        (rest.is_empty() || rest.starts_with(['[', '/', '@'])).then(|| rest.to_owned())
-    };
     let mut events = Vec::new();
     for id in &history.order {
-        if let (Some(rest), Status::Done(done)) = (rest(id), history.status(id)) {
+        if let (Some(rest), Status::Done(done)) = (part(id, from), history.status(id)) {
             let summary = format!("done as `{id}`");
             let mut event = carried(id, done, &format!("{to}{rest}"), summary, run, key)?;
             if let Event::Done { was, .. } = &mut event {
@@ -265,7 +262,7 @@ fn renamed(
         }
     }
     for id in parts(history, old, from) {
-        if let (Some(rest), Status::Skipped(why)) = (rest(&id), history.status(&id)) {
+        if let (Some(rest), Status::Skipped(why)) = (part(&id, from), history.status(&id)) {
             events.push(Event::Skipped { step: format!("{to}{rest}"), why: why.clone() });
         }
     }

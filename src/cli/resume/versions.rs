@@ -1,6 +1,7 @@
 //! The file as a run had it beside the file as it is now: what an edit changes about a step.
 
 use crate::journal::event::StepRef;
+use crate::journal::names::inward;
 use crate::reader::{Use, to_json};
 use crate::runbook::{Runbook, StepDef, Value};
 use crate::source::Source;
@@ -18,8 +19,7 @@ const AROUND: &[&str] = &[
 const SAID: &[&str] = &["title", "about", "hints"];
 
 /// What of a connection says where a call goes, and as whom.
-pub(super) const THERE: &[&str] =
-    &["base", "ssh", "socket", "headers", "basic", "client_cert", "client_key"];
+const THERE: &[&str] = &["base", "ssh", "socket", "headers", "basic", "client_cert", "client_key"];
 
 /// What an edit changes about a step.
 pub(super) enum Change {
@@ -124,8 +124,7 @@ impl<'a> Versions<'a> {
     /// What the edit changes about what a step does, by the step's name in the journal; nothing if it
     /// does what it did.
     pub(super) fn deed(&self, id: &str) -> Option<Change> {
-        let (own, inner) = id.split_once('/').map_or((id, None), |(own, rest)| (own, Some(rest)));
-        let name = own.split(['[', '@']).next().unwrap_or(own);
+        let (name, inner) = inward(id);
         if let Some(had_all) = self.unread {
             let had = had_all.iter().find(|had| had.id == name)?;
             return match self.new.step(name) {
@@ -193,15 +192,25 @@ impl<'a> Versions<'a> {
             self.edited(names.filter(|name| which.has(step, &shared, name)), &mut found);
         }
         for name in connections(pair.0).filter(|_| which != Reads::When) {
-            let there = |written: &Json| {
-                let table = &written["connections"][name];
-                THERE.iter().map(|key| table[*key].clone()).collect::<Vec<Json>>()
-            };
-            if there(&self.was) != there(&self.is) {
+            if self.leads_elsewhere(name) {
                 self.note("connections", name, &mut found);
             }
         }
         found
+    }
+
+    /// Whether a connection leads elsewhere, or is somebody else's.
+    pub(super) fn leads_elsewhere(&self, connection: &str) -> bool {
+        let there = |written: &Json| {
+            let table = &written["connections"][connection];
+            THERE.iter().map(|key| table[*key].clone()).collect::<Vec<Json>>()
+        };
+        there(&self.was) != there(&self.is)
+    }
+
+    /// Whether the text of a var is another one.
+    pub(super) fn var(&self, name: &str) -> bool {
+        self.was["vars"][name] != self.is["vars"][name]
     }
 
     /// Whether a key of a step says something else.
@@ -224,9 +233,8 @@ impl<'a> Versions<'a> {
     pub(super) fn only_list(&self, pair: Pair<'_>) -> bool {
         let each = |written: &Json| {
             let mut each = written.as_object().cloned().unwrap_or_default();
-            each.retain(|key, _| {
-                !["for_each", "at_once", "title", "about", "hints"].contains(&&**key)
-            });
+            each.retain(|key, _| !["for_each", "at_once"].contains(&&**key));
+            each.retain(|key, _| !SAID.contains(&&**key));
             each
         };
         shape(pair.0) == (true, false)
@@ -238,7 +246,7 @@ impl<'a> Versions<'a> {
     fn edited<'n>(&self, names: impl IntoIterator<Item = &'n str>, found: &mut Vec<String>) {
         for name in names {
             let var = self.old.vars.iter().find(|var| var.name == name);
-            if self.was["vars"][name] != self.is["vars"][name] {
+            if self.var(name) {
                 self.note("vars", name, found);
             } else if let Some(var) = var {
                 self.edited(var.value.reads(), found);

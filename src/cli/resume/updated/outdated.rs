@@ -1,13 +1,11 @@
 //! What an earlier version of the file did that the file, as it is now, would take back wrongly: its
 //! undo, or what that reads, says another thing by now.
 
-use super::super::versions::{Change, Pair, Reads, THERE, Versions};
-use crate::journal::event::How;
-use crate::plan::{History, Status, earlier};
-use crate::reader::to_json;
-use crate::runbook::{Runbook, StepDef};
+use super::super::versions::{Change, Pair, Reads, Versions};
+use crate::journal::names::{earlier, inward, part};
+use crate::plan::{History, Status};
+use crate::runbook::StepDef;
 use crate::step::connection::named;
-use crate::value::Json;
 
 /// All of that which a step did, with its items, the steps inside and what it did before it was done
 /// again, by its name in the journal; `to` is the name it has from now on.
@@ -16,15 +14,9 @@ pub(super) fn outdated(
     versions: &Versions<'_>,
     (from, to): (&str, &str),
 ) -> Vec<String> {
-    let part = |id: &str| {
-        let rest = id.strip_prefix(from);
-        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['[', '/', '@']))
-            || earlier(id).is_some_and(|of| of == from)
-    };
+    let mine = |id: &str| part(id, from).is_some() || earlier(id).is_some_and(|of| of == from);
     let made = |id: &str| match history.status(id) {
-        Status::Done(done) => {
-            done.effect.is_some() && matches!(done.how, How::Performed | How::Adopted)
-        }
+        Status::Done(done) => done.effect.is_some() && done.how.is_ours(),
         _ => false,
     };
     let named = |id: &str| match id.strip_prefix(from) {
@@ -32,8 +24,8 @@ pub(super) fn outdated(
         None => id.to_owned(),
     };
     let all = history.touched_below("").into_iter();
-    let mine = all.filter(|id| part(id) && made(id)).map(|id| (named(&id), id));
-    mine.filter(|(now, id)| differs(versions, id, now)).map(|(now, _)| now).collect()
+    let all = all.filter(|id| mine(id) && made(id)).map(|id| (named(&id), id));
+    all.filter(|(now, id)| differs(versions, id, now)).map(|(now, _)| now).collect()
 }
 
 /// Whether a step does another thing in the new file, and what takes it back is another thing, too.
@@ -42,8 +34,8 @@ fn differs(versions: &Versions<'_>, from: &str, to: &str) -> bool {
     if versions.unread.is_some() {
         return edited;
     }
-    let ((own, inner), (own_now, inner_now)) = (split(from), split(to));
-    let steps = (versions.old.step(bare(own)), versions.new.step(bare(own_now)));
+    let ((own, inner), (own_now, inner_now)) = (inward(from), inward(to));
+    let steps = (versions.old.step(own), versions.new.step(own_now));
     let (Some(old), Some(new)) = steps else { return false };
     let pair = (old, new);
     if let (Some(inner), Some(now)) = (inner, inner_now) {
@@ -57,8 +49,8 @@ fn differs(versions: &Versions<'_>, from: &str, to: &str) -> bool {
 
 /// Whether a step inside is taken back by the same call in both versions.
 fn undone_alike(versions: &Versions<'_>, from: &str, to: &str) -> bool {
-    let ((own, inner), (own_now, inner_now)) = (split(from), split(to));
-    let steps = (versions.old.step(bare(own)), versions.new.step(bare(own_now)));
+    let ((own, inner), (own_now, inner_now)) = (inward(from), inward(to));
+    let steps = (versions.old.step(own), versions.new.step(own_now));
     let (Some(old), Some(new)) = steps else { return true };
     if let (Some(inner), Some(now)) = (inner, inner_now) {
         let inside = versions.inside((old, new));
@@ -82,27 +74,19 @@ fn same_undo(versions: &Versions<'_>, pair: Pair<'_>) -> bool {
     if versions.key(pair, "undo") || was.nested().is_some() || is.nested().is_some() {
         return false;
     }
-    let there = |runbook: &Runbook| match is.connection() {
-        Some(name) => {
-            let table = &table(runbook, "connections")[name];
-            THERE.iter().map(|key| table[*key].clone()).collect()
-        }
-        None => Vec::new(),
-    };
     let shared = [versions.old, versions.new].into_iter().flat_map(|runbook| {
         let used = is.connection().and_then(|name| named(&runbook.connections, name));
         used.iter().flat_map(|there| there.reads()).collect::<Vec<_>>()
     });
     let reads = pair.1.uses.undo.iter().map(|read| &*read.name);
     was.connection() == is.connection()
-        && there(versions.old) == there(versions.new)
+        && is.connection().is_none_or(|name| !versions.leads_elsewhere(name))
         && reads.chain(shared).all(|name| same(versions, pair, name))
 }
 
 /// Whether a name that an undo reads means the same in both versions.
 fn same(versions: &Versions<'_>, pair: Pair<'_>, name: &str) -> bool {
-    let var = |runbook: &Runbook| table(runbook, "vars")[name].clone();
-    if var(versions.old) != var(versions.new) {
+    if versions.var(name) {
         return false;
     }
     if let Some(var) = versions.new.vars.iter().find(|var| var.name == name) {
@@ -117,21 +101,4 @@ fn same(versions: &Versions<'_>, pair: Pair<'_>, name: &str) -> bool {
 /// Whether a step reads a name when it is performed.
 fn reads(step: &StepDef, name: &str) -> bool {
     step.uses.before.iter().chain(&step.uses.after).any(|read| read.name == name)
-}
-
-/// A table of a file as it is written.
-fn table(runbook: &Runbook, key: &str) -> Json {
-    let tables = runbook.source.tables().ok();
-    let mut all = tables.iter().flat_map(toml::Spanned::get_ref);
-    let own = all.find(|(name, _)| name.get_ref() == key);
-    own.map(|(_, value)| to_json(value)).unwrap_or_default()
-}
-
-fn split(id: &str) -> (&str, Option<&str>) {
-    id.split_once('/').map_or((id, None), |(own, inner)| (own, Some(inner)))
-}
-
-/// The step of a performance, as its file calls it.
-fn bare(own: &str) -> &str {
-    own.split(['[', '@']).next().unwrap_or(own)
 }

@@ -4,8 +4,8 @@
 //! might change what the others will find on this machine: one that runs a program which does not only
 //! read, or waits for a person. Nothing is said unless it is sure.
 
+use super::nested::given;
 use crate::journal::event::{Effect, Failure};
-use crate::runbook::settle::is_secret;
 use crate::runbook::{Input, Runbook, StepDef, Value};
 use crate::scope::Scope;
 use crate::step::{Nested, Services, Touch};
@@ -68,20 +68,12 @@ fn look_ahead(
 fn within(inner: &Runbook, nested: &Nested<'_>, known: &Scope, services: &Services) -> Scope {
     let scope = Scope::default();
     for input in &inner.inputs {
-        let value = match nested.inputs.iter().find(|(name, _)| *name == input.name) {
-            Some((_, tree)) if !tree.reads().iter().all(|name| known.has(name)) => None,
-            Some((_, tree)) => tree.render(known).ok().map(|json| Labeled {
-                json,
-                secret: input.secret || known.any_secret(tree.reads()),
-            }),
-            None if !defaults(input, &scope) => None,
-            None => input
-                .default_value(&scope)
-                .ok()
-                .flatten()
-                .map(|json| Labeled { json, secret: is_secret(input, &scope) }),
+        let sure = match nested.inputs.iter().find(|(name, _)| *name == input.name) {
+            Some((_, tree)) => tree.reads().iter().all(|name| known.has(name)),
+            None => defaults(input, &scope),
         };
-        let accepted = value.and_then(|value| {
+        let value = sure.then(|| given(input, nested, known, &scope).ok().flatten());
+        let accepted = value.flatten().and_then(|value| {
             let json = input.typed.accept(&value.json).ok()?;
             let json = input.typed.settle(json, &services.world);
             Some(Labeled { json, ..value })

@@ -7,11 +7,12 @@ use super::attempt::Got;
 use super::frame::{Frame, Unit};
 use super::{Broken, Durable, Engine, Flow};
 use crate::jq;
-use crate::runbook::Runbook;
 use crate::runbook::settle::is_secret;
+use crate::runbook::{Input, Runbook};
 use crate::scope::Scope;
 use crate::step::jq::{one, reads_secret};
 use crate::step::{Answer, Local, Nested, Trouble};
+use crate::template::RenderError;
 use crate::value::{Json, Labeled};
 
 impl<'a> Engine<'a> {
@@ -64,19 +65,7 @@ impl<'a> Engine<'a> {
             return Err(Broken::History("a step uses what is no runbook".to_owned()));
         };
         for input in &runbook.inputs {
-            let given = nested.inputs.iter().find(|(name, _)| *name == input.name);
-            let value = match given {
-                Some((_, tree)) => tree.render(&*unit.scope).map(|json| {
-                    Some(Labeled {
-                        json,
-                        secret: input.secret || unit.scope.any_secret(tree.reads()),
-                    })
-                }),
-                None => input.default_value(&scope).map(|json| {
-                    json.map(|json| Labeled { json, secret: is_secret(input, &scope) })
-                }),
-            };
-            match value {
+            match given(input, nested, &unit.scope, &scope) {
                 Ok(Some(value)) => match input.typed.accept(&value.json) {
                     Ok(json) => {
                         let json = input.typed.settle(json, &self.services.world);
@@ -145,5 +134,23 @@ fn inner_secret(code: &str, values: &[(&str, Labeled)]) -> bool {
     match values.iter().find(|(name, _)| *name == path) {
         Some((_, value)) => value.secret,
         None => values.iter().any(|(_, value)| value.secret),
+    }
+}
+
+/// What an input of a used runbook is given by the step that uses it, else its default. `outer` is what
+/// that step knows, `inner` what the inputs before it are.
+pub(super) fn given(
+    input: &Input,
+    nested: &Nested<'_>,
+    outer: &Scope,
+    inner: &Scope,
+) -> Result<Option<Labeled>, RenderError> {
+    match nested.inputs.iter().find(|(name, _)| *name == input.name) {
+        Some((_, tree)) => tree.render(outer).map(|json| {
+            Some(Labeled { json, secret: input.secret || outer.any_secret(tree.reads()) })
+        }),
+        None => input
+            .default_value(inner)
+            .map(|json| json.map(|json| Labeled { json, secret: is_secret(input, inner) })),
     }
 }

@@ -1,11 +1,13 @@
 //! `resume`: the same walk over a longer journal.
 
+mod decisions;
 mod doubted;
 mod questions;
 mod renames;
 mod stale;
 mod taken;
 mod updated;
+mod values;
 mod versions;
 mod which;
 
@@ -16,24 +18,21 @@ use super::inputs::Said;
 use super::many::again::{self, Wanted};
 use super::run::{Kept, WalkFlags, done, holder, known, lock};
 use super::runs::options;
-use super::session::{Direction, Session, broken_exit, walk};
+use super::session::{Direction, Session, walk};
 use super::{Global, inputs, load, out, state, trust};
 use crate::engine::Engine;
 use crate::exit::Exit;
-use crate::journal::event::{
-    Decision, Entry, Event, Failure, How, Outcome, Skip, Stored, StoredMap,
-};
+use crate::journal::event::{Entry, Event, Outcome};
 use crate::journal::seal::Key;
-use crate::plan::{History, ITEM, Status};
+use crate::plan::{History, Status};
 use crate::printable::{argument, flag};
 use crate::report::{self, Format};
-use crate::runbook::settle::renewed;
-use crate::runbook::{Runbook, Save, StepDef, digest};
-use crate::scope::Scope;
+use crate::runbook::{Runbook, digest};
 use crate::terminal::{Nobody, Person, Terminal};
-use crate::value::{Json, Labeled};
+use crate::value::Labeled;
 use crate::world::World;
 pub(super) use taken::{Taken, definition, take};
+pub(super) use values::{inputs, refused, renewed_inputs, say_renewed, sealed_inputs};
 use versions::Versions;
 
 /// Go on with a run that stopped
@@ -193,7 +192,7 @@ fn resume(args: &Args, global: &Global, world: World) -> Result<Exit, Exit> {
     let decided = {
         let options = args.walk.options();
         let engine = Engine::new(&runbook, &services, &recorder, &key, history.clone(), options);
-        decisions(args, &engine, &run)?
+        decisions::decisions(args, &engine, &run)?
     };
     for answer in &idle {
         out::warning(answer);
@@ -297,66 +296,6 @@ pub(super) fn contradiction(one: (&str, &[String]), other: (&str, &[String])) ->
     Err(Exit::Usage)
 }
 
-/// The inputs a run was given, opened.
-pub(super) fn inputs(history: &History, run: &str, key: &Key) -> Result<Scope, Exit> {
-    let known = Scope::default();
-    for (name, stored) in &history.inputs {
-        known.set(name, open(key, &format!("{run}/input/{name}"), stored)?);
-    }
-    Ok(known)
-}
-
-/// Values that a service took no longer, by input.
-pub(super) fn refused(
-    history: &History,
-    run: &str,
-    key: &Key,
-) -> Result<BTreeMap<String, Vec<Json>>, Exit> {
-    let mut refused = BTreeMap::new();
-    for (name, values) in &history.refused {
-        let label = format!("{run}/input/{name}");
-        let values = values.iter().map(|stored| Ok(open(key, &label, stored)?.json));
-        refused.insert(name.clone(), values.collect::<Result<Vec<_>, Exit>>()?);
-    }
-    Ok(refused)
-}
-
-/// Tokens whose sources give another value by now. A rehearsal takes none from the person.
-pub(super) fn renewed_inputs(
-    runbook: &Runbook,
-    (history, run, key): (&History, &str, &Key),
-    given: &Scope,
-    world: &World,
-) -> Result<Vec<(String, Labeled)>, Exit> {
-    if history.rehearsal {
-        return Ok(Vec::new());
-    }
-    let instead: Vec<String> = history.given.keys().cloned().collect();
-    let renewed = renewed(runbook, given, &refused(history, run, key)?, &instead, world);
-    for (name, _) in &renewed {
-        say_renewed(name);
-    }
-    Ok(renewed)
-}
-
-/// Says that an input has another value than the run was given.
-pub(super) fn say_renewed(name: &str) {
-    out::say(&format!("note: input `{name}` has a new value by now: it is used from here on"));
-}
-
-/// Inputs as the journal keeps them.
-pub(super) fn sealed_inputs(
-    run: &str,
-    key: &Key,
-    values: Vec<(String, Labeled)>,
-) -> Result<StoredMap, Exit> {
-    let sealed = |(name, value): (String, Labeled)| {
-        let stored = seal(key, &format!("{run}/input/{name}"), &value)?;
-        Ok((name, stored))
-    };
-    values.into_iter().map(sealed).collect()
-}
-
 pub(super) fn resumed(
     updated: bool,
     runbook: &Runbook,
@@ -370,229 +309,4 @@ pub(super) fn resumed(
     let uses = if updated { super::run::uses(runbook) } else { BTreeMap::new() };
     let runbooks = if updated { super::run::used(runbook) } else { Vec::new() };
     Ok(Event::Resumed { undo: false, text, uses, runbooks, steps, inputs })
-}
-
-fn open(key: &Key, label: &str, stored: &Stored) -> Result<Labeled, Exit> {
-    match stored {
-        Stored::Plain(json) => Ok(Labeled::plain(json.clone())),
-        Stored::Sealed(text) => {
-            key.open(label, text).map(Labeled::secret).map_err(|error| state::unreadable(&error))
-        }
-    }
-}
-
-fn seal(key: &Key, label: &str, value: &Labeled) -> Result<Stored, Exit> {
-    if !value.secret {
-        return Ok(Stored::Plain(value.json.clone()));
-    }
-    key.seal(label, &value.json).map(Stored::Sealed).map_err(|error| {
-        out::error(&error.to_string());
-        Exit::Failed
-    })
-}
-
-/// What a step did, under a name of its own: it is to be done anew, and what it made first is there
-/// to be taken back all the same.
-fn kept_for_undo(
-    history: &History,
-    step: &str,
-    run: &str,
-    key: &Key,
-) -> Result<Option<Event>, Exit> {
-    let Status::Done(done) = history.status(step) else { return Ok(None) };
-    if !done.how.is_ours() {
-        return Ok(None);
-    }
-    let (name, summary) = (history.name_for_earlier(step), format!("what `{step}` did so far"));
-    updated::carried(step, done, &name, summary, run, key).map(Some)
-}
-
-/// How a step is done part by part, if it is, and what such a part is called.
-fn parts(step: &str, def: &StepDef) -> Option<(&'static str, String)> {
-    let is_item = step.ends_with(']');
-    if def.for_each.is_some() && !is_item {
-        Some(("for each item of a list", format!("{step}[0]")))
-    } else if def.action.nested().is_some() {
-        Some(("by the steps of another runbook", format!("{step}/STEP")))
-    } else {
-        None
-    }
-}
-
-/// Refuses to do anew what is only done part by part: the parts would stay done.
-fn refuse_whole(step: &str, def: &StepDef) -> Result<(), Exit> {
-    let Some((parts, example)) = parts(step, def) else { return Ok(()) };
-    out::error(&format!("`{step}` is done {parts}: there is nothing of its own to do again"));
-    out::hint(&format!("name what is, as in `--redo {}`", argument(&example)));
-    Err(Exit::Usage)
-}
-
-/// Refuses the number of an item, or of another performance of a step, that there is not.
-fn there(engine: &Engine<'_>, step: &str, run: &str) -> Result<(), Exit> {
-    let instead = engine.instead_of(step).map_err(|broken| broken_exit(&broken))?;
-    let Some(instead) = instead else { return Ok(()) };
-    out::error(&format!("run `{run}` has no `{step}`"));
-    let own = step.rfind(['[', '@']).map_or(step, |at| &step[..at]);
-    out::hint(&match instead.as_slice() {
-        [] => format!("there is no more of it than `{own}`; nothing was done"),
-        [first, .., last] if instead.len() > MANY => {
-            format!("there are {}, `{first}` to `{last}`; nothing was done", instead.len())
-        }
-        _ => {
-            let names: Vec<&str> = instead.iter().map(String::as_str).collect();
-            format!("there is {}; nothing was done", crate::reader::list(&names))
-        }
-    });
-    Err(Exit::Usage)
-}
-
-/// Names from which on only the first and the last of them are told.
-const MANY: usize = 8;
-
-/// What the flags say about single steps.
-fn decisions(args: &Args, engine: &Engine<'_>, run: &str) -> Result<Vec<Event>, Exit> {
-    args.named().try_for_each(|step| there(engine, step, run))?;
-    let (whole, history) = (engine.runbook, &*engine.history.borrow());
-    let mut events = Vec::new();
-    for step in &args.redo {
-        if matches!(history.status(step), Status::Skipped(Skip::Person(_))) {
-            // nothing was done: it is asked as ever whether it is there already
-            events.push(Event::decided(step, Decision::Rerun));
-            continue;
-        }
-        if !matches!(history.status(step), Status::InDoubt { .. } | Status::Done(_)) {
-            // Forced, it would not even be asked whether it is there already.
-            let pending = matches!(history.status(step), Status::Pending);
-            let is = if pending { "not done yet" } else { "not in doubt" };
-            out::warning(&format!("step `{step}` is {is}: `--redo` changes nothing"));
-            continue;
-        }
-        let Some((_, def)) = whole.performed(step) else { continue };
-        if stale::earlier(whole, step) {
-            out::warning(&format!(
-                "`{step}` is what a step did before it was done again: `--redo` changes nothing"
-            ));
-            continue;
-        }
-        refuse_whole(step, def)?;
-        if stale::makes_another(whole, history, (step, def), &args.again()) {
-            events.extend(kept_for_undo(history, step, run, engine.key)?);
-        }
-        events.push(Event::decided(step, Decision::Redo));
-    }
-    unsaved(args, whole)?;
-    let given = args.done.iter().filter_map(|id| whole.performed(id));
-    let secrets: Vec<&str> = given
-        .flat_map(|(_, step)| &step.saves)
-        .filter_map(|save| save.secret.then_some(save.name.as_str()))
-        .collect();
-    inputs::warn_said("save", &args.save, |name| secrets.contains(&name));
-    let given = inputs::whole("save", &args.save, &engine.services.world)?;
-    for id in &args.done {
-        let Some((_, step)) = whole.performed(id) else { continue };
-        if matches!(history.status(id), Status::Done(done) if !done.gates_failed) {
-            out::warning(&format!("step `{id}` is done already: `--done` changes nothing"));
-            continue;
-        }
-        let saved = by_hand((id, step), (args, &given), engine, run)?;
-        let (how, private, summary) = match history.status(id) {
-            // The run did it; only its gates did not hold. It can still be taken back.
-            Status::Done(done) => (done.how, done.private.clone(), "left as it is, as decided"),
-            Status::InDoubt { private, .. } => {
-                let item = private.get(ITEM).map(|item| (ITEM.to_owned(), item.clone()));
-                (How::ByHand, item.into_iter().collect(), "done by hand")
-            }
-            _ => (How::ByHand, BTreeMap::new(), "done by hand"),
-        };
-        let (step, summary) = (id.clone(), summary.to_owned());
-        let (took_ms, was) = (0, None);
-        events.push(Event::Done { step, how, saved, summary, took_ms, private, was });
-    }
-    Ok(events)
-}
-
-/// Refuses a value that none of the steps done by hand would have saved.
-fn unsaved(args: &Args, runbook: &Runbook) -> Result<(), Exit> {
-    let steps = args.done.iter().filter_map(|id| runbook.performed(id));
-    let names: Vec<&str> =
-        steps.flat_map(|(_, step)| step.saves.iter().map(|save| save.name.as_str())).collect();
-    for (name, _) in &args.save {
-        if !names.contains(&name.as_str()) {
-            out::error(&format!("no step named with `--done` saves `{name}`"));
-            match crate::diag::closest(name, names.iter().copied()) {
-                Some(near) => out::hint(&format!("did you mean `{near}`?")),
-                None if names.is_empty() => out::hint("leave out `--save`: they save nothing"),
-                None => out::hint(&format!("they save {}", crate::reader::list(&names))),
-            }
-            return Err(Exit::Usage);
-        }
-    }
-    Ok(())
-}
-
-/// The values a step done by hand would have saved; those that later steps read must be given.
-fn by_hand(
-    (id, step): (&str, &StepDef),
-    (args, given): (&Args, &[(String, String)]),
-    engine: &Engine<'_>,
-    run: &str,
-) -> Result<StoredMap, Exit> {
-    let needed = engine.runbook.needs(id);
-    // A step that is done but for its gates has saved its values already.
-    let mut saved = match engine.history.borrow().status(id) {
-        Status::Done(done) => done.saved.iter().cloned().collect(),
-        _ => StoredMap::new(),
-    };
-    let (mut missing, mut by_person) = (Vec::new(), Vec::new());
-    for save in &step.saves {
-        match given.iter().find(|(name, _)| *name == save.name) {
-            Some((_, text)) => {
-                let json = serde_json::from_str(text).unwrap_or_else(|_| Json::from(text.as_str()));
-                let secret = engine.given_secret(id, save, &json);
-                let secret = secret.map_err(|broken| broken_exit(&broken))?;
-                let label = format!("{run}/{id}/{}", save.name);
-                let value = Labeled { json, secret };
-                saved.insert(save.name.clone(), seal(engine.key, &label, &value)?);
-                by_person.push((save.name.as_str(), value));
-            }
-            None if saved.contains_key(&save.name) => {}
-            None if needed.contains(&save.name.as_str()) => missing.push(save),
-            None => {}
-        }
-    }
-    if missing.is_empty() {
-        let judged = engine.judge_given(id, &by_person).map_err(|broken| broken_exit(&broken))?;
-        return judged.map(|()| saved).map_err(|failure| wrong_value(id, step, &failure));
-    }
-    out::error(&format!(
-        "step `{id}` would have saved what later steps need: {}",
-        crate::reader::list(&missing.iter().map(|save| save.name.as_str()).collect::<Vec<_>>())
-    ));
-    let value = |save: &Save| if save.secret { "" } else { "=VALUE" };
-    let flags: Vec<String> =
-        missing.iter().map(|save| format!("--save {}{}", save.name, value(save))).collect();
-    let (id, until) = (argument(id), flag("until", engine.options.until.as_deref()));
-    let file = args.taking_over();
-    out::hint(&format!("`runbook resume {run}{file} --done {id} {}{until}`", flags.join(" ")));
-    Err(Exit::Usage)
-}
-
-/// Says that what a person gave for a step does not satisfy its gates.
-fn wrong_value(id: &str, def: &StepDef, failure: &Failure) -> Exit {
-    out::error(&format!("what is given for step `{id}` cannot be: {}", failure.message));
-    for detail in &failure.details {
-        out::say(&format!("  {detail}"));
-    }
-    for hint in &failure.hints {
-        out::hint(hint);
-    }
-    let (what, again) = match parts(id, def) {
-        Some((_, part)) => ("a part of it", part),
-        None => ("the step", id.to_owned()),
-    };
-    out::hint(&format!(
-        "give what is really there, or have {what} done again with `--redo {}`; nothing was done",
-        argument(&again)
-    ));
-    Exit::Usage
 }

@@ -4,9 +4,11 @@ mod outdated;
 
 use super::super::run::known;
 use super::super::{load, out};
+use super::Args;
+use super::decisions::kept_for_undo;
 use super::questions::{Keep, Question, Stands, finished, parts, questions, stands};
+use super::values::{open, seal};
 use super::versions::Versions;
-use super::{Args, kept_for_undo, open, seal};
 use crate::exit::Exit;
 use crate::journal::event::{Decision, Event, Skip};
 use crate::journal::names::{above, part};

@@ -197,6 +197,7 @@ cases! {
     verbose
     version_and_usage
     wrong_address
+    wrong_token
 }
 
 #[test]

@@ -24,6 +24,9 @@ impl Engine<'_> {
         if unreached(again) {
             return self.misled(unit);
         }
+        if matches!(again, Again::Call(refusal) if refusal.cause.blames_caller()) {
+            return self.unknown(unit);
+        }
         let uses = [&unit.step.uses.list, &unit.step.uses.before].into_iter().flatten();
         let blamed = match again {
             Again::Call(refusal) if !failure.doubt && refusal.cause.blames_request() => {
@@ -47,12 +50,42 @@ impl Engine<'_> {
         }
         let addresses = addresses(unit);
         let reads = addresses.iter().flat_map(|address| address.reads());
-        let inputs = made_from(unit.runbook, reads.map(|read| read.name.as_str()).collect());
+        let names = made_from(unit.runbook, reads.map(|read| read.name.as_str()).collect());
+        let inputs: Vec<&str> = unit
+            .runbook
+            .inputs
+            .iter()
+            .filter(|input| !input.secret)
+            .map(|input| &*input.name)
+            .filter(|name| names.contains(name))
+            .collect();
         match inputs.as_slice() {
             [] => None,
             [one] => self.begin_anew(&format!("`{one}`")),
             all => self.begin_anew(&format!("one of {}", list(all))),
         }
+    }
+
+    /// Where a service does not know who calls: how to go on with another token. The sources of tokens are
+    /// read again when a run is resumed.
+    fn unknown(&self, unit: &Unit<'_>) -> Option<String> {
+        let history = self.history.borrow();
+        if !std::ptr::eq(unit.runbook, self.runbook) || history.rehearsal {
+            return None;
+        }
+        let used = unit.step.action.connection()?;
+        let used = unit.runbook.connections.iter().find(|one| one.name == used)?;
+        let names = made_from(unit.runbook, used.reads());
+        let token = unit.runbook.renewable().find(|input| names.contains(&&*input.name))?;
+        let name = &token.name;
+        if token.from.is_empty() || history.given.contains_key(name) {
+            return self.begin_anew(&format!("`{name}`"));
+        }
+        let places: Vec<String> = token.from.iter().map(|from| from.words(&unit.scope)).collect();
+        Some(format!(
+            "if `{name}` is wrong, put another where it is looked for again: {}",
+            places.join(", or ")
+        ))
     }
 
     /// The failure of a step's gates, with the same.
@@ -160,7 +193,7 @@ fn addresses<'s>(unit: &Unit<'s>) -> Vec<&'s Template> {
     shared.chain(touched).flatten().collect()
 }
 
-/// The inputs that are no secrets which these names are, or which they are made from, each once.
+/// These names, and all that vars among them are made from.
 fn made_from<'r>(runbook: &'r Runbook, mut names: Vec<&'r str>) -> Vec<&'r str> {
     let mut at = 0;
     while let Some(name) = names.get(at) {
@@ -170,8 +203,7 @@ fn made_from<'r>(runbook: &'r Runbook, mut names: Vec<&'r str>) -> Vec<&'r str> 
         names.extend(new);
         at += 1;
     }
-    let inputs = runbook.inputs.iter().filter(|input| !input.secret);
-    inputs.map(|input| input.name.as_str()).filter(|name| names.contains(name)).collect()
+    names
 }
 
 fn on_input(unit: &Unit<'_>, gate: &Gate) -> bool {

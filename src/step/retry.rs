@@ -137,6 +137,11 @@ impl Cause {
         matches!(self, Self::Status(400 | 404 | 409 | 410 | 422))
     }
 
+    /// Whether the service does not know who calls (RFC 9110, section 15.5.2).
+    pub fn blames_caller(self) -> bool {
+        self == Self::Status(401)
+    }
+
     /// Whether it is tried again when the author does not say after what.
     fn passing(self) -> bool {
         !matches!(self, Self::Status(status) if status != 429 && status < 500)

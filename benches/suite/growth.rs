@@ -32,16 +32,24 @@ pub(crate) fn steps(short: bool, rows: &mut Vec<Row>) {
     let home = home.path();
     let sizes: &[usize] =
         if short { &[100, 1_000, 2_000] } else { &[10, 100, 1_000, 10_000, 20_000] };
+    let name = |count: usize| format!("many{count}.toml");
+    for &count in [1].iter().chain(sizes) {
+        std::fs::write(home.join(name(count)), many(count, computed)).unwrap();
+    }
+    let smallest = run(home, &name(1)).peak_kib;
+    let first = |count| measure(&mut at_home(home, &["run", &name(count), "--until", "s0"]));
+    // of every size all, and only its first step, in turn
+    let mut all: Vec<Box<dyn FnMut() -> Figures + '_>> = Vec::new();
+    for &count in sizes {
+        all.push(Box::new(move || run(home, &name(count))));
+        all.push(Box::new(move || first(count)));
+    }
+    let mut all: Vec<_> =
+        all.iter_mut().map(|one| &mut **one as &mut dyn FnMut() -> Figures).collect();
+    let found = interleaved(if short { 3 } else { 9 }, &mut all);
     let mut last: Option<(usize, Duration)> = None;
     let mut beyond = Vec::new();
-    std::fs::write(home.join("many1.toml"), many(1, computed)).unwrap();
-    let smallest = run(home, "many1.toml").peak_kib;
-    for &count in sizes {
-        let name = format!("many{count}.toml");
-        std::fs::write(home.join(&name), many(count, computed)).unwrap();
-        let mut all = || run(home, &name);
-        let mut first = || measure(&mut at_home(home, &["run", &name, "--until", "s0"]));
-        let found = interleaved(3, &mut [&mut all, &mut first]);
+    for (&count, found) in sizes.iter().zip(found.chunks(2)) {
         let (wall, peak) = (found[0].wall, found[0].peak_kib);
         // what a run takes more when of this only one step is done is the definition: steps read,
         // programs compiled, and the list of steps in the journal

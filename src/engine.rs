@@ -366,9 +366,9 @@ impl<'a> Engine<'a> {
     async fn begin(&self, unit: &Unit<'_>) -> Result<(), Broken> {
         let reveal = unit.step.reveal;
         let title = self.title(unit, reveal).unwrap_or_else(|| unit.id.clone());
-        if unit.step.action.asks() && self.services.terminal.present() {
-            // The person may think for hours: until then nothing must be lost.
-            self.recorder.hand_over().await?;
+        if reveal || unit.step.action.asks() && self.services.terminal.present() {
+            // The person may think for hours, and what was shown may be used: nothing must be lost.
+            self.recorder.sync().await?;
         }
         let _lifted = reveal.then(|| self.services.redactor.lift());
         self.recorder.show(Event::Began { step: unit.id.clone(), title });

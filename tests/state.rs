@@ -124,6 +124,47 @@ fn a_run_killed_while_the_server_holds_an_answer_goes_on() {
     goes_on(&env, &server);
 }
 
+/// What was made and shown once is what a resumed run goes on with: a person may have used it.
+#[test]
+fn a_generated_secret_that_was_shown_is_the_same_after_a_kill() {
+    let server = Server::start("[[routes]]\npath = \"/wait\"\nbody = {}\n");
+    let env = Env::new();
+    let book = format!(
+        r#"format = 1
+name = "book"
+[connections.api]
+base = "{}/"
+[[steps]]
+id = "pw"
+generate = "password"
+[[steps]]
+id = "paste"
+note = {{ markdown = "first {{{{ pw }}}} shown", reveal = true }}
+[[steps]]
+id = "wait"
+http = {{ on = "api", url = "wait" }}
+[[steps]]
+id = "again"
+note = {{ markdown = "then {{{{ pw }}}} shown", reveal = true }}
+"#,
+        server.url()
+    );
+    std::fs::write(env.path("book.toml"), book).unwrap();
+    server.fault_at(1, Fault::Hold);
+    let running = env.start(&["run", "./book.toml"]);
+    running.wait_for(" shown");
+    server.wait_for(1);
+    let killed = running.kill();
+    assert_eq!(killed.code, None);
+    let resumed = env.run(&["resume"]);
+    assert_eq!(resumed.code, Some(0), "{}", resumed.stderr);
+    let shown = |text: &str, before: &str| {
+        let rest = text.split_once(before).map(|(_, rest)| rest.to_owned());
+        rest.and_then(|rest| rest.split(' ').next().map(str::to_owned)).unwrap()
+    };
+    assert_eq!(shown(&killed.stderr, "first "), shown(&resumed.stderr, "then "));
+}
+
 #[test]
 fn a_run_killed_at_a_prompt_goes_on() {
     let rest =

@@ -163,6 +163,9 @@ impl Engine<'_> {
         how: Option<How>,
         durable: Durable,
     ) -> Result<(), Broken> {
+        if got.answer.revealed {
+            self.recorder.sync().await?;
+        }
         let done = self.done_event(unit, began, got, how)?;
         self.tell_as(done, durable).await
     }

@@ -170,6 +170,11 @@ impl Recorder {
         self.write(false).await
     }
 
+    /// Has on disk what is not yet there: before a person sees what only this run knows.
+    pub async fn sync(&self) -> Result<(), JournalError> {
+        self.write(true).await
+    }
+
     /// From here on nothing is shown until [`together`](Self::together). Nothing is waited for
     /// between the two: another step of the run might say something meanwhile.
     pub fn hold(&self) {
@@ -188,7 +193,7 @@ impl Recorder {
     /// Makes what was said as durable as it must be.
     async fn settle(&self, durable: Durable) -> Result<(), JournalError> {
         match durable {
-            Durable::Now => self.write(true).await,
+            Durable::Now => self.sync().await,
             Durable::Written => self.hand_over().await,
             Durable::Soon => Ok(()),
         }

@@ -1,7 +1,7 @@
 //! `generate`: a password, token or UUID, made once and kept sealed.
 //!
 //! After a resume it is the same: what was generated is in the journal, on disk before
-//! anything that uses it is done.
+//! anything that uses it is done, and before it is shown.
 
 use crate::journal::event::Effect;
 use crate::jq::Val;

@@ -3,6 +3,7 @@
 //! Text goes in, a [`Runbook`] or every mistake comes out. Nothing here does I/O.
 
 mod check;
+mod dotenv;
 pub mod effects;
 pub mod fields;
 pub mod lint;

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::rc::Rc;
 
-use super::{From, Input, Runbook, Value};
+use super::{From, Input, Runbook, Value, dotenv};
 use crate::journal::event::{ASKED, FORMER};
 use crate::printable::argument;
 use crate::redact;
@@ -396,8 +396,9 @@ fn source(
             .var(name)
             .filter(|value| !value.is_empty())
             .map(|value| (value.to_owned(), format!("environment variable {name}"))),
-        From::Dotenv { file, key } => read(input, file, world, scope)?
-            .and_then(|(path, text)| Some((dotenv(&text, key)?, format!("{key} in {path}")))),
+        From::Dotenv { file, key } => read(input, file, world, scope)?.and_then(|(path, text)| {
+            Some((dotenv::value(&text, key)?, format!("{key} in {path}")))
+        }),
         From::File(file) => read(input, file, world, scope)?
             .map(|(path, text)| (text.trim_end_matches(['\n', '\r']).to_owned(), path)),
     };
@@ -438,19 +439,6 @@ fn bounded(path: &std::path::Path) -> std::io::Result<String> {
         return Err(std::io::Error::other("it is larger than 10 MiB"));
     }
     Ok(text)
-}
-
-/// The last `KEY=value` of a file, without quotes around the value or `export` before the key.
-fn dotenv(text: &str, key: &str) -> Option<String> {
-    let mut values = text.lines().filter_map(|line| {
-        let line = line.trim();
-        let line = line.strip_prefix("export ").unwrap_or(line).trim_start();
-        let value = line.strip_prefix(key)?.trim_start().strip_prefix('=')?.trim();
-        let quoted =
-            ['"', '\''].iter().find_map(|quote| value.strip_prefix(*quote)?.strip_suffix(*quote));
-        Some(quoted.unwrap_or(value).to_owned())
-    });
-    values.rfind(|value| !value.is_empty())
 }
 
 fn default(input: &Input, scope: &Scope) -> Result<Option<Json>, Problem> {

@@ -295,6 +295,17 @@ impl<'a> Reader<'a> {
         duration::of(value).map_err(wrong).ok()
     }
 
+    /// A duration in which something can be done: more than nothing.
+    pub fn time(&self, key: &str) -> Option<Duration> {
+        let time = self.duration(key)?;
+        if time.is_zero() {
+            let span = self.get(key).map_or(self.span(), toml::Spanned::span);
+            let diag = Diag::error(format!("`{key}` leaves no time at all"), span);
+            self.gather.report_since(diag.help("leave it out for the time that is usual"));
+        }
+        Some(time)
+    }
+
     /// One of a few words.
     pub fn word(&self, key: &str, words: &[&'static str]) -> Option<&'static str> {
         self.known_word(key, &self.text(key)?, words)

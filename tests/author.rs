@@ -348,10 +348,11 @@ fn what_an_author_wrote_arrives_as_it_is_and_is_never_read_by_a_shell() {
 #[test]
 fn the_commands_of_show_run_nothing_that_a_text_has_in_it() {
     let env = Env::new();
-    let evil = "$(touch bad)`touch bad`\\nEOF\\ntouch bad";
+    let line = "$(touch bad)`touch bad`";
+    let evil = format!("{line}\\nEOF\\ntouch bad");
     let book = format!(
         "format = 1\nname = \"x\"\n[vars]\nv = \"{evil}\"\n[connections.api]\nbase = \"http://127.0.0.1:1/$(touch bad)\"\n\
-         headers = {{ \"a\" = \"{evil}\" }}\n[[steps]]\nid = \"make\"\n\
+         headers = {{ \"a\" = \"{line}\" }}\n[[steps]]\nid = \"make\"\n\
          http = {{ on = \"api\", method = \"POST\", url = \"`touch bad`\", json = {{ \"{evil}\" = [\"{evil}\", \"{{{{ '{evil}' }}}} x\"] }} }}\n\
          [[steps]]\nid = \"form\"\nhttp = {{ on = \"api\", method = \"POST\", url = \"x\", form = {{ \"$(touch bad)\" = \"{evil}\" }} }}\n\
          [[steps]]\nid = \"run\"\ncommand = {{ run = [\"true\", \"{evil}\"], env = {{ A = \"{evil}\" }} }}\n\

@@ -84,6 +84,7 @@ cases! {
     jsonl_else
     killed
     list
+    literal_mistakes
     lost_key
     missing_inputs
     misspelt_once

@@ -226,7 +226,8 @@ fn what_is_wrong_with_the_way_is_told_apart() {
     says(&fails(&env, &there, &url), &["does not let us in", "ssh-add"]);
     sshd.stop();
     says(&fails(&env, &there, &url), &["cannot be reached"]);
-    says(&fails(&env, "-oProxyCommand=x", &url), &["is no ssh host"]);
+    // one that is written out is refused by `check`
+    says(&fails(&env, "{{ \"-oProxyCommand=x\" }}", &url), &["is no ssh host"]);
     // Everything but ssh.
     fs::create_dir(env.path("empty")).unwrap();
     std::os::unix::fs::symlink("/bin/sh", env.path("empty/sh")).unwrap();

@@ -58,7 +58,7 @@ pub(super) fn parse(index: usize, reader: &Reader<'_>, kinds: Lookup<'_>) -> Ste
         hints: hints(reader),
         retry,
         until,
-        timeout: reader.duration("timeout"),
+        timeout: reader.time("timeout"),
         already,
         undo,
         undo_effect,

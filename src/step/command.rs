@@ -7,6 +7,7 @@
 use std::path::Path;
 use std::process::Stdio;
 
+use crate::diag::Diag;
 use crate::journal::event::Effect;
 use crate::jq::{self, Val};
 use crate::printable::argument;
@@ -17,7 +18,7 @@ use crate::transport::ssh::{Destination, remote};
 use crate::value::text;
 
 use super::child::{End, Listen, MARK, Take, listen, mark, marked};
-use super::connection::{SSH, through};
+use super::connection::{ssh_host, through};
 use super::rehearsed;
 use super::{
     Again, Answer, Cx, Failure, Hand, Kind, Local, Manual, Runs, Step, Touch, Trouble, failure,
@@ -99,12 +100,25 @@ fn parse(reader: &Reader<'_>) -> Option<Box<dyn Step>> {
     let run: Vec<Template> =
         texts.iter().filter_map(|text| reader.gather.template(text, sink)).collect();
     let stdin = reader.template("stdin", Sink::Closed);
-    let env = reader.map("env", Sink::Beside);
+    let env = environment(reader);
     let cwd = reader.template("cwd", reader.open("a path"));
-    let ssh = reader.template("ssh", SSH);
+    let ssh = ssh_host(reader);
     let accept = reader.integers("accept");
     (run.len() == wanted)
         .then(|| Box::new(Command { run, span, stdin, env, cwd, ssh, accept }) as Box<dyn Step>)
+}
+
+/// The variables of `env`; their names must be ones that a program can be given.
+fn environment(reader: &Reader<'_>) -> Vec<(String, Tree)> {
+    let table = reader.get("env").and_then(|value| reader.as_table(value));
+    let far = reader.has("ssh");
+    for (name, span) in table.iter().flat_map(Reader::keys) {
+        if name.is_empty() || name.contains(['=', '\0']) || far && !remote::is_variable(name) {
+            let diag = Diag::error(format!("`{name}` cannot be the name of a variable"), span);
+            reader.gather.report_since(diag.help("use letters, digits and underscores"));
+        }
+    }
+    reader.map("env", Sink::Beside)
 }
 
 struct Output {

@@ -220,14 +220,14 @@ impl Connection {
             return reader.missing("client_cert", "name the certificate that `client_key` is for");
         }
         let insecure = reader.boolean("insecure").unwrap_or(false);
-        let ssh = reader.template("ssh", SSH);
+        let ssh = ssh_host(reader);
         let socket = file("socket");
         if reader.has("ssh") && reader.has("socket") {
             reader.obeys(&Rules { apart: RULES.apart, ..Rules::NONE });
         }
         let basic = basic(reader, &headers);
         let cookies = reader.boolean("cookies").unwrap_or(false);
-        let timeout = reader.duration("timeout").unwrap_or(TIMEOUT);
+        let timeout = reader.time("timeout").unwrap_or(TIMEOUT);
         let retry = Retry::parse(reader, "retry");
         let renew = Renew::parse(reader);
         if !reader.has("base") {
@@ -416,7 +416,21 @@ pub(super) fn headers(reader: &Reader<'_>) -> Vec<(String, Tree)> {
             reader.gather.report_since(diag.help("use letters, digits and dashes"));
         }
     }
-    reader.map("headers", Sink::Beside)
+    let headers = reader.map("headers", Sink::Beside);
+    for (name, value) in &headers {
+        // as the HTTP client has it: text without line ends (RFC 9110, 5.5)
+        let odd = |c: char| c.is_control() && c != '\t';
+        if matches!(value, Tree::Literal(json) if text(json).contains(odd)) {
+            let span =
+                table.and_then(|table| table.get(name)).map_or(reader.span(), toml::Spanned::span);
+            let title =
+                format!("the value of header `{name}` holds a line end or a control character");
+            reader
+                .gather
+                .report_since(Diag::error(title, span).help("a header is one line of text"));
+        }
+    }
+    headers
 }
 
 fn basic(reader: &Reader<'_>, headers: &[(String, Tree)]) -> Option<(Template, Template)> {
@@ -433,8 +447,18 @@ fn basic(reader: &Reader<'_>, headers: &[(String, Tree)]) -> Option<(Template, T
 }
 
 /// Where an ssh host shows.
-pub(super) const SSH: Sink =
-    Sink::Open("a program's arguments, which everybody on the machine can see");
+const SSH: Sink = Sink::Open("a program's arguments, which everybody on the machine can see");
+
+/// The `ssh` of a table; a host that is written out must be one.
+pub(super) fn ssh_host(reader: &Reader<'_>) -> Option<Template> {
+    let host = reader.template("ssh", SSH)?;
+    let written = host.is_literal() && !host.source().is_empty();
+    if written && let Err(wrong) = Destination::parse(host.source()) {
+        let span = reader.get("ssh").map_or(reader.span(), toml::Spanned::span);
+        reader.gather.report_since(Diag::error(wrong, span));
+    }
+    Some(host)
+}
 
 /// The host of an `ssh`; none if there is no such key, or nothing in it.
 pub(super) fn through(

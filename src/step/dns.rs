@@ -42,6 +42,10 @@ fn parse(reader: &Reader<'_>) -> Option<Box<dyn Step>> {
             .missing("name", "write the name to look up, as in `dns = \"{{ url | host }}\"`");
     }
     let name = reader.template("name", reader.open("a name that is looked up"))?;
+    if name.is_literal() && name.source().trim().is_empty() {
+        let span = reader.get("name").map_or(reader.span(), toml::Spanned::span);
+        reader.gather.report_since(crate::diag::Diag::error("there is no name to look up", span));
+    }
     Some(Box::new(Dns { name }))
 }
 

@@ -31,7 +31,7 @@ pub fn line(argv: &[String], folder: Option<&str>, variables: bool) -> String {
 pub fn prelude(variables: &[(String, String)]) -> Result<String, String> {
     let mut text = String::new();
     for (name, value) in variables {
-        if !is_name(name) {
+        if !is_variable(name) {
             return Err(name.clone());
         }
         let value = value.replace('\\', r"\\").replace('\n', r"\n");
@@ -41,7 +41,8 @@ pub fn prelude(variables: &[(String, String)]) -> Result<String, String> {
     Ok(text)
 }
 
-fn is_name(name: &str) -> bool {
+/// Whether a variable of this name can be given to a program on another host.
+pub fn is_variable(name: &str) -> bool {
     let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
     name.chars().all(plain) && name.starts_with(|c: char| !c.is_ascii_digit())
 }

@@ -7,6 +7,7 @@ use super::{Save, StepDef, Value, Var};
 use crate::diag::{Diag, closest};
 use crate::reader::{Gather, Sink, Use};
 use crate::source::Span;
+use crate::step::{Call, Trouble};
 use crate::template;
 use crate::value::{self, ByName, Json};
 
@@ -348,6 +349,22 @@ fn connections(names: &Names<'_>, step: &StepDef, connections: &[ConnectionDef])
             None => missing(names.gather, step, name, connections),
         }
     }
+    let probe = step.already.as_ref().map(|already| &already.probe);
+    for action in std::iter::once(&step.action).chain(probe).chain(&step.undo) {
+        if let Some(call) = action.calls() {
+            stays(names.gather, step, &call, connections);
+        }
+    }
+}
+
+/// A whole address that is written out must be on the host of its connection.
+fn stays(gather: &Gather<'_>, step: &StepDef, call: &Call<'_>, connections: &[ConnectionDef]) {
+    let def = connections.iter().find(|def| def.name.value == call.on);
+    let connection = def.and_then(|def| def.connection.as_ref());
+    let Some(wrong) = connection.and_then(|one| one.cannot_reach(call.url)) else { return };
+    let Trouble::Failed(failure, _) = wrong else { return };
+    let diag = Diag::error(failure.message, on_span(gather, step, call.on));
+    gather.report_since(failure.hints.into_iter().fold(diag, Diag::help));
 }
 
 fn missing(gather: &Gather<'_>, step: &StepDef, name: &str, connections: &[ConnectionDef]) {

@@ -278,6 +278,15 @@ impl Connection {
         })
     }
 
+    /// Why an address cannot be called, if it and the base are written out.
+    pub fn cannot_reach(&self, url: &Template) -> Option<Trouble> {
+        if !self.base.is_literal() || !url.is_literal() {
+            return None;
+        }
+        let base = self.base(&Scope::default()).ok()?;
+        join(&base, url.source()).err()
+    }
+
     /// Its base, as its author wrote it.
     pub fn base_template(&self) -> &Template {
         &self.base

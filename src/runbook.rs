@@ -11,6 +11,7 @@ mod needs;
 mod nested;
 mod parse;
 pub mod settle;
+mod shapes;
 mod step;
 mod tokens;
 
@@ -398,6 +399,7 @@ impl Runbook {
         let gather = Gather::new(source, &load);
         let draft = parse::draft(&gather, &table, &kinds);
         check::names(&gather, &draft);
+        shapes::check(&gather, &draft);
         let (diags, programs) = gather.finish();
         if diags.iter().any(|diag| diag.severity == crate::diag::Severity::Error) {
             return Err(diags);

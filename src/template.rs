@@ -156,7 +156,9 @@ impl Template {
         let areas = scan::code_areas(source);
         if let Some(range) = scan::sole_expression(source, &areas) {
             let expr = Expr::parse_as(&source[range.clone()], known);
-            let expr = expr.map_err(|mistake| mistake.shifted(range.start))?;
+            let expr = expr.map_err(|mistake| {
+                meant::unclosed(&source[range.clone()], mistake).shifted(range.start)
+            })?;
             let reads = expr.reads.iter().map(|read| read.shifted(range.start)).collect();
             return Ok(Self { source: source.to_owned(), form: Form::Expression(expr), reads });
         }

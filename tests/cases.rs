@@ -66,6 +66,7 @@ cases! {
     each_resumed
     eight_mistakes
     fake_command
+    file_gone
     flags_that_change_nothing
     forget_beyond
     forget_changed
@@ -128,6 +129,7 @@ cases! {
     retry_once
     runs_and_log
     runs_filter
+    shape_mistakes
     small_kinds
     step_in_doubt
     taken_names

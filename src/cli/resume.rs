@@ -218,6 +218,10 @@ fn asked(args: &Args, world: &World) -> Box<dyn Terminal> {
 /// Says so if the file is not what the run began with: the run goes on with that.
 pub(super) fn edited(history: &History, run: &str, until: Option<&str>, world: &World) {
     let now = crate::library::find(&history.path, world);
+    if now.is_err() {
+        let path = &history.path;
+        out::say(&format!("note: {path} is not there any more: the run goes on as it began"));
+    }
     if now.is_ok_and(|now| digest(&now.text) != history.text) {
         out::say(&format!("note: {} has changed since this run began with it", history.path));
         let until = flag("until", until);

@@ -181,7 +181,7 @@ impl<'a> Engine<'a> {
         let titled = title.map(|title| Event::Began { step: unit.id.clone(), title });
         self.recorder.recall(titled.into_iter().collect());
         let unshown = || format!("{} (cannot be shown yet)", unit.step.kind);
-        let what = self.said(&shown_unit).unwrap_or_else(unshown);
+        let what = unknown.unescaped(unit, self.said(&shown_unit).unwrap_or_else(unshown));
         let lines = self.details(&shown_unit);
         let event = Event::Planned { step: unit.id.clone(), what, lines, remarks };
         self.recorder.show(event);
@@ -193,6 +193,15 @@ fn to_be_read(change: &str) -> String {
 }
 
 impl Unknown {
+    /// Names without a value as they are written elsewhere: an address has them escaped.
+    fn unescaped(&self, unit: &Unit<'_>, what: String) -> String {
+        let names = self.names.borrow();
+        let names = names.iter().map(|(name, _)| name);
+        names
+            .chain(unit.step.for_each.iter().map(|each| &each.name))
+            .fold(what, |what, name| what.replace(&format!("%3C{name}%3E"), &format!("<{name}>")))
+    }
+
     /// Notes a step that is shown instead of performed, if it changes something.
     fn changed_by(&self, unit: &Unit<'_>) {
         if changes(unit.step) {

@@ -66,6 +66,11 @@ impl<'a> Gather<'a> {
         got
     }
 
+    /// The text of a jq program of the file.
+    pub fn code(&self, program: ProgramId) -> String {
+        self.programs.borrow().code(program).to_owned()
+    }
+
     /// The names read since the last call.
     pub fn take_uses(&self) -> Vec<Use> {
         let mut uses = self.uses.take();

@@ -251,8 +251,12 @@ pub(super) fn syntax(source: &Source, error: &toml::de::Error) -> Vec<Diag> {
     let mut lines = error.message().lines();
     let title = lines.next().unwrap_or("this is not TOML").to_owned();
     let before = source.text.get(..span.start).unwrap_or_default();
+    let twice = title == "duplicate key" && source.text.get(span.clone()) == Some("steps");
     let diag = Diag::error(title, span);
     let diag = lines.fold(diag, |diag, line| diag.help(line.to_owned()));
-    let template = before.ends_with("= {");
-    vec![if template { diag.help("what has `{{ }}` in it stands in quotes") } else { diag }]
+    let help = match before.ends_with("= {") {
+        true => Some("what has `{{ }}` in it stands in quotes"),
+        false => twice.then_some("each step is a table of its own: write `[[steps]]`"),
+    };
+    vec![help.into_iter().fold(diag, |diag, help| diag.help(help))]
 }

@@ -65,7 +65,7 @@ fn what_is_made_is_sent_as_json_with_the_names_in_it() {
 #[test]
 fn every_kind_says_how_it_is_done_by_hand() {
     for kind in crate::step::KINDS {
-        let used = "format = 1\nname = \"o\"\n[inputs.host]\n[[steps]]\nid = \"a\"\nnote = \"v\"\n";
+        let used = "format = 1\nname = \"o\"\n[inputs.host]\n[[steps]]\nid = \"a\"\njq = \"1\"\nsave.inner_id = \".\"\n";
         let names = "[vars]\nuser = \"u\"\nhost = \"h\"\nunit = \"u\"\nkey = \"k\"\napp = \"a\"\nissuer = \"i\"\n\
                      scope_pks = [1]\ncredentials_file = \"f\"\nservice_url = \"https://a.b\"\n";
         let text = format!(

@@ -1,5 +1,6 @@
 //! `prompt`: a value or a confirmation from a person.
 
+use crate::diag::Diag;
 use crate::journal::event::Effect;
 use crate::jq;
 use crate::reader::{Field, REVEAL, Reader, Rules, Shape};
@@ -65,6 +66,12 @@ fn parse(reader: &Reader<'_>) -> Option<Box<dyn Step>> {
     let secret = reader.boolean("secret").unwrap_or(false);
     let reveal = reader.boolean(REVEAL.name).unwrap_or(false);
     let typed = Typed::parse(reader);
+    if let Some(written) = default.as_ref().filter(|default| default.is_literal())
+        && let Err(wrong) = typed.accept(&Json::from(written.source()))
+    {
+        let span = reader.get("default").map_or(reader.span(), toml::Spanned::span);
+        reader.gather.report_since(Diag::error(format!("`default` {wrong}"), span));
+    }
     Some(Box::new(Prompt { ask: ask?, default, secret, reveal, typed }))
 }
 

@@ -37,6 +37,14 @@ pub(super) fn bare(source: &str, mistake: Mistake) -> Mistake {
     Mistake { help, ..mistake }
 }
 
+/// A mistake in what a text has between braces: another pair that begins in it says that the first never
+/// ended.
+pub(super) fn unclosed(source: &str, mistake: Mistake) -> Mistake {
+    let missing = || "`}}` is missing before the next `{{`".to_owned();
+    let help = if source.contains("{{") { Some(missing()) } else { mistake.help };
+    Mistake { help, ..mistake }
+}
+
 /// What was meant at a place at which the text is no expression.
 pub(super) fn syntax(source: &str, at: usize) -> Option<String> {
     let from = source[..at].trim_end_matches(['=', '&', '|', '<']).len();

@@ -19,6 +19,7 @@ pub(super) fn literal(source: &Source) -> Vec<Diag> {
     let file = Reader::new(&gather, table.get_ref(), &(0..0));
     let mut found = secrets(&file);
     found.extend(file.named_tables("connections").iter().filter_map(|(_, table)| base(table)));
+    found.extend(["title", "about"].into_iter().filter_map(|key| braced(file.get(key)?)));
     for step in file.tables("steps") {
         let below = ["already", "undo"].into_iter().filter_map(|key| inner(&step, key));
         for table in std::iter::once(step).chain(below) {
@@ -143,13 +144,14 @@ fn braces(step: &Reader<'_>) -> Vec<Diag> {
         Some(table) => table.get("hint"),
         None => Some(item),
     }));
-    let texts = texts.into_iter().filter_map(as_text);
-    let braced = texts.filter(|text| text.value.contains("{{") && text.value.contains("}}"));
-    braced
-        .map(|text| {
-            Diag::warning("literal-braces", "nothing is filled in here", text.span)
-                .label("`{{ }}` is shown as it stands")
-                .help("say it without the value: those that a gate reads are shown beside it")
-        })
-        .collect()
+    let help = "say it without the value: those that a gate reads are shown beside it";
+    texts.into_iter().filter_map(braced).map(|diag| diag.help(help)).collect()
+}
+
+/// A text with braces in it that are shown.
+fn braced(value: &Spanned<DeValue<'_>>) -> Option<Diag> {
+    let text =
+        as_text(value).filter(|text| text.value.contains("{{") && text.value.contains("}}"))?;
+    let diag = Diag::warning("literal-braces", "nothing is filled in here", text.span);
+    Some(diag.label("`{{ }}` is shown as it stands"))
 }

@@ -297,7 +297,7 @@ http = { on = "api", url = "users/me", query = { key = 7 } }
     Page {
         code: "literal-braces",
         title: "A text has `{{ }}` in it, and nothing is filled in there.",
-        why: "Hints and what `until` says it waits `for` are shown as they stand, braces and all. Say it without the \
+        why: "The runbook's own title, hints and what `until` says it waits `for` are shown as they stand, braces and all. Say it without the \
               value. When a gate does not hold, the values that it reads are shown beside its hint.",
         bad: r#"format = 1
 name   = "look"

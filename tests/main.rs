@@ -3,6 +3,7 @@
 //! One file a topic; `tidy` fails when a file here is not listed.
 #![cfg(test)]
 
+mod append;
 mod authentik;
 mod author;
 mod by_hand;

@@ -122,7 +122,8 @@ impl Step for Append {
         Box::pin(async move {
             let (path, block) = (self.path(cx)?, self.block(cx)?);
             let secret = self.0.secret(cx);
-            let mut written = block::add(&path, &block, self.0.follow_links, secret)
+            let doubt = cx.in_doubt && !cx.kept_flag("unchanged");
+            let mut written = block::add(&path, &block, self.0.follow_links, secret, doubt)
                 .map_err(|error| block::explain(&path, &error))?;
             if cx.in_doubt && cx.private.contains_key("created") {
                 // What is there now may be this run's own work of before the crash.
@@ -161,7 +162,7 @@ impl Step for Append {
             let (created, newline) = (cx.kept_flag("created"), cx.kept_flag("newline"));
             let ours = Ours { created, newline, doubt: cx.kept_text("block").is_none() };
             let failed = |error| block::explain(&path, &error);
-            match block::left(&path, &block, self.0.follow_links).map_err(failed)? {
+            match block::left(&path, &block, ours.doubt, self.0.follow_links).map_err(failed)? {
                 0 => block::remove(&path, &block, &ours, self.0.follow_links).map_err(failed),
                 left => Err(changed(&path, left)),
             }

@@ -6,6 +6,7 @@
 
 use std::fs::{File, Metadata, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
+use std::ops::Range;
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
@@ -69,15 +70,23 @@ fn needs_newline(text: &str, block: &str) -> bool {
     cut_off(text, block) == 0 && !text.is_empty() && !text.ends_with('\n')
 }
 
-/// Adds the block unless it is there.
-pub(super) fn add(path: &Path, block: &str, follow: bool, secret: bool) -> io::Result<Written> {
+/// Adds the block unless it is there. If `doubt`, what is there of it may be an earlier attempt's.
+pub(super) fn add(
+    path: &Path,
+    block: &str,
+    follow: bool,
+    secret: bool,
+    doubt: bool,
+) -> io::Result<Written> {
     refuse_link(path, follow)?;
     let (mut file, created) = locked(path, || open(path, follow))?;
     if secret {
         refuse_open(path, &file.metadata()?)?;
     }
     let text = read(&mut file)?;
-    if places(&text, block).next().is_some() {
+    let there = places(&text, block).next();
+    // what a crash left without its line end is completed; what an editor left so is there
+    if there.is_some_and(|there| !doubt || there.len() == block.len()) {
         return Ok(Written { created: false, newline: false, unchanged: true });
     }
     let cut = cut_off(&text, block);
@@ -100,19 +109,29 @@ fn cut_off(text: &str, block: &str) -> usize {
         let head = &block[..*len];
         text.ends_with(head) && (text.len() == *len || text[..text.len() - len].ends_with('\n'))
     };
-    // Less than a whole first line could be anybody's.
+    // Less than a whole first line could be anybody's; of a block of one its end alone may be missing.
     let first_line = block.find('\n').map_or(block.len(), |at| at + 1);
-    (first_line..block.len())
+    (first_line.min(block.len().saturating_sub(1))..block.len())
         .rev()
         .filter(|len| block.is_char_boundary(*len))
         .find(starts)
         .unwrap_or(0)
 }
 
-/// Where the block stands, each time from the start of a line.
-fn places<'t>(text: &'t str, block: &'t str) -> impl Iterator<Item = usize> + 't {
-    let starts = move |at: &usize| *at == 0 || text[..*at].ends_with('\n');
-    text.match_indices(block).map(|(at, _)| at).filter(starts)
+/// Where the block stands, each time from the start of a line; at the end of the text also
+/// without its last line end, which many an editor takes away.
+fn places<'t>(text: &'t str, block: &'t str) -> impl Iterator<Item = Range<usize>> + 't {
+    let starts =
+        move |there: &Range<usize>| there.start == 0 || text[..there.start].ends_with('\n');
+    let whole = text.match_indices(block).map(|(at, block)| at..at + block.len());
+    whole.chain(unended(text, block)).filter(starts)
+}
+
+/// The end of a text that is the block but for its last line end.
+fn unended(text: &str, block: &str) -> Option<Range<usize>> {
+    let bare = block.strip_suffix('\n').filter(|bare| !bare.is_empty())?;
+    let there = !text.ends_with('\n') && text.ends_with(bare);
+    there.then(|| text.len() - bare.len()..text.len())
 }
 
 /// How a file stood before a block was taken out of it: what putting it back must know.
@@ -124,6 +143,8 @@ pub(super) struct Place {
     pub(super) before: String,
     /// How often the block was there.
     pub(super) times: usize,
+    /// Whether it ended the file without its last line end.
+    pub(super) unended: bool,
 }
 
 /// The place of the block that [`remove`] would take out, if it is there.
@@ -134,8 +155,12 @@ pub(super) fn place(path: &Path, block: &str, follow: bool) -> io::Result<Option
         other => read(&mut other?)?,
     };
     let times = places(&text, block).count();
-    let at = |offset| Place { offset, before: digest(&text[..offset]), times };
-    Ok(places(&text, block).last().map(at))
+    Ok(places(&text, block).last().map(|there| Place {
+        offset: there.start,
+        before: digest(&text[..there.start]),
+        times,
+        unended: there.len() < block.len(),
+    }))
 }
 
 /// Puts a block back where it stood, or at the end if what stood before it has changed.
@@ -149,7 +174,9 @@ pub(super) fn put_back(path: &Path, block: &str, was: &Place, follow: bool) -> i
     let as_before = text.get(..was.offset).is_some_and(|head| digest(head) == was.before);
     let at = if as_before { was.offset } else { text.len() };
     let newline = if at > 0 && !text[..at].ends_with('\n') { "\n" } else { "" };
-    replace(path, &file, &format!("{}{newline}{block}{}", &text[..at], &text[at..]))?;
+    let last = as_before && was.unended && at == text.len();
+    let back = block.strip_suffix('\n').filter(|_| last).unwrap_or(block);
+    replace(path, &file, &format!("{}{newline}{back}{}", &text[..at], &text[at..]))?;
     Ok(format!("{} put back into {}", lines(block), path.display()))
 }
 
@@ -168,10 +195,13 @@ pub(super) fn remove(path: &Path, block: &str, ours: &Ours, follow: bool) -> io:
         other => other?.0,
     };
     let text = read(&mut file)?;
-    let (at, end) = match places(&text, block).last() {
-        Some(at) => (at, at + block.len()),
-        None if ours.doubt => (text.len() - cut_off(&text, block), text.len()),
-        None => return Ok("the block is not there any more".to_owned()),
+    let Range { start: at, end } = match places(&text, block).last() {
+        Some(there) => there,
+        None if ours.doubt => text.len() - cut_off(&text, block)..text.len(),
+        None => {
+            refuse_other_ends(&text, block)?;
+            return Ok("the block is not there any more".to_owned());
+        }
     };
     // The line end added before the block goes with it, if nothing was added after.
     let start =
@@ -189,15 +219,26 @@ pub(super) fn remove(path: &Path, block: &str, ours: &Ours, follow: bool) -> io:
     Ok(format!("{} removed from {}", lines(block), path.display()))
 }
 
-/// How many lines of a block are still in a file that does not have it as a whole any more, nor as
-/// a crash may have left it: somebody has changed it since. Lines of signs alone could be anybody's.
-pub(super) fn left(path: &Path, block: &str, follow: bool) -> io::Result<usize> {
+/// Refuses a block that stands there with line ends that it was not given with: what is not to be
+/// in the file is not gone.
+fn refuse_other_ends(text: &str, block: &str) -> io::Result<()> {
+    if !text.contains("\r\n") || places(&text.replace("\r\n", "\n"), block).next().is_none() {
+        return Ok(());
+    }
+    let why = "the block is there, but its lines end with CRLF; take it out by hand, or `text` needs these line ends";
+    Err(io::Error::other(Refused(why.to_owned())))
+}
+
+/// How many lines of a block are still in a file that does not have it as a whole any more, nor, if
+/// `doubt`, as a crash may have left it: somebody has changed it since. Lines of signs alone could be
+/// anybody's.
+pub(super) fn left(path: &Path, block: &str, doubt: bool, follow: bool) -> io::Result<usize> {
     refuse_link(path, follow)?;
     let text = match File::open(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
         other => read(&mut other?)?,
     };
-    if places(&text, block).next().is_some() || cut_off(&text, block) > 0 {
+    if places(&text, block).next().is_some() || doubt && cut_off(&text, block) > 0 {
         return Ok(0);
     }
     let says = |line: &&str| line.contains(char::is_alphanumeric);

@@ -137,8 +137,12 @@ fn kept(cx: &Cx<'_>) -> Option<(PathBuf, String, Place)> {
         let number = cx.private.get(name)?.json.as_u64()?;
         usize::try_from(number).ok()
     };
-    let place =
-        Place { offset: number("offset")?, before: text("before")?, times: number("times")? };
+    let place = Place {
+        offset: number("offset")?,
+        before: text("before")?,
+        times: number("times")?,
+        unended: cx.kept_flag("unended"),
+    };
     Some((PathBuf::from(text("path")?), text("block")?, place))
 }
 
@@ -157,6 +161,7 @@ impl Remove {
             // It tells what stands before the block to who can guess it.
             ("before", Labeled { json: Json::from(place.before), secret: true }),
             ("times", Labeled::plain(place.times)),
+            ("unended", Labeled::plain(place.unended)),
         ]
     }
 }
@@ -173,6 +178,7 @@ mod tests {
         for (before, after) in [
             ("x=1\n# a\nA=1\ny=2\n", "x=1\ny=2\n"),
             ("# a\nA=1\n", ""),
+            ("x=1\n# a\nA=1", "x=1\n"),
             ("# a\nA=2\n", "# a\nA=2\n"),
             ("z# a\nA=1\n", "z# a\nA=1\n"),
         ] {

@@ -10,7 +10,7 @@ fn folder() -> tempfile::TempDir {
 fn a_new_file_is_private_and_holds_the_block() {
     let folder = folder();
     let path = folder.path().join("credentials");
-    let written = add(&path, BLOCK, false, true).unwrap();
+    let written = add(&path, BLOCK, false, true, false).unwrap();
     assert!(written.created);
     assert_eq!(std::fs::read_to_string(&path).unwrap(), BLOCK);
     assert_eq!(std::fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
@@ -51,12 +51,17 @@ fn who_is_second_at_a_new_file_is_refused_and_what_a_crash_left_is_not_in_the_wa
 
 #[test]
 fn adding_and_removing_leaves_every_file_as_it_was() {
-    for before in ["x=1", "x=1\n", "", "# app\nA=1\n"] {
+    for before in ["x=1", "x=1\n", "", "# app\nA=1\n", "x=1\n# other\nC=3"] {
         let folder = folder();
         let path = folder.path().join("f");
         std::fs::write(&path, before).unwrap();
-        let written = add(&path, "# other\nC=3\n", false, false).unwrap();
-        let Written { created, newline, .. } = written;
+        let written = add(&path, "# other\nC=3\n", false, false, false).unwrap();
+        let Written { created, newline, unchanged } = written;
+        assert_eq!(unchanged, before.ends_with("C=3"));
+        if unchanged {
+            assert_eq!(std::fs::read_to_string(&path).unwrap(), before);
+            continue;
+        }
         remove(&path, "# other\nC=3\n", &Ours { created, newline, doubt: false }, false).unwrap();
         assert_eq!(std::fs::read_to_string(&path).unwrap(), before);
     }
@@ -67,7 +72,7 @@ fn a_block_that_is_there_is_left_alone() {
     let folder = folder();
     let path = folder.path().join("f");
     std::fs::write(&path, format!("x\n{BLOCK}y\n")).unwrap();
-    assert!(add(&path, BLOCK, false, false).unwrap().unchanged);
+    assert!(add(&path, BLOCK, false, false, false).unwrap().unchanged);
     assert_eq!(std::fs::read_to_string(&path).unwrap(), format!("x\n{BLOCK}y\n"));
 }
 
@@ -82,7 +87,7 @@ fn a_block_cut_off_by_a_crash_is_completed() {
         let folder = folder();
         let path = folder.path().join("f");
         std::fs::write(&path, format!("x\n{}", &BLOCK[..cut])).unwrap();
-        add(&path, BLOCK, false, false).unwrap();
+        add(&path, BLOCK, false, false, true).unwrap();
         assert_eq!(std::fs::read_to_string(&path).unwrap(), format!("x\n{BLOCK}"), "cut at {cut}");
     }
 }
@@ -101,10 +106,14 @@ fn what_lies_where_the_new_file_is_written_is_not_followed() {
 
 #[test]
 fn a_block_taken_out_goes_back_where_it_stood() {
+    let unended = format!("x\n{}", BLOCK.trim_end());
     for (text, changed, after) in [
         (format!("x\n{BLOCK}y\n"), None, format!("x\n{BLOCK}y\n")),
         (BLOCK.to_owned(), None, BLOCK.to_owned()),
         (format!("{BLOCK}x\n{BLOCK}"), None, format!("{BLOCK}x\n{BLOCK}")),
+        (unended.clone(), None, unended.clone()),
+        (unended.clone(), Some("x\ny\n"), format!("x\n{BLOCK}y\n")),
+        (unended.clone(), Some("z\n"), format!("z\n{BLOCK}")),
         (format!("x\n{BLOCK}y\n"), Some("z\ny"), format!("z\ny\n{BLOCK}")),
         (format!("x\n{BLOCK}"), Some(BLOCK), BLOCK.to_owned()),
     ] {
@@ -132,12 +141,12 @@ fn what_one_adds_while_another_takes_out_is_not_lost() {
     std::thread::scope(|scope| {
         scope.spawn(|| {
             for _ in 0..100 {
-                add(&path, BLOCK, false, false).unwrap();
+                add(&path, BLOCK, false, false, false).unwrap();
                 remove(&path, BLOCK, &ours, false).unwrap();
             }
         });
         for number in 0..100 {
-            add(&path, &format!("N{number}=1\n"), false, false).unwrap();
+            add(&path, &format!("N{number}=1\n"), false, false, false).unwrap();
         }
     });
     let text = std::fs::read_to_string(&path).unwrap();
@@ -151,9 +160,10 @@ fn what_is_too_large_to_be_read_whole_is_not_cut() {
     std::fs::write(&path, BLOCK).unwrap();
     OpenOptions::new().write(true).open(&path).unwrap().set_len(FILE_LIMIT + 1).unwrap();
     let ours = Ours { created: false, newline: false, doubt: false };
-    for refused in
-        [add(&path, "# other\n", false, false).err(), remove(&path, BLOCK, &ours, false).err()]
-    {
+    for refused in [
+        add(&path, "# other\n", false, false, false).err(),
+        remove(&path, BLOCK, &ours, false).err(),
+    ] {
         assert!(refused.unwrap().to_string().contains("larger than 64 MiB"));
     }
     assert_eq!(std::fs::metadata(&path).unwrap().len(), FILE_LIMIT + 1);
@@ -177,10 +187,10 @@ fn links_and_readable_files_are_refused() {
     let (path, link) = (folder.path().join("f"), folder.path().join("l"));
     std::fs::write(&path, "").unwrap();
     std::os::unix::fs::symlink(&path, &link).unwrap();
-    assert!(add(&link, BLOCK, false, false).is_err());
-    assert!(add(&link, BLOCK, true, false).is_ok());
+    assert!(add(&link, BLOCK, false, false, false).is_err());
+    assert!(add(&link, BLOCK, true, false, false).is_ok());
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
-    assert!(add(&path, "S=1\n", false, true).is_err());
+    assert!(add(&path, "S=1\n", false, true, false).is_err());
     assert_eq!(std::fs::read_to_string(&path).unwrap(), BLOCK);
 }
 
@@ -188,18 +198,38 @@ fn links_and_readable_files_are_refused() {
 fn lines_that_stay_of_a_block_that_was_changed_are_counted() {
     let folder = folder();
     let path = folder.path().join("f");
-    assert_eq!(left(&path, BLOCK, false).unwrap(), 0);
+    assert_eq!(left(&path, BLOCK, false, false).unwrap(), 0);
     for (text, lines) in [
         (format!("x\n{BLOCK}y\n"), 0),
         ("# app\nA=1\n# edited\nB=2\n".to_owned(), 3),
         ("# app\nA=9\nB=2\nx\n".to_owned(), 2),
         ("xA=1\nB=22\n\n".to_owned(), 0),
-        // cut off by a crash
-        ("x\n# app\nA=1\n".to_owned(), 0),
+        ("x\n# app\nA=1\nB=2".to_owned(), 0),
+        ("x\r\n# app\r\nA=1\r\nB=2\r\n".to_owned(), 3),
+        // nobody's crash
+        ("x\n# app\nA=1\n".to_owned(), 2),
     ] {
         std::fs::write(&path, &text).unwrap();
-        assert_eq!(left(&path, BLOCK, false).unwrap(), lines, "{text:?}");
+        assert_eq!(left(&path, BLOCK, false, false).unwrap(), lines, "{text:?}");
     }
+    std::fs::write(&path, "x\n# app\nA=1\n").unwrap();
+    assert_eq!(left(&path, BLOCK, true, false).unwrap(), 0);
     std::fs::write(&path, "{\n}\n").unwrap();
-    assert_eq!(left(&path, "{\nA\n}\n", false).unwrap(), 0);
+    assert_eq!(left(&path, "{\nA\n}\n", false, false).unwrap(), 0);
+}
+
+#[test]
+fn a_block_whose_lines_end_otherwise_is_not_said_to_be_gone() {
+    let folder = folder();
+    let path = folder.path().join("f");
+    let ours = Ours { created: false, newline: false, doubt: false };
+    for (text, gone) in [
+        ("x\r\n# app\r\nA=1\r\nB=2\r\n", false),
+        ("# app\r\nA=1\r\nB=2", false),
+        ("x\r\nA=1\r\nB=2\r\n", true),
+    ] {
+        std::fs::write(&path, text).unwrap();
+        assert_eq!(remove(&path, BLOCK, &ours, false).is_ok(), gone, "{text:?}");
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
+    }
 }

@@ -1,12 +1,17 @@
 //! `append` and `remove` on files as they are found: without a last line end, full, or in use.
 
-use crate::support::env::{Env, Output};
+use crate::support::env::{Env, Output, Running};
 
 /// A file and a runbook that puts a block of one line there or takes it out.
 fn with(kind: &str, text: &str) -> Env {
+    of(kind, "K=1", text)
+}
+
+/// The same with any block.
+fn of(kind: &str, block: &str, text: &str) -> Env {
     let env = Env::new();
     let book = format!(
-        "format = 1\nname = \"b\"\n[[steps]]\nid = \"s\"\n{kind} = {{ file = \"f\", text = \"K=1\" }}\n"
+        "format = 1\nname = \"b\"\n[[steps]]\nid = \"s\"\n{kind} = {{ file = \"f\", text = {block:?} }}\n"
     );
     std::fs::write(env.path("b.toml"), book).unwrap();
     std::fs::write(env.path("f"), text).unwrap();
@@ -51,9 +56,7 @@ fn a_block_at_the_end_is_there_without_its_last_line_end() {
 /// A block that the run wrote whole and that is there in part was cut by somebody.
 #[test]
 fn what_is_left_of_a_block_is_never_said_to_be_gone() {
-    let env = with("append", "");
-    let book = std::fs::read_to_string(env.path("b.toml")).unwrap();
-    std::fs::write(env.path("b.toml"), book.replace("K=1", "K=1\\nL=2")).unwrap();
+    let env = of("append", "K=1\nL=2", "");
     assert_eq!(run(&env).code, Some(0));
     std::fs::write(env.path("f"), "K=1\n").unwrap();
     let out = undo(&env);
@@ -69,4 +72,31 @@ fn a_block_with_other_line_ends_is_never_said_to_be_gone() {
     assert_eq!(out.code, Some(1), "{}", out.stderr);
     assert!(out.stderr.contains("its lines end with CRLF"), "{}", out.stderr);
     assert_eq!(file(&env), "a=1\r\nK=1\r\n");
+}
+
+/// How large a file may grow in [`limited`], in bytes: more than the journal needs.
+const LIMIT: usize = 4096 * 512;
+
+fn limited(env: &Env, args: &[&str]) -> Output {
+    let mut shell = env.any("sh");
+    shell.args(["-c", "ulimit -f 4096; exec \"$0\" \"$@\""]);
+    shell.arg(env!("CARGO_BIN_EXE_runbook")).args(args);
+    Running::start(shell, "").finish()
+}
+
+/// There is room for the first line and not for the second.
+#[test]
+fn an_append_that_fails_leaves_nothing_of_the_block() {
+    let before = "a=1\n".repeat(LIMIT / 4 - 1);
+    let env = of("append", "K=1\nL=2", &before);
+    let out = limited(&env, &["run", "b.toml", "--trust"]);
+    assert_eq!(out.code, Some(1), "{}", out.stderr);
+    assert!(out.stderr.contains("/f: File too large"), "{}", out.stderr);
+    assert!(out.stderr.contains("(`ulimit -f`), then resume"), "{}", out.stderr);
+    assert!(file(&env) == before, "nothing of the block stays");
+    let out = env.run(&["resume", "r1"]);
+    assert!(out.stderr.contains("2 lines added"), "{}", out.stderr);
+    assert!(file(&env) == format!("{before}K=1\nL=2\n"), "the whole block is there");
+    assert_eq!(undo(&env).code, Some(0));
+    assert!(file(&env) == before, "it is as it was");
 }

@@ -92,15 +92,46 @@ pub(super) fn add(
     let cut = cut_off(&text, block);
     let newline = needs_newline(&text, block);
     let rest = format!("{}{}", if newline { "\n" } else { "" }, &block[cut..]);
-    file.seek(SeekFrom::End(0))?;
     crash::point();
-    file.write_all(rest.as_bytes())?;
-    crash::point();
-    file.sync_all()?;
+    if let Err(error) = write(&mut file, &rest) {
+        // the failure is told, and a later attempt must find nothing of this one
+        let taken = take_away(&mut file, text.len(), &rest);
+        let taken = taken.and_then(|()| if created { unmake(path) } else { Ok(()) });
+        return Err(match taken {
+            Ok(()) => error,
+            Err(left) => io::Error::other(Half(error, left)),
+        });
+    }
     if created {
         sync_name(path)?;
     }
     Ok(Written { created, newline, unchanged: false })
+}
+
+/// Writes at the end, durably.
+fn write(file: &mut File, rest: &str) -> io::Result<()> {
+    file.seek(SeekFrom::End(0))?;
+    file.write_all(rest.as_bytes())?;
+    crash::point();
+    file.sync_all()
+}
+
+/// Takes away what came of such an attempt, unless somebody else has written there since.
+fn take_away(file: &mut File, length: usize, rest: &str) -> io::Result<()> {
+    let (mut tail, length) = (Vec::new(), u64::try_from(length).map_err(io::Error::other)?);
+    file.seek(SeekFrom::Start(length))?;
+    file.read_to_end(&mut tail)?;
+    if !rest.as_bytes().starts_with(&tail) {
+        return Err(io::Error::other("somebody else wrote there meanwhile"));
+    }
+    file.set_len(length)?;
+    file.sync_all()
+}
+
+/// Removes a file, durably.
+fn unmake(path: &Path) -> io::Result<()> {
+    std::fs::remove_file(path)?;
+    sync_name(path)
 }
 
 /// How much of the block the file ends with: what a crash in the middle of a write left.
@@ -208,8 +239,7 @@ pub(super) fn remove(path: &Path, block: &str, ours: &Ours, follow: bool) -> io:
         if ours.newline && at < end && end == text.len() { at.saturating_sub(1) } else { at };
     let rest = format!("{}{}", &text[..start], &text[end..]);
     if rest.is_empty() && ours.created {
-        std::fs::remove_file(path)?;
-        sync_name(path)?;
+        unmake(path)?;
         return Ok(format!("{} removed: only the block was in it", path.display()));
     }
     if rest == text {
@@ -426,6 +456,18 @@ impl std::fmt::Display for Refused {
 
 impl std::error::Error for Refused {}
 
+/// A write that failed, and why what it left could not be taken away.
+#[derive(Debug)]
+struct Half(io::Error, io::Error);
+
+impl std::fmt::Display for Half {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}; what was written of the block could not be taken away: {}", self.0, self.1)
+    }
+}
+
+impl std::error::Error for Half {}
+
 /// What writing this file will fail of: its folder is not there, or it is no file to write this to.
 pub(super) fn foresee(path: &Path, follow: bool, secret: bool) -> Option<Failure> {
     let folder = path.parent().filter(|folder| {
@@ -464,14 +506,21 @@ fn make(folder: &Path) -> String {
 
 /// A failure of the system, with what to do about it.
 pub(super) fn explain(path: &Path, error: &io::Error) -> Trouble {
+    let half = error.get_ref().and_then(|error| error.downcast_ref::<Half>());
     let trouble = Trouble::failed(format!("cannot write {}: {error}", path.display()));
-    match error.kind() {
+    let trouble = trouble.doubtful(half.is_some());
+    match half.map_or(error, |half| &half.0).kind() {
         io::ErrorKind::NotFound => {
             let folder = path.parent().unwrap_or(path);
             trouble.hint(format!("its folder does not exist: `{}`, then resume", make(folder)))
         }
         io::ErrorKind::PermissionDenied => {
             trouble.hint(format!("you may not write it: see `ls -l {}`", path.display()))
+        }
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
+            trouble.hint(
+                "make room on its disk, or lift the limit on files (`ulimit -f`), then resume",
+            )
         }
         _ => trouble,
     }

@@ -100,3 +100,48 @@ fn an_append_that_fails_leaves_nothing_of_the_block() {
     assert_eq!(undo(&env).code, Some(0));
     assert!(file(&env) == before, "it is as it was");
 }
+
+/// The file, locked by another process than the program: this one.
+fn held(env: &Env) -> std::fs::File {
+    let file = std::fs::File::open(env.path("f")).unwrap();
+    file.lock().unwrap();
+    file
+}
+
+#[test]
+fn another_process_is_not_waited_for_for_ever() {
+    for kind in ["append", "remove"] {
+        let env = with(kind, "a=1\n");
+        let book = std::fs::read_to_string(env.path("b.toml")).unwrap();
+        std::fs::write(env.path("b.toml"), book + "timeout = \"50ms\"\n").unwrap();
+        let lock = held(&env);
+        let out = run(&env);
+        assert_eq!(out.code, Some(1), "{}", out.stderr);
+        let told =
+            "another process is writing it and did not end within 50ms\nhint: wait until it ends";
+        assert!(out.stderr.contains(told), "{}", out.stderr);
+        drop(lock);
+        assert_eq!(env.run(&["resume", "r1"]).code, Some(0));
+    }
+}
+
+/// Whether a process has a file open.
+fn has_open(pid: u32, path: &std::path::Path) -> bool {
+    let open = std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap();
+    open.flatten().any(|entry| std::fs::read_link(entry.path()).is_ok_and(|to| to == path))
+}
+
+#[test]
+fn waiting_for_another_process_can_be_interrupted() {
+    let env = with("append", "a=1\n");
+    let lock = held(&env);
+    let running = env.start(&["run", "b.toml", "--trust"]);
+    while !has_open(running.pid(), &env.path("f")) {
+        std::thread::yield_now();
+    }
+    let out = running.interrupt();
+    assert_eq!(out.code, Some(130), "{}", out.stderr);
+    drop(lock);
+    assert_eq!(env.run(&["resume", "r1"]).code, Some(0));
+    assert_eq!(file(&env), "a=1\nK=1\n");
+}

@@ -12,7 +12,7 @@ use crate::scope::Scope;
 use crate::template::{Lookup, from_json};
 use crate::value::{Json, Labeled};
 
-use super::block::{self, Ours};
+use super::block::{self, How, Ours};
 use super::lines::{FOLLOW_LINKS, Lines, ended, shown};
 use super::{
     Answer, Cx, Failure, Hand, Kind, Local, Manual, Services, Step, Touch, Trouble, manual,
@@ -122,8 +122,10 @@ impl Step for Append {
         Box::pin(async move {
             let (path, block) = (self.path(cx)?, self.block(cx)?);
             let secret = self.0.secret(cx);
-            let doubt = cx.in_doubt && !cx.kept_flag("unchanged");
-            let mut written = block::add(&path, &block, self.0.follow_links, secret, doubt)
+            let mut how = How::of(cx, self.0.follow_links);
+            how.doubt &= !cx.kept_flag("unchanged");
+            let mut written = block::add(&path, &block, how, secret)
+                .await
                 .map_err(|error| block::explain(&path, &error))?;
             if cx.in_doubt && cx.private.contains_key("created") {
                 // What is there now may be this run's own work of before the crash.
@@ -163,7 +165,10 @@ impl Step for Append {
             let ours = Ours { created, newline, doubt: cx.kept_text("block").is_none() };
             let failed = |error| block::explain(&path, &error);
             match block::left(&path, &block, ours.doubt, self.0.follow_links).map_err(failed)? {
-                0 => block::remove(&path, &block, &ours, self.0.follow_links).map_err(failed),
+                0 => {
+                    let how = How::of(cx, self.0.follow_links);
+                    block::remove(&path, &block, &ours, how).await.map_err(failed)
+                }
                 left => Err(changed(&path, left)),
             }
         }))

@@ -4,11 +4,14 @@
 //! A file is changed under its lock: by writing at its end, or by a new file in its place. What a
 //! crash in the middle of a write left of a block is told from other people's lines and completed.
 
+mod lock;
+
 use std::fs::{File, Metadata, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::ops::Range;
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
 
@@ -17,10 +20,14 @@ use crate::printable::argument;
 use crate::value::hex;
 use crate::world::sync_folder;
 
-use super::{Failure, Trouble, failure, way};
+use super::{Cx, Failure, Trouble, failure, way};
+use lock::locked;
 
 /// The largest file taken, in bytes.
 const FILE_LIMIT: u64 = 64 * 1024 * 1024;
+
+/// How long another process may keep a file locked, if the step does not say how long it may take.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// `1 line`, `4 lines`.
 pub(super) fn lines(block: &str) -> String {
@@ -38,6 +45,24 @@ pub(super) struct Written {
     pub(super) newline: bool,
     /// The block was there already.
     pub(super) unchanged: bool,
+}
+
+/// How a file is changed.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct How {
+    /// Whether links are followed.
+    pub(super) follow: bool,
+    /// Whether an earlier attempt may have done it already, or in part.
+    pub(super) doubt: bool,
+    /// How long another process is waited for.
+    pub(super) patience: Duration,
+}
+
+impl How {
+    /// As a step does it.
+    pub(super) fn of(cx: &Cx<'_>, follow: bool) -> Self {
+        Self { follow, doubt: cx.in_doubt, patience: cx.timeout.unwrap_or(PATIENCE) }
+    }
 }
 
 /// What of a file is this run's own, besides the block.
@@ -70,23 +95,17 @@ fn needs_newline(text: &str, block: &str) -> bool {
     cut_off(text, block) == 0 && !text.is_empty() && !text.ends_with('\n')
 }
 
-/// Adds the block unless it is there. If `doubt`, what is there of it may be an earlier attempt's.
-pub(super) fn add(
-    path: &Path,
-    block: &str,
-    follow: bool,
-    secret: bool,
-    doubt: bool,
-) -> io::Result<Written> {
-    refuse_link(path, follow)?;
-    let (mut file, created) = locked(path, || open(path, follow))?;
+/// Adds the block unless it is there.
+pub(super) async fn add(path: &Path, block: &str, how: How, secret: bool) -> io::Result<Written> {
+    refuse_link(path, how.follow)?;
+    let (mut file, created) = locked(path, how, || open(path, how.follow)).await?;
     if secret {
         refuse_open(path, &file.metadata()?)?;
     }
     let text = read(&mut file)?;
     let there = places(&text, block).next();
     // what a crash left without its line end is completed; what an editor left so is there
-    if there.is_some_and(|there| !doubt || there.len() == block.len()) {
+    if there.is_some_and(|there| !how.doubt || there.len() == block.len()) {
         return Ok(Written { created: false, newline: false, unchanged: true });
     }
     let cut = cut_off(&text, block);
@@ -195,9 +214,14 @@ pub(super) fn place(path: &Path, block: &str, follow: bool) -> io::Result<Option
 }
 
 /// Puts a block back where it stood, or at the end if what stood before it has changed.
-pub(super) fn put_back(path: &Path, block: &str, was: &Place, follow: bool) -> io::Result<String> {
-    refuse_link(path, follow)?;
-    let (mut file, _) = locked(path, || open(path, follow))?;
+pub(super) async fn put_back(
+    path: &Path,
+    block: &str,
+    was: &Place,
+    how: How,
+) -> io::Result<String> {
+    refuse_link(path, how.follow)?;
+    let (mut file, _) = locked(path, how, || open(path, how.follow)).await?;
     let text = read(&mut file)?;
     if places(&text, block).count() >= was.times {
         return Ok("the block is there again".to_owned());
@@ -216,10 +240,10 @@ fn digest(text: &str) -> String {
 }
 
 /// Takes the last such block out, by a new file in the old one's place.
-pub(super) fn remove(path: &Path, block: &str, ours: &Ours, follow: bool) -> io::Result<String> {
-    refuse_link(path, follow)?;
+pub(super) async fn remove(path: &Path, block: &str, ours: &Ours, how: How) -> io::Result<String> {
+    refuse_link(path, how.follow)?;
     let existing = || Ok((OpenOptions::new().read(true).write(true).open(path)?, false));
-    let mut file = match locked(path, existing) {
+    let mut file = match locked(path, how, existing).await {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             return Ok("the file is gone".to_owned());
         }
@@ -366,18 +390,6 @@ fn like(new: &File, was: &std::fs::Metadata) -> io::Result<()> {
     new.set_permissions(std::fs::Permissions::from_mode(was.mode() & 0o7777))
 }
 
-/// Opens and locks; once more if another process put a new file in its place meanwhile, as what
-/// is written to the old one would be lost.
-fn locked(path: &Path, open: impl Fn() -> io::Result<(File, bool)>) -> io::Result<(File, bool)> {
-    loop {
-        let (file, created) = open()?;
-        file.lock()?;
-        if stands_at(&file, path)? {
-            return Ok((file, created));
-        }
-    }
-}
-
 fn open(path: &Path, follow: bool) -> io::Result<(File, bool)> {
     let mut options = OpenOptions::new();
     options.read(true).append(true);
@@ -517,6 +529,10 @@ pub(super) fn explain(path: &Path, error: &io::Error) -> Trouble {
         io::ErrorKind::PermissionDenied => {
             trouble.hint(format!("you may not write it: see `ls -l {}`", path.display()))
         }
+        io::ErrorKind::WouldBlock => trouble.hint(format!(
+            "wait until it ends, or stop it: `fuser -v {}` names it",
+            argument(&path.display().to_string())
+        )),
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
             trouble.hint(
                 "make room on its disk, or lift the limit on files (`ulimit -f`), then resume",

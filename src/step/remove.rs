@@ -10,7 +10,7 @@ use crate::journal::event::Effect;
 use crate::reader::{Field, REVEAL, Reader, Rules, Shape};
 use crate::value::{Json, Labeled};
 
-use super::block::{self, Ours, Place};
+use super::block::{self, How, Ours, Place};
 use super::lines::{FOLLOW_LINKS, Lines, shown};
 use super::{Answer, Cx, Hand, Kind, Local, Manual, Step, Touch, Trouble, manual};
 
@@ -100,8 +100,8 @@ impl Step for Remove {
             let place = block::place(&path, &block, self.0.follow_links).map_err(failed)?;
             // The file is not this step's own, and every byte but the block's is somebody else's.
             let ours = Ours { created: false, newline: false, doubt: false };
-            let summary =
-                block::remove(&path, &block, &ours, self.0.follow_links).map_err(failed)?;
+            let how = How::of(cx, self.0.follow_links);
+            let summary = block::remove(&path, &block, &ours, how).await.map_err(failed)?;
             let private = match place {
                 Some(place) => self.remember(cx, &path, block, place),
                 // Taken out before the crash: how it stood then is what counts.
@@ -119,7 +119,8 @@ impl Step for Remove {
             let Some((path, block, place)) = kept(cx) else {
                 return Ok("was not there before this run; left alone".to_owned());
             };
-            block::put_back(&path, &block, &place, self.0.follow_links)
+            block::put_back(&path, &block, &place, How::of(cx, self.0.follow_links))
+                .await
                 .map_err(|error| block::explain(&path, &error))
         }))
     }
@@ -170,8 +171,10 @@ impl Remove {
 mod tests {
     use super::*;
 
-    #[test]
-    fn the_block_goes_once_and_nothing_else() {
+    #[tokio::test]
+    async fn the_block_goes_once_and_nothing_else() {
+        let patience = std::time::Duration::from_mins(5);
+        let how = How { follow: false, doubt: false, patience };
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("f");
         let ours = Ours { created: false, newline: false, doubt: false };
@@ -183,11 +186,11 @@ mod tests {
             ("z# a\nA=1\n", "z# a\nA=1\n"),
         ] {
             std::fs::write(&path, before).unwrap();
-            block::remove(&path, "# a\nA=1\n", &ours, false).unwrap();
-            block::remove(&path, "# a\nA=1\n", &ours, false).unwrap();
+            block::remove(&path, "# a\nA=1\n", &ours, how).await.unwrap();
+            block::remove(&path, "# a\nA=1\n", &ours, how).await.unwrap();
             assert_eq!(std::fs::read_to_string(&path).unwrap(), after);
         }
         std::fs::remove_file(&path).unwrap();
-        assert!(block::remove(&path, "# a\nA=1\n", &ours, false).is_ok());
+        assert!(block::remove(&path, "# a\nA=1\n", &ours, how).await.is_ok());
     }
 }

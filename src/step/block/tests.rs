@@ -2,6 +2,27 @@ use super::*;
 
 const BLOCK: &str = "# app\nA=1\nB=2\n";
 
+/// Nothing is waited for in vain here.
+fn how(follow: bool, doubt: bool) -> How {
+    How { follow, doubt, patience: Duration::from_mins(5) }
+}
+
+fn now<T>(work: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(work)
+}
+
+fn add(path: &Path, block: &str, follow: bool, secret: bool, doubt: bool) -> io::Result<Written> {
+    now(super::add(path, block, how(follow, doubt), secret))
+}
+
+fn remove(path: &Path, block: &str, ours: &Ours, follow: bool) -> io::Result<String> {
+    now(super::remove(path, block, ours, how(follow, false)))
+}
+
+fn put_back(path: &Path, block: &str, was: &Place, follow: bool) -> io::Result<String> {
+    now(super::put_back(path, block, was, how(follow, false)))
+}
+
 fn folder() -> tempfile::TempDir {
     tempfile::tempdir().unwrap()
 }

@@ -106,6 +106,7 @@ pub(super) async fn add(path: &Path, block: &str, how: How, secret: bool) -> io:
     let there = places(&text, block).next();
     // what a crash left without its line end is completed; what an editor left so is there
     if there.is_some_and(|there| !how.doubt || there.len() == block.len()) {
+        settle(path, how.doubt)?;
         return Ok(Written { created: false, newline: false, unchanged: true });
     }
     let cut = cut_off(&text, block);
@@ -224,6 +225,7 @@ pub(super) async fn put_back(
     let (mut file, _) = locked(path, how, || open(path, how.follow)).await?;
     let text = read(&mut file)?;
     if places(&text, block).count() >= was.times {
+        settle(path, how.doubt)?;
         return Ok("the block is there again".to_owned());
     }
     let as_before = text.get(..was.offset).is_some_and(|head| digest(head) == was.before);
@@ -245,6 +247,7 @@ pub(super) async fn remove(path: &Path, block: &str, ours: &Ours, how: How) -> i
     let existing = || Ok((OpenOptions::new().read(true).write(true).open(path)?, false));
     let mut file = match locked(path, how, existing).await {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            settle(path, how.doubt)?;
             return Ok("the file is gone".to_owned());
         }
         other => other?.0,
@@ -255,6 +258,7 @@ pub(super) async fn remove(path: &Path, block: &str, ours: &Ours, how: How) -> i
         None if ours.doubt => text.len() - cut_off(&text, block)..text.len(),
         None => {
             refuse_other_ends(&text, block)?;
+            settle(path, how.doubt)?;
             return Ok("the block is not there any more".to_owned());
         }
     };
@@ -267,6 +271,7 @@ pub(super) async fn remove(path: &Path, block: &str, ours: &Ours, how: How) -> i
         return Ok(format!("{} removed: only the block was in it", path.display()));
     }
     if rest == text {
+        settle(path, how.doubt)?;
         return Ok("the block is not there".to_owned());
     }
     replace(path, &file, &rest)?;
@@ -454,6 +459,22 @@ fn refuse(path: &Path, follow: bool, or: &str) -> io::Result<()> {
 pub(super) fn sync_name(path: &Path) -> io::Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     sync_folder(folder.unwrap_or(Path::new(".")))
+}
+
+/// Makes what is found durable if an attempt that was killed may have made it so: such a one may
+/// not have come to that, and what is told as done must be there after a power cut.
+pub(super) fn settle(path: &Path, doubt: bool) -> io::Result<()> {
+    if !doubt {
+        return Ok(());
+    }
+    let gone = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
+    let settled = match std::fs::canonicalize(path) {
+        Ok(real) => File::open(&real)?.sync_all().and_then(|()| sync_name(&real)),
+        Err(error) if gone(&error) => sync_name(path),
+        Err(error) => Err(error),
+    };
+    // its folder may be gone, too
+    settled.or_else(|error| if gone(&error) { Ok(()) } else { Err(error) })
 }
 
 /// A reason of ours, not the system's.

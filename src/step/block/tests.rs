@@ -254,3 +254,19 @@ fn a_block_whose_lines_end_otherwise_is_not_said_to_be_gone() {
         assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
     }
 }
+
+#[test]
+fn what_a_killed_attempt_did_is_found_and_settled() {
+    let folder = folder();
+    let path = folder.path().join("f");
+    std::fs::write(&path, BLOCK).unwrap();
+    assert!(add(&path, BLOCK, false, false, true).unwrap().unchanged);
+    let ours = Ours { created: true, newline: false, doubt: true };
+    let work = || now(super::remove(&path, BLOCK, &ours, how(false, true)));
+    assert!(work().unwrap().contains("removed: only the block"));
+    assert_eq!(work().unwrap(), "the file is gone");
+    std::fs::write(&path, "x\n").unwrap();
+    assert_eq!(work().unwrap(), "the block is not there");
+    std::fs::remove_dir_all(folder.path()).unwrap();
+    assert_eq!(work().unwrap(), "the file is gone");
+}

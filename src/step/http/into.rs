@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
 
-use super::super::block::{beside, explain, refuse_any_link, sync_name};
+use super::super::block::{beside, explain, refuse_any_link, settle, sync_name};
 use super::super::{Answer, Cx, Trouble};
 use super::Http;
 use crate::crash;
@@ -48,6 +48,8 @@ pub(super) struct Incoming {
     replace: bool,
     /// Whether what is there may be what this run wrote before a crash.
     ours: bool,
+    /// Whether an attempt before this one may have put it there.
+    doubt: bool,
     /// Whether it is in its place by now.
     put: bool,
     accept: Box<dyn Fn(u16) -> bool + Send>,
@@ -77,6 +79,7 @@ impl Into {
         let incoming = Incoming::open(path.clone(), self.mode(), http.accepting());
         let mut incoming = incoming.map_err(|error| explain(&path, &error))?;
         (incoming.ours, incoming.replace) = (ours, self.replace || ours);
+        incoming.doubt = cx.in_doubt;
         if incoming.there.is_some() && !incoming.replace && http.changes() {
             return Err(differs(&path));
         }
@@ -103,6 +106,7 @@ impl Into {
         let failed = |error: io::Error| explain(&path, &error);
         let shown = path.display();
         let Some(found) = digest_of(&path).map_err(failed)? else {
+            settle(&path, cx.in_doubt).map_err(failed)?;
             return Ok(format!("{shown} is gone"));
         };
         if cx.kept_text("sha256") != Some(&found) {
@@ -118,9 +122,21 @@ impl Incoming {
         refuse_any_link(&path)?;
         let (temporary, file) = beside(&path)?;
         let (size, digest) = (0, Sha256::new());
-        let (there, replace, ours, put) = (None, false, false, false);
-        let mut incoming =
-            Self { path, temporary, file, mode, there, replace, ours, put, accept, size, digest };
+        let (there, replace, ours, doubt, put) = (None, false, false, false, false);
+        let mut incoming = Self {
+            path,
+            temporary,
+            file,
+            mode,
+            there,
+            replace,
+            ours,
+            doubt,
+            put,
+            accept,
+            size,
+            digest,
+        };
         // from here on nobody else puts one there
         incoming.there = digest_of(&incoming.path)?;
         Ok(incoming)
@@ -134,9 +150,8 @@ impl Incoming {
         if self.there.is_some() && !same && !self.replace {
             return Err(differs(&path));
         }
-        if !same {
-            self.put().map_err(|error| explain(&path, &error))?;
-        }
+        let kept = if same { settle(&path, self.doubt) } else { self.put() };
+        kept.map_err(|error| explain(&path, &error))?;
         Ok(Kept { path, size, sha256, unchanged: same && !self.ours })
     }
 

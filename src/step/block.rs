@@ -4,6 +4,7 @@
 //! A file is changed under its lock: by writing at its end, or by a new file in its place. What a
 //! crash in the middle of a write left of a block is told from other people's lines and completed.
 
+mod attributes;
 mod lock;
 
 use std::fs::{File, Metadata, OpenOptions, TryLockError};
@@ -367,8 +368,17 @@ fn stands_at(file: &File, path: &Path) -> io::Result<bool> {
 fn replace(path: &Path, old: &File, text: &str) -> io::Result<()> {
     let real = std::fs::canonicalize(path)?;
     let was = old.metadata()?;
+    if was.nlink() > 1 {
+        let names = was.nlink();
+        let why = format!(
+            "it has {names} names (hard links), and the others would keep what it says now; change it by hand"
+        );
+        return Err(io::Error::other(Refused(why)));
+    }
     let (temporary, mut new) = beside(&real)?;
     let filled = new.write_all(text.as_bytes()).and_then(|()| like(&new, &was));
+    // after the mode, which would change an access list
+    let filled = filled.and_then(|()| attributes::copy(old, &new));
     if let Err(error) = filled.and_then(|()| new.sync_all()) {
         // of no use; and its lock is held, so it is this one
         let _ = std::fs::remove_file(&temporary);

@@ -270,3 +270,35 @@ fn what_a_killed_attempt_did_is_found_and_settled() {
     std::fs::remove_dir_all(folder.path()).unwrap();
     assert_eq!(work().unwrap(), "the file is gone");
 }
+
+#[test]
+fn a_file_with_other_names_is_not_replaced() {
+    let folder = folder();
+    let (path, other) = (folder.path().join("f"), folder.path().join("g"));
+    std::fs::write(&path, BLOCK).unwrap();
+    std::fs::hard_link(&path, &other).unwrap();
+    let ours = Ours { created: false, newline: false, doubt: false };
+    let refused = remove(&path, BLOCK, &ours, false).unwrap_err();
+    assert!(refused.to_string().contains("2 names (hard links)"), "{refused}");
+    assert_eq!(std::fs::read_to_string(&other).unwrap(), BLOCK);
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2);
+}
+
+#[test]
+fn a_file_keeps_its_attributes_when_another_takes_its_place() {
+    use rustix::fs::{XattrFlags, getxattr, setxattr};
+    let folder = folder();
+    let path = folder.path().join("f");
+    std::fs::write(&path, BLOCK).unwrap();
+    match setxattr(&path, "user.note", b"mine", XattrFlags::empty()) {
+        // there are none where the test runs
+        Err(rustix::io::Errno::NOTSUP) => return,
+        other => other.unwrap(),
+    }
+    let ours = Ours { created: false, newline: false, doubt: false };
+    remove(&path, BLOCK, &ours, false).unwrap();
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "");
+    let mut value = [0; 16];
+    let length = getxattr(&path, "user.note", &mut value[..]).unwrap();
+    assert_eq!(&value[..length], b"mine");
+}

@@ -386,7 +386,7 @@ impl<'a> Engine<'a> {
             }
             Err(trouble) => return self.fail(&unit, began, trouble),
         };
-        if let Err(failure) = judge(&unit.step.gates, &unit.scope) {
+        if let Err(failure) = judge(&unit.step.gates, &unit.scope, &self.services.redactor) {
             return self.fail(&unit, began, self.gate_failed(&unit, failure));
         }
         // What a person said is not asked twice, so it must not be lost.

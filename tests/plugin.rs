@@ -304,6 +304,46 @@ fn a_secret_is_on_standard_input_and_nowhere_else() {
 }
 
 #[test]
+fn no_part_of_a_secret_shows_where_what_a_plug_in_says_is_cut() {
+    const TOKEN: &str = "Kd83nQz71LmWx05RtYv92BcA";
+    let letters = |count: u32| format!("head -c {count} /dev/zero | tr '\\0' E >&2");
+    let first = letters(368) + "; echo \" auth failed: $token\" >&2; exit 3";
+    let long = letters(65_512);
+    let long = format!("printf %s $token >&2; {long}; printf '\\nlast words\\n' >&2; exit 3");
+    for (end, seen) in [
+        // where its line is clipped
+        (&*first, "auth failed: ***"),
+        // where the front of it all is left out
+        (&long, "it complained: last words"),
+        // where it was ended while it spoke
+        ("printf 'auth failed: %.12s' $token >&2; kill -9 $$", "it complained: auth failed: ***"),
+        ("printf 'auth failed: %.12s' $token; kill -9 $$", "it printed: auth failed: ***"),
+    ] {
+        let env = Env::new();
+        fs::write(env.path("t"), TOKEN).unwrap();
+        fs::set_permissions(env.path("t"), PermissionsExt::from_mode(0o600)).unwrap();
+        let fields = r#""fields": { "token": { "type": "string" } }"#;
+        let about = format!(r#"{{ "about": "Tells.", "effect": "read", {fields} }}"#);
+        let token = r#"token=$(echo "$told" | sed 's/.*"token":"\([^"]*\)".*/\1/')"#;
+        plugin(&env, "tell", &about, &format!("{token}\n{end}"));
+        book(
+            &env,
+            "[inputs.token]\nsecret = true\nfrom = [{ file = \"t\" }]\n[[steps]]\nid = \"p\"\n\
+             tell = { token = \"{{ token }}\" }\n",
+        );
+        let run = env.run(&["run", "--trust", "b.toml", "-v"]);
+        assert_eq!(run.code, Some(1), "{}", run.stderr);
+        assert!(run.stderr.contains(seen), "{end}: {}", run.stderr);
+        let told = env.run(&["log", "r1", "--output", "jsonl"]);
+        ok(&told);
+        let shown = run.stdout + &run.stderr + &told.stdout;
+        for at in 0..TOKEN.len() - 5 {
+            assert!(!shown.contains(&TOKEN[at..at + 6]), "{end}: a part shows: {shown}");
+        }
+    }
+}
+
+#[test]
 fn what_cannot_describe_itself_is_told_with_what_it_printed() {
     for (script, parts) in [
         ("echo no JSON", ["is not JSON", "it printed: no JSON"]),

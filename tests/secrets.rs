@@ -109,6 +109,48 @@ fn arguments_arrive_exactly() {
     assert_eq!(out.code, Some(0), "{}", out.stderr);
 }
 
+/// How a command ends that reads the token, and what is seen of it here and in the journal.
+fn told(script: &str) -> (Option<i32>, String) {
+    let env = env();
+    let words = format!("[\"sh\", \"-c\", '''{script}''']");
+    let step = format!("command = {{ run = {words}, stdin = \"{{{{ token }}}}\" }}");
+    let out =
+        run(&env, &format!("[[steps]]\nid = \"it\"\n{step}\nsave.x = \"length\""), &["--trust"]);
+    let log = env.run(&["log", "r1", "--output", "jsonl"]);
+    (out.code, out.stdout + &out.stderr + &log.stdout)
+}
+
+/// What prints so many letters.
+fn letters(count: u32) -> String {
+    format!("head -c {count} /dev/zero | tr '\\0' E")
+}
+
+#[test]
+fn more_output_than_is_taken_is_no_answer_and_leaves_doubt() {
+    let (code, seen) = told(&format!("token=$(cat); {}; printf %s $token", letters(10_485_753)));
+    assert_eq!(code, Some(5), "{seen}");
+    assert!(seen.contains("printed more than 10 MiB"), "{seen}");
+    assert!(seen.contains("let it write into a file"), "{seen}");
+    assert!(!seen.contains("tok-012"), "a part of the secret shows");
+    let (code, seen) = told(&letters(10_485_760));
+    assert_eq!(code, Some(0), "as much as that is taken: {seen}");
+}
+
+#[test]
+fn of_long_complaints_the_last_lines_are_kept_and_no_part_of_a_secret() {
+    let long = letters(10_485_760 - 20);
+    let script =
+        format!("exec >&2; token=$(cat); printf %s $token; {long}; echo; echo last $((40+2))");
+    for (end, seen_too) in
+        [("exit 3", "exit status 3"), ("printf x%.9s $token; kill -9 $$", "x***")]
+    {
+        let (_, seen) = told(&format!("{script}; {end}"));
+        assert!(seen.contains("last 42") && seen.contains(seen_too), "{end}: the end is missing");
+        assert!(!seen.contains("EEEE") && !seen.contains("456789"), "{end}: the front shows");
+        assert!(!seen.contains("tok-01"), "{end}: a part of the secret shows");
+    }
+}
+
 #[test]
 fn a_file_from_elsewhere_that_runs_commands_needs_trust_once_for_its_content() {
     let env = env();

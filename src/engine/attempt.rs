@@ -47,7 +47,8 @@ impl Engine<'_> {
                     "gave up {so_far}: another look would come after the limit of {:?}",
                     until.limit
                 );
-                return Err(Trouble::detailed(message, values(&until.that, &unit.scope)));
+                let compared = values(&until.that, &unit.scope, &self.services.redactor);
+                return Err(Trouble::detailed(message, compared));
             }
             self.pause(unit, attempt, so_far, until.every, true).await?;
         }

@@ -90,7 +90,8 @@ impl Engine<'_> {
 
     /// The failure of a step's gates, with the same.
     pub(super) fn gate_failed(&self, unit: &Unit<'_>, mut failure: Failure) -> Trouble {
-        let failed = unit.step.gates.iter().find(|gate| judge([*gate], &unit.scope).is_err());
+        let fails = |gate: &&Gate| judge([*gate], &unit.scope, &self.services.redactor).is_err();
+        let failed = unit.step.gates.iter().find(fails);
         match failed {
             Some(gate) if on_input(unit, gate) => failure.hints.extend(self.anew()),
             Some(gate) => failure.hints.extend(self.answered_before(unit, gate)),

@@ -143,7 +143,7 @@ impl Engine<'_> {
         match self.look(unit).await {
             Err(trouble) => self.fail(unit, began, trouble),
             Ok(Some(Found::Same(object))) => self.adopt(unit, began, object, how).await,
-            Ok(_) => match judge(&unit.step.gates, &unit.scope) {
+            Ok(_) => match judge(&unit.step.gates, &unit.scope, &self.services.redactor) {
                 Err(failure) => self.fail(unit, began, self.done_but(unit, failure)),
                 Ok(()) => Ok(None),
             },
@@ -195,7 +195,7 @@ impl Engine<'_> {
         how: Option<How>,
         durable: Durable,
     ) -> Flow {
-        let Err(failure) = judge(&unit.step.gates, &unit.scope) else {
+        let Err(failure) = judge(&unit.step.gates, &unit.scope, &self.services.redactor) else {
             self.done(unit, began, got, how, durable).await?;
             return Ok(None);
         };

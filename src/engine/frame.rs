@@ -186,7 +186,7 @@ impl<'a> Engine<'a> {
         }
         let named = |name: &str| given.iter().any(|(given, _)| *given == name);
         let reads = |gate: &&Gate| gate.that().reads().iter().any(|read| named(&read.name));
-        Ok(judge(unit.step.gates.iter().filter(reads), &scope))
+        Ok(judge(unit.step.gates.iter().filter(reads), &scope, &self.services.redactor))
     }
 
     /// Binds what a finished step saved.

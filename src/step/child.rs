@@ -86,8 +86,17 @@ pub(super) enum Take {
     Most(usize),
     /// The first of it.
     First(usize),
-    /// The last of it.
+    /// The last of it, in whole lines: what a cut leaves of one may be a part of a secret, which
+    /// nobody finds.
     Last(usize),
+}
+
+/// What was taken of a stream.
+#[derive(Debug, Default)]
+struct Taken {
+    bytes: Vec<u8>,
+    /// Whether there was more.
+    cut: bool,
 }
 
 /// How it came to its end.
@@ -111,6 +120,8 @@ pub(super) struct Said {
     pub(super) end: End,
     pub(super) stdout: Vec<u8>,
     pub(super) stderr: Vec<u8>,
+    /// Whether there was more output than that.
+    pub(super) more: bool,
 }
 
 impl End {
@@ -161,7 +172,7 @@ impl Drop for Group {
 pub(super) async fn listen(mut child: Child, listen: Listen) -> Said {
     let group = Group::of(&child);
     let (input, output, errors) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
-    let (stdout, stderr) = (RefCell::default(), RefCell::default());
+    let (stdout, stderr) = (RefCell::<Taken>::default(), RefCell::<Taken>::default());
     let status: Cell<Option<ExitStatus>> = Cell::new(None);
     let over = tokio::sync::Notify::new();
     let whole = async {
@@ -205,7 +216,9 @@ pub(super) async fn listen(mut child: Child, listen: Listen) -> Said {
     };
     group.kill();
     let end = talked.err().unwrap_or_else(|| how(status.get()));
-    Said { end, stdout: stdout.into_inner(), stderr: stderr.into_inner() }
+    let (stdout, stderr) = (stdout.into_inner(), stderr.into_inner());
+    let more = stdout.cut;
+    Said { end, stdout: listen.output.end(stdout), stderr: listen.errors.end(stderr), more }
 }
 
 fn how(status: Option<ExitStatus>) -> End {
@@ -219,7 +232,7 @@ fn how(status: Option<ExitStatus>) -> End {
 /// Reads all that comes, and keeps what is to be taken of it.
 async fn fill(
     pipe: Option<impl AsyncRead + Unpin>,
-    into: &RefCell<Vec<u8>>,
+    into: &RefCell<Taken>,
     take: Take,
 ) -> Result<(), End> {
     let Some(mut pipe) = pipe else { return Ok(()) };
@@ -234,22 +247,72 @@ async fn fill(
 }
 
 impl Take {
-    fn add(self, all: &mut Vec<u8>, chunk: &[u8]) -> Result<(), End> {
+    fn add(self, all: &mut Taken, chunk: &[u8]) -> Result<(), End> {
+        let bytes = &mut all.bytes;
         match self {
-            Self::Most(limit) if all.len() + chunk.len() > limit => {
+            Self::Most(limit) if bytes.len() + chunk.len() > limit => {
+                all.cut = true;
                 return Err(End::TooMuch(limit));
             }
             Self::First(limit) => {
-                let room = chunk.len().min(limit.saturating_sub(all.len()));
-                all.extend_from_slice(&chunk[..room]);
+                let room = chunk.len().min(limit.saturating_sub(bytes.len()));
+                bytes.extend_from_slice(&chunk[..room]);
+                all.cut |= room < chunk.len();
             }
-            Self::Most(_) => all.extend_from_slice(chunk),
+            Self::Most(_) => bytes.extend_from_slice(chunk),
             Self::Last(limit) => {
-                all.extend_from_slice(chunk);
-                let surplus = all.len().saturating_sub(limit);
-                all.drain(..surplus);
+                bytes.extend_from_slice(chunk);
+                // not at every chunk: all that is kept is moved
+                if bytes.len() > limit.saturating_mul(2) {
+                    let surplus = bytes.len() - limit;
+                    bytes.drain(..surplus);
+                    all.cut = true;
+                }
             }
         }
         Ok(())
+    }
+
+    /// What is left of it once no more comes.
+    fn end(self, all: Taken) -> Vec<u8> {
+        let Taken { mut bytes, cut } = all;
+        if let Self::Last(limit) = self {
+            let surplus = bytes.len().saturating_sub(limit);
+            if cut || surplus > 0 {
+                let line = bytes[surplus..].iter().position(|byte| *byte == b'\n');
+                let from = line.map_or(bytes.len(), |end| surplus + end + 1);
+                bytes.drain(..from);
+            }
+        }
+        bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is kept of some chunks, and whether there was more.
+    fn kept(take: Take, chunks: &[&str]) -> (String, bool) {
+        let mut all = Taken::default();
+        for chunk in chunks {
+            take.add(&mut all, chunk.as_bytes()).unwrap();
+        }
+        let cut = all.cut;
+        (String::from_utf8(take.end(all)).unwrap(), cut)
+    }
+
+    #[test]
+    fn the_last_of_a_stream_is_whole_lines() {
+        assert_eq!(kept(Take::Last(8), &["a\nb", "c\n"]).0, "a\nbc\n");
+        assert_eq!(kept(Take::Last(8), &["secret\n", "one\ntwo"]).0, "one\ntwo");
+        assert_eq!(kept(Take::Last(4), &["a", "secret\n", "one\n", "t", "w", "o"]).0, "two");
+        assert_eq!(kept(Take::Last(4), &["all in one ", "line"]).0, "");
+    }
+
+    #[test]
+    fn the_first_of_a_stream_tells_that_there_was_more() {
+        assert_eq!(kept(Take::First(4), &["ab", "cd"]), ("abcd".to_owned(), false));
+        assert_eq!(kept(Take::First(4), &["ab", "cde", "f"]), ("abcd".to_owned(), true));
     }
 }

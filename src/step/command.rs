@@ -74,8 +74,8 @@ const FIELDS: &[Field] = &[
 /// The exit status of `ssh` when it has none of the program's to give.
 const SSH_FAILED: i32 = 255;
 
-/// The largest output taken, in bytes.
-const OUTPUT_LIMIT: usize = 10 * 1024 * 1024;
+/// The largest output taken, in MiB; and of what it complains, the last.
+const OUTPUT_LIMIT: usize = 10;
 
 #[derive(Debug)]
 struct Command {
@@ -125,6 +125,8 @@ struct Output {
     status: Option<i32>,
     stdout: Vec<u8>,
     stderr: Vec<u8>,
+    /// Whether it printed more than is taken.
+    more: bool,
 }
 
 impl Output {
@@ -138,7 +140,7 @@ impl Output {
 impl From<rehearsed::Said> for Output {
     fn from(said: rehearsed::Said) -> Self {
         let (stdout, stderr) = (said.stdout.into_bytes(), said.stderr.into_bytes());
-        Self { status: Some(said.status), stdout, stderr }
+        Self { status: Some(said.status), stdout, stderr, more: false }
     }
 }
 
@@ -365,7 +367,6 @@ impl Command {
             Some(status) => self.accept.contains(&status),
             None => false,
         };
-        let stderr = String::from_utf8_lossy(&output.stderr);
         if !accepted {
             let ended = match output.status {
                 Some(_) => format!("ended with {}", output.end()),
@@ -373,13 +374,17 @@ impl Command {
             };
             // It ran: only its author can know what it did before it failed.
             let failure =
-                Failure { details: tail(cx, &stderr), ..failure(format!("{what} {ended}")) };
+                Failure { details: tail(cx, output), ..failure(format!("{what} {ended}")) };
             return Err(Trouble::Failed(
                 Failure { doubt: output.status.is_none(), ..failure },
                 Again::MaybeDone,
             ));
         }
+        if output.more {
+            return Err(too_much(what));
+        }
         let stdout = String::from_utf8_lossy(&output.stdout);
+        let stderr = String::from_utf8_lossy(&output.stderr);
         let out = stdout.strip_suffix('\n').unwrap_or(&stdout).to_owned();
         let head =
             serde_json::json!({ "status": output.status, "stdout": stdout, "stderr": stderr });
@@ -444,7 +449,9 @@ async fn talk(
     stdin: Option<String>,
     name: &str,
 ) -> Result<Output, Trouble> {
-    let (output, errors) = (Take::First(OUTPUT_LIMIT), Take::First(OUTPUT_LIMIT));
+    let limit = OUTPUT_LIMIT * 1024 * 1024;
+    // it is not killed for too much, which may be in the middle of its work
+    let (output, errors) = (Take::First(limit), Take::Last(limit));
     let said = listen(child, Listen { stdin, time: None, output, errors, alone: false }).await;
     let status = match said.end {
         End::Status(status) => Some(status),
@@ -454,13 +461,27 @@ async fn talk(
             return Err(Trouble::Failed(failure(message), Again::MaybeDone).doubtful(true));
         }
     };
-    Ok(Output { status, stdout: said.stdout, stderr: said.stderr })
+    Ok(Output { status, stdout: said.stdout, stderr: said.stderr, more: said.more })
 }
 
-fn tail(cx: &Cx<'_>, stderr: &str) -> Vec<String> {
+/// It printed more than is taken, and half of it is no answer. It ran: that is doubt.
+fn too_much(what: &str) -> Trouble {
+    let message = format!("{what} printed more than {OUTPUT_LIMIT} MiB, which is not taken");
+    Trouble::Failed(Failure { doubt: true, ..failure(message) }, Again::No)
+        .hint("let it write into a file, or print only what the steps after it need")
+}
+
+/// The last lines of what it complained. Secrets are hidden before it is taken apart, and if a
+/// signal ended it, it may have been in the middle of one.
+fn tail(cx: &Cx<'_>, output: &Output) -> Vec<String> {
     const LINES: usize = 10;
-    let lines: Vec<&str> = stderr.lines().collect();
-    lines[lines.len().saturating_sub(LINES)..].iter().map(|line| cx.mask(line)).collect()
+    let text = String::from_utf8_lossy(&output.stderr);
+    let text = match output.status {
+        Some(_) => cx.mask(&text),
+        None => cx.services.redactor.mask_cut(&text),
+    };
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(LINES)..].iter().map(|line| (*line).to_owned()).collect()
 }
 
 /// No status came back over ssh, or one that says nothing.
@@ -470,6 +491,6 @@ fn broken_off(cx: &Cx<'_>, to: &Destination, output: &Output, open: bool) -> Tro
     } else {
         format!("the ssh session to `{to}` broke off while the command ran")
     };
-    let details = tail(cx, &String::from_utf8_lossy(&output.stderr));
+    let details = tail(cx, output);
     Trouble::Failed(Failure { details, doubt: true, ..failure(message) }, Again::MaybeDone)
 }

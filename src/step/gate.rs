@@ -5,6 +5,7 @@
 use crate::journal::event::Effect;
 use crate::jq::Val;
 use crate::reader::{Field, Reader, Rules, Shape};
+use crate::redact::Shared;
 use crate::scope::Scope;
 use crate::source::Span;
 use crate::template::Expr;
@@ -82,29 +83,33 @@ impl Gate {
 }
 
 /// Judges gates in order; the first that does not hold is the failure.
-pub fn judge<'g>(gates: impl IntoIterator<Item = &'g Gate>, scope: &Scope) -> Result<(), Failure> {
-    gates.into_iter().try_for_each(|gate| judge_one(gate, scope))
+pub fn judge<'g>(
+    gates: impl IntoIterator<Item = &'g Gate>,
+    scope: &Scope,
+    redactor: &Shared,
+) -> Result<(), Failure> {
+    gates.into_iter().try_for_each(|gate| judge_one(gate, scope, redactor))
 }
 
-fn judge_one(gate: &Gate, scope: &Scope) -> Result<(), Failure> {
+fn judge_one(gate: &Gate, scope: &Scope, redactor: &Shared) -> Result<(), Failure> {
+    let values = |that: &Expr| values(that, scope, redactor);
     let source = gate.that.source().trim();
     let (message, details) = match gate.that.holds(scope) {
         Ok(true) => return Ok(()),
-        Ok(false) => (format!("gate does not hold: {source}"), values(&gate.that, scope)),
-        Err(error) => {
-            (format!("gate cannot be judged: {source}: {}", error.0), values(&gate.that, scope))
-        }
+        Ok(false) => (format!("gate does not hold: {source}"), values(&gate.that)),
+        Err(error) => (format!("gate cannot be judged: {source}: {}", error.0), values(&gate.that)),
     };
     Err(Failure { details, hints: gate.hint.iter().cloned().collect(), ..failure(message) })
 }
 
 /// The values an expression compared, secrets masked, long ones cut.
-pub fn values(expr: &Expr, scope: &Scope) -> Vec<String> {
+pub fn values(expr: &Expr, scope: &Scope, redactor: &Shared) -> Vec<String> {
     const SHOWN: usize = 200;
     let shown = |value: Labeled| {
         let full = if value.secret { value.shown() } else { text(&value.json) };
         let full = if value.json.is_string() && !value.secret { format!("{full:?}") } else { full };
-        full.chars().take(SHOWN).collect::<String>()
+        // before it is cut: a part of a secret is not found
+        redactor.mask(&full).chars().take(SHOWN).collect::<String>()
     };
     expr.reads()
         .iter()
@@ -135,7 +140,8 @@ impl Step for Gate {
 
     fn run<'a>(&'a self, cx: &'a Cx<'a>) -> Local<'a, Result<Answer, Trouble>> {
         Box::pin(async move {
-            judge_one(self, cx.scope).map_err(|failure| Trouble::Failed(failure, Again::No))?;
+            judge_one(self, cx.scope, &cx.services.redactor)
+                .map_err(|failure| Trouble::Failed(failure, Again::No))?;
             Ok(Answer { input: Val::from(true), summary: "holds".to_owned(), ..Answer::default() })
         })
     }

@@ -113,13 +113,13 @@ impl Plugin {
         let said = program.talk(task).await.map_err(|error| refused(error, Vec::new()))?;
         if said.end != End::Status(0) {
             let title = format!("the kind `{name}` cannot be known: {shown} {}", said.end.words());
-            return Err(refused(title, said.lines(true)));
+            return Err(refused(title, said.lines(true, &told_nothing)));
         }
         let printed: Json = serde_json::from_slice(&said.stdout).map_err(|error| {
             let title = format!(
                 "the kind `{name}` cannot be known: what {shown} prints is not JSON: {error}"
             );
-            refused(title, said.lines(true))
+            refused(title, said.lines(true, &told_nothing))
         })?;
         let description = Description::parse(&printed).map_err(|wrong| {
             let wrong = printable(&wrong).into_owned();
@@ -165,6 +165,16 @@ impl Plugin {
         let fields = fields.into_iter().flatten().collect();
         Some(Box::new(Call { plugin: Rc::clone(self), fields }))
     }
+}
+
+/// Who only describes itself was told no secret.
+fn told_nothing(text: &str, _cut: bool) -> String {
+    text.to_owned()
+}
+
+/// Hides what is secret in what a plug-in says.
+fn masked(cx: &Cx<'_>, text: &str, cut: bool) -> String {
+    if cut { cx.services.redactor.mask_cut(text) } else { cx.mask(text) }
 }
 
 /// One field's value: nothing inside if it is left out, nothing at all if it has a mistake.
@@ -235,7 +245,8 @@ impl Step for Call {
         const WIDTH: usize = 60;
         let mut what = self.plugin.name.clone();
         for (name, value) in &self.shown(cx)? {
-            let value = text(value);
+            // before it is cut: a part of a secret is not found
+            let value = cx.mask(&text(value));
             let short: String = value.chars().take(WIDTH).collect();
             let more = if short.len() < value.len() { "…" } else { "" };
             let _ = write!(what, " {name}={}{more}", short.replace('\n', "\\n"));
@@ -343,7 +354,8 @@ impl Call {
             told[KEEP] = kept;
         }
         let said = self.said(cx, told.to_string() + "\n").await?;
-        said.complaints().iter().for_each(|line| (cx.trace)(cx.mask(line)));
+        let mask = |text: &str, cut: bool| masked(cx, text, cut);
+        said.complaints(&mask).into_iter().for_each(|line| (cx.trace)(line));
         (cx.trace)(format!("< {}", said.end.words()));
         self.answer(cx, &said)
     }
@@ -356,7 +368,7 @@ impl Call {
             });
             let said = rehearsed::ask(cx, fake, &told).await?;
             let (stdout, stderr) = (said.stdout.into_bytes(), said.stderr.into_bytes());
-            return Ok(Said { end: End::Status(said.status), stdout, stderr });
+            return Ok(Said { end: End::Status(said.status), stdout, stderr, more: false });
         }
         let task = Task {
             args: &[],
@@ -407,7 +419,7 @@ impl Call {
     /// It did not say what became of it: it may have done its work.
     fn unclear(&self, cx: &Cx<'_>, said: &Said, what: &str) -> Trouble {
         let open = !cx.guarded && !self.plugin.description.secret;
-        let details = said.lines(open).iter().map(|line| cx.mask(line)).collect();
+        let details = said.lines(open, &|text, cut| masked(cx, text, cut));
         let failure = Failure { details, doubt: self.effect() > Effect::Read, ..failure(what) };
         Trouble::Failed(failure, Again::MaybeDone)
     }

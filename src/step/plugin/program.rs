@@ -14,7 +14,7 @@ use crate::printable::printable;
 
 pub(super) use super::super::child::{End, Said};
 
-/// How much of its standard error is kept, in bytes: the last.
+/// How much of its standard error is kept, in bytes: the last lines.
 const TAIL: usize = 64 * 1024;
 
 /// The program, and what it was when it was trusted.
@@ -37,28 +37,41 @@ pub(super) struct Task<'a> {
     pub(super) output: usize,
 }
 
+/// Hides the secrets in a text; told whether the text may break off in the middle of one.
+pub(super) type Mask<'a> = &'a dyn Fn(&str, bool) -> String;
+
 impl Said {
     /// The last lines of what it said, harmless to show; its output only if that may be shown.
-    pub(super) fn lines(&self, output: bool) -> Vec<String> {
-        let mut all = if output { tail(&self.stdout, "it printed") } else { Vec::new() };
+    pub(super) fn lines(&self, output: bool, mask: Mask<'_>) -> Vec<String> {
+        let mut all = if output {
+            tail(&mask(&String::from_utf8_lossy(&self.stdout), self.broken_off()), "it printed")
+        } else {
+            Vec::new()
+        };
         if !output && !self.stdout.is_empty() {
             all.push("what it printed is not shown: it may hold a secret".to_owned());
         }
-        all.extend(self.complaints());
+        all.extend(self.complaints(mask));
         all
     }
 
     /// The last lines of its standard error.
-    pub(super) fn complaints(&self) -> Vec<String> {
-        tail(&self.stderr, "it complained")
+    pub(super) fn complaints(&self, mask: Mask<'_>) -> Vec<String> {
+        let text = String::from_utf8_lossy(&self.stderr);
+        tail(&mask(&text, self.broken_off()), "it complained")
+    }
+
+    /// Whether it was ended while it spoke.
+    fn broken_off(&self) -> bool {
+        !matches!(self.end, End::Status(_))
     }
 }
 
-/// The last lines of a text, harmless to show.
-fn tail(bytes: &[u8], word: &str) -> Vec<String> {
+/// The last lines of a text, harmless to show. Its secrets are hidden already: a line that is cut
+/// may end in a part of one, which nobody finds.
+fn tail(text: &str, word: &str) -> Vec<String> {
     const LINES: usize = 10;
     const WIDTH: usize = 400;
-    let text = String::from_utf8_lossy(bytes);
     let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
     let from = lines.len().saturating_sub(LINES);
     let clip = |line: &&str| {

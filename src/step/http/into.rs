@@ -40,7 +40,8 @@ pub(super) fn parse(reader: &Reader<'_>) -> Option<Into> {
 /// A file on its way to its place.
 pub(super) struct Incoming {
     path: PathBuf,
-    temporary: PathBuf,
+    /// Where it is until it is in its place.
+    temporary: Option<PathBuf>,
     file: File,
     mode: u32,
     /// The digest of what is there already.
@@ -50,8 +51,6 @@ pub(super) struct Incoming {
     ours: bool,
     /// Whether an attempt before this one may have put it there.
     doubt: bool,
-    /// Whether it is in its place by now.
-    put: bool,
     accept: Box<dyn Fn(u16) -> bool + Send>,
     size: u64,
     digest: Sha256,
@@ -122,21 +121,10 @@ impl Incoming {
         refuse_any_link(&path)?;
         let (temporary, file) = beside(&path)?;
         let (size, digest) = (0, Sha256::new());
-        let (there, replace, ours, doubt, put) = (None, false, false, false, false);
-        let mut incoming = Self {
-            path,
-            temporary,
-            file,
-            mode,
-            there,
-            replace,
-            ours,
-            doubt,
-            put,
-            accept,
-            size,
-            digest,
-        };
+        let (there, replace, ours, doubt) = (None, false, false, false);
+        let temporary = Some(temporary);
+        let mut incoming =
+            Self { path, temporary, file, mode, there, replace, ours, doubt, accept, size, digest };
         // from here on nobody else puts one there
         incoming.there = digest_of(&incoming.path)?;
         Ok(incoming)
@@ -161,8 +149,11 @@ impl Incoming {
         // one that was put there since it was looked at is refused too
         refuse_any_link(&self.path)?;
         crash::point();
-        std::fs::rename(&self.temporary, &self.path)?;
-        self.put = true;
+        if let Some(temporary) = &self.temporary {
+            std::fs::rename(temporary, &self.path)?;
+        }
+        // what has its name from here on is another's
+        self.temporary = None;
         sync_name(&self.path)?;
         crash::point();
         Ok(())
@@ -185,9 +176,8 @@ impl Taker for Incoming {
 
 impl Drop for Incoming {
     fn drop(&mut self) {
-        // what has its name after it was put in its place is another's
-        if !self.put {
-            let _ = std::fs::remove_file(&self.temporary);
+        if let Some(temporary) = &self.temporary {
+            let _ = std::fs::remove_file(temporary);
         }
     }
 }

@@ -27,6 +27,16 @@ fn the_cases_of_every_bundled_runbook_pass() {
     say(out.stdout.lines().last().unwrap_or_default());
 }
 
+/// The first thing that a person does with one.
+#[test]
+fn every_bundled_runbook_is_rehearsed_to_its_end_without_a_word_more() {
+    let env = Env::new();
+    for name in names(&env) {
+        let out = env.run(&["rehearse", &name, "--yes"]);
+        assert_eq!(out.code, Some(0), "{name}: {}", out.stderr);
+    }
+}
+
 /// All files below a folder, in the order of their names.
 fn below(folder: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());

@@ -254,9 +254,10 @@ pub(super) fn syntax(source: &Source, error: &toml::de::Error) -> Vec<Diag> {
     let twice = title == "duplicate key" && source.text.get(span.clone()) == Some("steps");
     let diag = Diag::error(title, span);
     let diag = lines.fold(diag, |diag, line| diag.help(line.to_owned()));
-    let help = match before.ends_with("= {") {
-        true => Some("what has `{{ }}` in it stands in quotes"),
-        false => twice.then_some("each step is a table of its own: write `[[steps]]`"),
+    let help = if before.ends_with("= {") {
+        Some("what has `{{ }}` in it stands in quotes")
+    } else {
+        twice.then_some("each step is a table of its own: write `[[steps]]`")
     };
-    vec![help.into_iter().fold(diag, |diag, help| diag.help(help))]
+    vec![help.into_iter().fold(diag, Diag::help)]
 }

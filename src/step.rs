@@ -7,7 +7,7 @@
 pub mod connection;
 mod append;
 mod block;
-mod child;
+pub mod child;
 mod command;
 mod dns;
 mod generate;

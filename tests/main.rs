@@ -23,6 +23,7 @@ mod replay;
 mod state;
 mod guide;
 mod hostile;
+mod interrupted;
 mod http;
 mod items;
 mod leak;

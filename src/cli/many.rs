@@ -356,11 +356,12 @@ impl Crowd<'_> {
         let mut all = std::pin::pin!(all);
         tokio::select! {
             biased;
-            () = interrupted() => {
+            how = interrupted() => {
                 // nobody need be listening any more
                 let _ = stop.send(true);
                 tally.interrupted.set(true);
                 all.await;
+                how.programs().await;
             }
             () = &mut all => {}
         }

@@ -18,7 +18,7 @@ use crate::plan::History;
 use crate::redact;
 use crate::report::{self, Report};
 use crate::runbook::Runbook;
-use crate::step::Services;
+use crate::step::{Services, child};
 use crate::terminal::{NoAnswer, Nobody, Person, Question, Terminal, Validator};
 use crate::world::World;
 
@@ -267,21 +267,44 @@ async fn beside<T>(work: impl Future<Output = T>, other: impl FnOnce()) -> T {
 
 /// What comes of some work; none if the person interrupted it.
 pub(super) async fn unless_interrupted<T>(work: impl Future<Output = T>) -> Option<T> {
-    tokio::select! {
+    let how = tokio::select! {
         // In this order: signals are caught before any work begins.
         biased;
-        () = interrupted() => None,
-        result = work => Some(result),
+        how = interrupted() => how,
+        result = work => return Some(result),
+    };
+    how.programs().await;
+    None
+}
+
+/// How a person interrupted this process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Interruption {
+    /// By Ctrl-C, of which all that runs in the foreground of the terminal knows.
+    Keys,
+    /// By a signal to this process.
+    Signal,
+}
+
+impl Interruption {
+    /// Gives the programs that run time to end, or until the person interrupts that too.
+    pub(super) async fn programs(self) {
+        let again = async {
+            interrupted().await;
+        };
+        child::end::all(self == Self::Keys, again).await;
     }
 }
 
-/// Ctrl-C, a request to end, or a terminal that is gone.
-pub(super) async fn interrupted() {
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        () = signalled(SignalKind::terminate()) => {}
-        () = hung_up() => {}
-    }
+/// Ctrl-C, a request to end, or a terminal that is gone. What is let go of from then on may end by itself.
+pub(super) async fn interrupted() -> Interruption {
+    let how = tokio::select! {
+        _ = tokio::signal::ctrl_c() => Interruption::Keys,
+        () = signalled(SignalKind::terminate()) => Interruption::Signal,
+        () = hung_up() => Interruption::Signal,
+    };
+    child::end::comes();
+    how
 }
 
 /// Comes with a signal; never, if that cannot be caught.

@@ -2,10 +2,14 @@
 //! end in any case.
 //!
 //! Where it is the leader of a process group of its own, that is killed as a whole when it takes
-//! too long, says too much, or when this process lets go of it. What a program leaves behind when
+//! too long, says too much, or when this process lets go of it; when the process itself is to end, it is
+//! asked first ([`end`]). What a program leaves behind when
 //! it ends by itself may hold its output open: it is not waited for.
 
+pub mod end;
+
 use std::cell::{Cell, RefCell};
+use std::os::fd::OwnedFd;
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::ExitStatus;
 use std::time::Duration;
@@ -15,6 +19,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::Child;
 
 use super::Cx;
+use end::Left;
 
 /// How long output is waited for after the program's end, if something else holds it open.
 const LINGER: Duration = Duration::from_secs(1);
@@ -141,48 +146,59 @@ impl End {
     }
 }
 
-/// The process group of a child; killed when it is let go.
-struct Group(Cell<Option<Pid>>);
+/// A child and its process group; killed when it is let go, unless it is given time to end.
+struct Group {
+    pid: Cell<Option<Pid>>,
+    child: Option<Child>,
+    /// Its output and its complaints, so that somebody listens as long as it runs.
+    pipes: Vec<OwnedFd>,
+}
 
 impl Group {
-    fn of(child: &Child) -> Self {
+    fn of(child: Child, pipes: Vec<OwnedFd>) -> Self {
         let id = child.id().and_then(|id| i32::try_from(id).ok());
-        Self(Cell::new(id.and_then(Pid::from_raw)))
+        Self { pid: Cell::new(id.and_then(Pid::from_raw)), child: Some(child), pipes }
     }
+}
 
-    fn kill(&self) {
-        if let Some(group) = self.0.take() {
-            // Nobody may be left in it, or it may be no group at all.
-            let _ = kill_process_group(group, Signal::KILL);
-        }
-    }
-
-    fn leave(&self) {
-        self.0.take();
+/// Kills a group as a whole.
+fn kill(group: &Cell<Option<Pid>>) {
+    if let Some(group) = group.take() {
+        // Nobody may be left in it, or it may be no group at all.
+        let _ = kill_process_group(group, Signal::KILL);
     }
 }
 
 impl Drop for Group {
     fn drop(&mut self) {
-        self.kill();
+        match (self.child.take(), self.pid.get()) {
+            (Some(child), Some(pid)) if end::is_near() => {
+                let pipes = std::mem::take(&mut self.pipes);
+                end::leave(Left { pid, child, pipes });
+            }
+            _ => kill(&self.pid),
+        }
     }
 }
 
 /// Listens to it until its end.
 pub(super) async fn listen(mut child: Child, listen: Listen) -> Said {
-    let group = Group::of(&child);
+    let pipes = end::kept(&child);
     let (input, output, errors) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+    let mut group = Group::of(child, pipes);
+    let (pid, child) = (&group.pid, &mut group.child);
     let (stdout, stderr) = (RefCell::<Taken>::default(), RefCell::<Taken>::default());
     let status: Cell<Option<ExitStatus>> = Cell::new(None);
     let over = tokio::sync::Notify::new();
     let whole = async {
         let end = async {
+            let Some(child) = child else { return Ok(()) };
             let ended = child.wait().await.map_err(|error| End::Broken(error.to_string()))?;
             status.set(Some(ended));
             if listen.alone {
-                group.kill();
+                kill(pid);
             } else {
-                group.leave();
+                pid.take();
             }
             over.notify_one();
             Ok(())
@@ -214,7 +230,7 @@ pub(super) async fn listen(mut child: Child, listen: Listen) -> Said {
             Err(_) => Err(End::TooLong(limit)),
         },
     };
-    group.kill();
+    kill(&group.pid);
     let end = talked.err().unwrap_or_else(|| how(status.get()));
     let (stdout, stderr) = (stdout.into_inner(), stderr.into_inner());
     let more = stdout.cut;
